@@ -1,0 +1,168 @@
+"""What one model did on one panel of positions: the object that every estimator and null model reads.
+
+The types only; `neuronull.data.store` reads and writes them as a measurement directory (format 1), and
+`neuronull.estimators.measure` makes them from a model.  A researcher's own measurements come in through the same door.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+RARE, COMMON, NEITHER = 1, 0, -1
+"""Values of the panel's ``class`` column.  (In ``[..., 2, ...]`` arrays the class *axis* is 0 = rare, 1 = common.)"""
+
+
+class ModelId(BaseModel):
+    """Which weights: id or path, revision, and a hash of the weights themselves."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    id: str
+    revision: str | None = None
+    hash: str
+
+
+class CorpusId(BaseModel):
+    """Which text: id or path, and a hash of the token ids that the model was fed."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    hash: str
+
+
+class Audit(BaseModel):
+    """Entries of ``delta_loss`` recomputed by a naive forward pass; errors in nats."""
+
+    model_config = ConfigDict(extra="allow")
+    n: int
+    max_abs_error: float
+
+
+class Manifest(BaseModel):
+    """`manifest.json`.  Unknown further keys are kept."""
+
+    model_config = ConfigDict(extra="allow")
+    format: str = "1"
+    model: ModelId
+    architecture: str
+    layer: int
+    dtype: str
+    device: str
+    corpus: CorpusId
+    counts_hash: str
+    vocabulary: int
+    conditioning: str
+    threshold: float
+    elbow_rank: int | None = None
+    ablation: str
+    seed: int
+    versions: dict[str, str]
+    audit: Audit | None = None
+
+    def extra(self, key: str, default: Any = None) -> Any:
+        """Value of a further key, or `default`."""
+        return (self.model_extra or {}).get(key, default)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The scored positions, in order; every array has one entry a position, [T].
+
+    ``document`` indexes the rows of the documents table; ``position`` indexes that document's ``input_ids``; ``loss`` is
+    in nats for the token at ``position + 1``; ranks are 0 = commonest; ``half`` is 0 or 1 and constant in a document;
+    ``label`` is the parquet column ``class`` (1 rare, 0 common, -1 neither); ``match`` is, for a matched rare position,
+    the row of its common position, else -1.
+    """
+
+    document: IntArray
+    position: IntArray
+    input_id: IntArray
+    target_id: IntArray
+    loss: FloatArray
+    input_rank: IntArray
+    target_rank: IntArray
+    half: IntArray
+    label: IntArray
+    match: IntArray
+
+    def __len__(self) -> int:
+        return len(self.document)
+
+    @property
+    def rare_rows(self) -> IntArray:
+        """Rows of the matched rare positions, [P]."""
+        return np.flatnonzero(self.match >= 0)
+
+    @property
+    def common_rows(self) -> IntArray:
+        """Rows of their common partners, in the same order, [P]."""
+        return self.match[self.rare_rows]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Effect of ablating each attention head on each neuron's activation.
+
+    ``effect`` float32 [H, D, 2, M]: mean over the matched positions of a class (0 = rare, 1 = common) in a document of
+    abs(change of activation) / sd; NaN where the document has no matched pair.  ``neuron`` int64 [M]; ``layer`` and
+    ``head`` int64 [H] (head -1: all heads of the layer together); ``reachable`` bool [H].
+    """
+
+    effect: torch.Tensor
+    neuron: torch.Tensor
+    layer: IntArray
+    head: IntArray
+    reachable: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Closure:
+    """Mean loss increase under joint ablation: ``loss`` [S, D, 2] (nats); ``sets``, one row a set."""
+
+    loss: torch.Tensor
+    sets: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """A measurement directory in memory.  What is ``None`` was not measured.
+
+    ``delta_loss`` and ``activation`` are [T, N]; ``mean`` is [N]; ``neurons`` has one row a neuron with the columns
+    ``mean_abs sd kurtosis sparsity w_out_norm weak_direction_share token_frequency_share``; ``w_in``, ``w_out`` [N, d].
+    """
+
+    manifest: Manifest
+    documents: pd.DataFrame
+    panel: Panel
+    delta_loss: torch.Tensor | None = None
+    activation: torch.Tensor | None = None
+    mean: torch.Tensor | None = None
+    neurons: pd.DataFrame | None = None
+    w_in: torch.Tensor | None = None
+    w_out: torch.Tensor | None = None
+    heads: Heads | None = None
+    closure: Closure | None = None
+
+    @property
+    def n_documents(self) -> int:
+        """Documents fed, D."""
+        return len(self.documents)
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons of the measured layer, N."""
+        for array in (self.delta_loss, self.activation):
+            if array is not None:
+                return int(array.shape[1])
+        if self.neurons is not None:
+            return len(self.neurons)
+        return 0

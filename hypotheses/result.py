@@ -1,0 +1,233 @@
+"""What a run found: one row a hypothesis x null (`Finding`), the claims' verdicts, and all of it together (`Result`).
+
+Plain data, no estimator and no torch: the reports room reads this and nothing else.
+Nothing volatile (time, host, path, duration, worker count) may enter a `Result` except through `Result.provenance`, which
+is left out of `results.*`; equal runs therefore give byte-identical results.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Kind(StrEnum):
+    """Whether the claim says that something is there, that it is not, or is a check of the pipeline."""
+
+    PRESENCE = "presence"
+    ABSENCE = "absence"
+    CONTROL = "control"
+
+
+class Role(StrEnum):
+    """Whether a row decides a claim."""
+
+    PRIMARY = "primary"
+    SENSITIVITY = "sensitivity"
+    CONTROL = "control"
+
+
+class Verdict(StrEnum):
+    """Three ways a claim can fall, and the case that nothing was measured."""
+
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    UNDETERMINED = "undetermined"
+    NOT_RUN = "not run"
+
+
+class Finding(BaseModel):
+    """One hypothesis under one null (a two-way verdict is one primary row, its nulls joined by ``+``).
+
+    The fields up to ``notes`` are the columns of ``results.parquet``, in that order, for ever.  What was not run is None.
+    """
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
+
+    hypothesis: str
+    family: str
+    claim: str
+    kind: Kind
+    role: Role
+    model: str
+    revision: str | None = None
+    layer: int
+    corpus: str
+    estimator: str
+    unit: str
+    conditioning: str
+    threshold: float
+    elbow: int | None = None
+    ablation: str
+    plateau: str
+    split: int = 0
+    estimate: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    ci_level: float | None = None
+    verdict_low: float | None = None
+    verdict_high: float | None = None
+    effect_size: float | None = None
+    effect_size_name: str | None = None
+    null_model: str | None = None
+    null_mean: float | None = None
+    null_sd: float | None = None
+    replicates: int | None = None
+    p_value: float | None = None
+    p_low: float | None = None
+    p_high: float | None = None
+    p_adjusted: float | None = None
+    q_value: float | None = None
+    p_equivalence: float | None = None
+    margin: float | None = None
+    minimal_detectable_effect: float | None = None
+    smallest_supportable_margin: float | None = None
+    alpha: float
+    seed: int
+    verdict: Verdict | None = None
+    n_documents: int | None = None
+    n_positions: int | None = None
+    n_neurons: int | None = None
+    notes: str = ""
+
+    # Beyond the table: what the report draws.
+    sentence: str = Field(default="", description="One plain sentence that a reader can quote")
+    margin_means: str = Field(default="", description="The margin in a reader's words")
+    two_sided: bool = False
+    null_draws: list[float] = Field(default_factory=list, description="Null values of the estimate, estimate's unit")
+    details: dict[str, Any] = Field(default_factory=dict, description="Further numbers by name, e.g. one row a head")
+
+    def __str__(self) -> str:
+        return self.sentence or f"{self.hypothesis}: {self.verdict or self.role}"
+
+
+COLUMNS: tuple[str, ...] = tuple(name for name in Finding.model_fields)[: list(Finding.model_fields).index("notes") + 1]
+
+
+class ClaimVerdict(BaseModel):
+    """The verdict on one of the paper's claims, from the primary rows of its families."""
+
+    model_config = ConfigDict(extra="forbid")
+    number: int
+    title: str
+    verdict: Verdict
+    sentence: str
+    hypotheses: list[str]
+
+
+class Curve(BaseModel):
+    """Sorted influence of one class: mean abs(loss change) in nats against rank, thinned for drawing."""
+
+    model_config = ConfigDict(extra="forbid")
+    label: str
+    rank: list[int]
+    influence: list[float]
+    low: list[float] = Field(default_factory=list)
+    high: list[float] = Field(default_factory=list)
+    knots: list[float] = Field(default_factory=list)
+    head: int
+
+
+class HeadMap(BaseModel):
+    """Routing log ratio of every head; None where a head is unreachable or pooled."""
+
+    model_config = ConfigDict(extra="forbid")
+    layer: list[int]
+    head: list[int]
+    reachable: list[bool]
+    value: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    effect: list[float]
+    note: list[str]
+
+
+class GraphTwin(BaseModel):
+    """A co-activation graph for drawing: upper-triangle edges (i, j, r) and each node's community."""
+
+    model_config = ConfigDict(extra="forbid")
+    label: str
+    nodes: list[int]
+    community: list[int]
+    edges: list[tuple[int, int, float]]
+    modularity: float
+
+
+class Balance(BaseModel):
+    """Standardised mean difference between the two sides of a match, by covariate."""
+
+    model_config = ConfigDict(extra="forbid")
+    label: str
+    rows: list[tuple[str, float]]
+
+
+class Setup(BaseModel):
+    """What was measured on what: everything of the input that decides the numbers."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model: str
+    revision: str | None
+    architecture: str
+    layer: int
+    corpus: str
+    conditioning: str
+    threshold: float
+    elbow: int | None
+    ablation: str
+    plateau: str
+    n_head: int
+    dtype: str
+    model_hash: str
+    corpus_hash: str
+    counts_hash: str
+    n_documents: int
+    n_positions: int
+    n_pairs: int
+    n_neurons: int
+    replicates: int
+    alpha: float
+    seed: int
+    audit_entries: int | None
+    audit_max_abs_error: float | None
+    versions: dict[str, str]
+    suite: str = "default"
+
+
+class Result(BaseModel):
+    """All that a run found.  ``results.json`` is this object without `provenance`."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: str = "1"
+    setup: Setup
+    claims: list[ClaimVerdict]
+    findings: list[Finding]
+    left_out: dict[str, str] = Field(default_factory=dict, description="Hypothesis -> why it was not run")
+    warnings: list[str] = Field(default_factory=list)
+    curves: list[Curve] = Field(default_factory=list)
+    head_map: HeadMap | None = None
+    graphs: list[GraphTwin] = Field(default_factory=list)
+    balance: list[Balance] = Field(default_factory=list)
+    provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)
+
+    def finding(self, hypothesis: str, null: str | None = None) -> Finding:
+        """Row of `hypothesis`: the primary one, or the one under `null`.
+
+        Raises
+        ------
+        KeyError
+            If there is no such row.
+        """
+        rows = [f for f in self.findings if f.hypothesis == hypothesis and (null is None or f.null_model == null)]
+        if not rows:
+            known = sorted({f.hypothesis for f in self.findings})
+            raise KeyError(f"no finding {hypothesis!r} under null {null!r}; this result has {', '.join(known)}")
+        return min(rows, key=lambda f: [Role.PRIMARY, Role.CONTROL, Role.SENSITIVITY].index(f.role))
+
+    @property
+    def table(self) -> Any:
+        """All rows as a pandas DataFrame with the stable columns."""
+        import pandas as pd
+
+        return pd.DataFrame([f.model_dump(include=set(COLUMNS), mode="json") for f in self.findings], columns=list(COLUMNS))
