@@ -1,0 +1,1 @@
+"""Where measurements come from: models, corpora, counts, panels, and the measurement store."""

@@ -1,0 +1,1 @@
+"""What is claimed, what chance is taken to mean, and how a verdict falls."""

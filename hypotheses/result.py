@@ -230,4 +230,6 @@ class Result(BaseModel):
         """All rows as a pandas DataFrame with the stable columns."""
         import pandas as pd
 
-        return pd.DataFrame([f.model_dump(include=set(COLUMNS), mode="json") for f in self.findings], columns=list(COLUMNS))
+        return pd.DataFrame(
+            [f.model_dump(include=set(COLUMNS), mode="json") for f in self.findings], columns=list(COLUMNS)
+        )

@@ -1,0 +1,1 @@
+"""Measurements and models with known truth."""

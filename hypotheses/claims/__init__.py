@@ -1,0 +1,1 @@
+"""The declared hypotheses, one file a family; nothing here computes."""

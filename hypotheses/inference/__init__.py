@@ -1,0 +1,1 @@
+"""Permutation, jackknife, equivalence, multiplicity and power; knows no model."""

@@ -1,0 +1,1 @@
+"""The null models, one file each."""

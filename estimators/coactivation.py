@@ -1,0 +1,161 @@
+"""Correlations of neurons over positions, and what a set of neurons has in common (METHODS section 3, `clusters.*`, `coordination.*`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def standardise(activation: Tensor) -> Tensor:
+    """Columns of [T, N] with mean 0 and sum of squares 1 (constant columns become 0), so that a product is a correlation."""
+    centred = activation - activation.mean(0)
+    norm = centred.norm(dim=0)
+    return centred / torch.where(norm > 0, norm, torch.ones_like(norm))
+
+
+def correlation(activation: Tensor) -> Tensor:
+    """Pearson correlations of the columns of [T, N], [N, N]; 0 with a constant column."""
+    z = standardise(activation)
+    return (z.T @ z).clamp(-1, 1)
+
+
+def global_mode(activation: Tensor, iterations: int = 100) -> Tensor:
+    """First principal component of the standardised columns of [T, N]: unit vector [N] (power iteration, deterministic start)."""
+    z = standardise(activation)
+    v = torch.ones(z.shape[1], dtype=z.dtype) + torch.linspace(0, 0.1, z.shape[1], dtype=z.dtype)
+    for _ in range(iterations):
+        step = z.T @ (z @ v)
+        v = step / step.norm().clamp_min(torch.finfo(z.dtype).tiny)
+    return v
+
+
+def without_mode(activation: Tensor, mode: Tensor) -> Tensor:
+    """Standardised columns [T, N] with the direction `mode` [N] projected out."""
+    z = standardise(activation)
+    return z - torch.outer(z @ mode, mode)
+
+
+def submatrices(matrix: Tensor, sets: Tensor) -> Tensor:
+    """Rows and columns of [N, N] for each set, int64 [R, n] -> [R, n, n]."""
+    return matrix[sets[:, :, None], sets[:, None, :]]
+
+
+def mean_off_diagonal(matrices: Tensor) -> Tensor:
+    """Mean of the off-diagonal entries of [..., n, n]."""
+    n = matrices.shape[-1]
+    total = matrices.sum((-2, -1)) - matrices.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return total / (n * (n - 1))
+
+
+def participation_ratio(r_a: Tensor, r_b: Tensor) -> Tensor:
+    """Cross-half participation ratio n^2 / (n + sum_{i != j} r_A r_B) of [..., n, n]; n for independent neurons, 1 for copies.
+
+    The product of two halves' correlations is unbiased for the squared correlation under independence, which the square of one half's is not.
+    """
+    n = r_a.shape[-1]
+    shared = mean_off_diagonal(r_a * r_b) * n * (n - 1)
+    return n**2 / (n + shared).clamp_min(1.0)
+
+
+def fisher_z(r: Tensor) -> Tensor:
+    """Inverse hyperbolic tangent with correlations held off +-1."""
+    return r.clamp(-0.9999, 0.9999).atanh()
+
+
+def stratum_sums(z: Tensor, strata: Tensor) -> Tensor:
+    """Sum of each neuron's z with the neurons of each stratum, itself left out: [N, N], int64 [N] -> [N, S]."""
+    member = torch.nn.functional.one_hot(strata).to(z.dtype)
+    return z @ member - z.diagonal()[:, None] * member
+
+
+def cohesion(z: Tensor, sums: Tensor, strata: Tensor, sets: Tensor) -> Tensor:
+    """Mean z within each set minus mean z between the set and the rest of its strata, [R].
+
+    Parameters
+    ----------
+    z : [N, N]
+        Fisher-transformed correlations.
+    sums : [N, S]
+        `stratum_sums(z, strata)`.
+    sets : int64 [R, n]
+        All of the same composition over strata.
+
+    Notes
+    -----
+    The between-mean weighs stratum pairs as the set's own pairs do, so that a level that goes with the strata cancels.
+    """
+    inside = submatrices(z, sets)
+    where = strata[sets]
+    member = torch.nn.functional.one_hot(where, sums.shape[1]).to(z.dtype)
+    count = member.sum(1)
+    diagonal = inside.diagonal(dim1=-2, dim2=-1)
+    own = inside @ member - diagonal[:, :, None] * member
+    size = torch.bincount(strata, minlength=sums.shape[1]).to(z.dtype)
+    rest = (size[None] - count).clamp_min(1.0)
+    between = (sums[sets] - own) / rest[:, None, :]
+    share = count / count.sum(1, keepdim=True)
+    return mean_off_diagonal(inside) - (between * share[:, None, :]).sum(-1).mean(-1)
+
+
+def document_moments(activation: Tensor, document: Tensor, documents: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Per-document count [D], sum [D, n] and cross-product sum [D, n, n] of the rows of [T, n] (float64)."""
+    x = activation.double()
+    count = torch.zeros(documents, dtype=torch.float64).index_add_(0, document, torch.ones(len(x), dtype=torch.float64))
+    first = torch.zeros(documents, x.shape[1], dtype=torch.float64).index_add_(0, document, x)
+    second = torch.zeros(documents, x.shape[1], x.shape[1], dtype=torch.float64)
+    for d in torch.unique(document).tolist():
+        rows = x[document == d]
+        second[d] = rows.T @ rows
+    return count, first, second
+
+
+def correlations_without(activation: Tensor, document: Tensor) -> Tensor:
+    """Correlations [D, n, n] of the columns of [T, n] without each document in turn (0 with a constant column)."""
+    names, where = torch.unique(document, return_inverse=True)
+    count, first, second = document_moments(activation - activation.mean(0), where, len(names))
+    n = (count.sum() - count)[:, None]
+    mean = (first.sum(0) - first) / n
+    covariance = (second.sum(0) - second) / n[:, :, None] - mean[:, :, None] * mean[:, None, :]
+    sd = covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
+    scale = sd[:, :, None] * sd[:, None, :]
+    return torch.where(
+        scale > 0, covariance / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(scale)
+    )
+
+
+def cohesion_without(activation: Tensor, document: Tensor, strata: Tensor, members: Tensor) -> Tensor:
+    """`cohesion` of one set without each document in turn, [D]; `activation` [T, N] has the global mode removed.
+
+    Only the set's rows of the correlation matrix are needed, so a document costs n x N products.
+    """
+    x = activation.double()
+    x = x - x.mean(0)
+    total, first, square = x[:, members].T @ x, x.sum(0), x.square().sum(0)
+    out = []
+    for d in torch.unique(document).tolist():
+        rows = x[document == d]
+        n = len(x) - len(rows)
+        mean = (first - rows.sum(0)) / n
+        sd = ((square - rows.square().sum(0)) / n - mean**2).clamp_min(0).sqrt()
+        scale = sd[members][:, None] * sd[None]
+        covariance = (total - rows[:, members].T @ rows) / n - mean[members][:, None] * mean[None]
+        r = torch.where(
+            scale > 0, covariance / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(scale)
+        )
+        out.append(_cohesion_of_rows(fisher_z(r), strata, members))
+    return torch.stack(out)
+
+
+def _cohesion_of_rows(z: Tensor, strata: Tensor, members: Tensor) -> Tensor:
+    """Cohesion of one set from its own rows [n, N] of the z matrix."""
+    size = int(strata.max()) + 1
+    member = torch.nn.functional.one_hot(strata, size).to(z.dtype)
+    inside = z[:, members]
+    own_member = member[members]
+    diagonal = inside.diagonal()[:, None] * own_member
+    count = own_member.sum(0)
+    rest = (member.sum(0) - count).clamp_min(1.0)
+    between = (z @ member - inside @ own_member) / rest
+    n = len(members)
+    within = (inside.sum() - diagonal.sum()) / (n * (n - 1))
+    return within - (between * (count / n)).sum(-1).mean()

@@ -1,0 +1,150 @@
+"""How influence falls with rank, and which class it leans to: the statistics of claim 1 (METHODS section 3, `regimes.*`).
+
+All work on mean influences ``means`` [R, 2 (half), 2 (class), N, 1] in nats (mean abs loss change over matched positions) and
+are cross-fit: what is chosen on one half is scored on the other, and the two scores are averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+FLOOR = 1e-12
+"""Nats; below the resolution of any float32 loss, so that a dead neuron has a logarithm."""
+MIDDLE = 6
+"""The middle band ends at rank 6 n_h."""
+
+
+def log_influence(means: Tensor) -> Tensor:
+    """Natural logarithm of the influence, [R, 2, 2, N]."""
+    return means[..., 0].clamp_min(FLOOR).log()
+
+
+def top(values: Tensor, n: int) -> Tensor:
+    """Indices of the n largest along the last axis, largest first; ties go to the lower index."""
+    return torch.argsort(values, dim=-1, descending=True, stable=True)[..., :n]
+
+
+def choose_leaning_sets(n_head: int) -> Callable[[Tensor], Tensor]:
+    """Weights [R, 2 (scored half), N]: 1/n for each membership in the plateau of rare and of common, chosen on the other half."""
+
+    def choose(means: Tensor) -> Tensor:
+        ranked = top(means[..., 0], n_head)
+        weight = torch.zeros(*means.shape[:3], means.shape[3], dtype=means.dtype)
+        weight.scatter_(-1, ranked, 1.0 / n_head)
+        return weight.sum(2).flip(1)
+
+    return choose
+
+
+def selectivity(means: Tensor, weight: Tensor) -> Tensor:
+    """LR(P_rare) + LR(P_common), [R, 1], log units: + = the plateaus lean to rare tokens.
+
+    LR(P) is the mean over P of log[I(rare)/I(common)], each class first divided by its geometric mean over neurons.
+    """
+    logs = log_influence(means)
+    lean = logs[:, :, 0] - logs[:, :, 1]
+    lean = lean - lean.mean(-1, keepdim=True)
+    return (lean * weight).sum(-1).mean(1, keepdim=True)
+
+
+def choose_order(n_head: int) -> Callable[[Tensor], Tensor]:
+    """Neurons of head and middle band by influence on the other half, int64 [R, 2 (scored half), 2 (class), 6 n_h]."""
+
+    def choose(means: Tensor) -> Tensor:
+        return top(means[..., 0], min(MIDDLE * n_head, means.shape[3])).flip(1)
+
+    return choose
+
+
+def head_deviation(logs: Tensor, n_head: int) -> Tensor:
+    """Mean over head ranks of (middle-band line - log I) / kappa_mid; + = flatter than the power law. [...]
+
+    Parameters
+    ----------
+    logs : [..., m]
+        Log influence in rank order: ranks 1..n_h are the head, n_h+1..m the middle.
+
+    Notes
+    -----
+    kappa_mid is the absolute slope of the ordinary least-squares line of log I on log rank over the middle (METHODS section 3).
+    """
+    log_rank = torch.log(torch.arange(1, logs.shape[-1] + 1, dtype=logs.dtype))
+    x = log_rank[n_head:] - log_rank[n_head:].mean()
+    middle = logs[..., n_head:]
+    slope = (middle * x).sum(-1) / (x**2).sum()
+    line = middle.mean(-1) + slope * (log_rank[:n_head].mean() - log_rank[n_head:].mean())
+    return (line - logs[..., :n_head].mean(-1)) / slope.abs().clamp_min(FLOOR)
+
+
+def deviations(means: Tensor, order: Tensor, n_head: int) -> Tensor:
+    """Head deviation of each half and class, [R, 2, 2], in the rank order chosen on the other half."""
+    return head_deviation(torch.gather(log_influence(means), -1, order), n_head)
+
+
+def shape(n_head: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """Score: delta(rare), [R, 1]."""
+    return lambda means, order: deviations(means, order, n_head)[:, :, 0].mean(1, keepdim=True)
+
+
+def contrast(n_head: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """Score: delta(rare) - delta(common), [R, 1]; + = rare flatter, - = rare head raised above its line."""
+
+    def score(means: Tensor, order: Tensor) -> Tensor:
+        delta = deviations(means, order, n_head)
+        return (delta[:, :, 0] - delta[:, :, 1]).mean(1, keepdim=True)
+
+    return score
+
+
+def nothing_chosen(means: Tensor) -> None:
+    """For statistics without a choice."""
+
+
+def recruitment(means: Tensor, choice: None = None) -> Tensor:
+    """Log ratio (rare over common) of the effective number of neurons, exp of the entropy of influence shares, [R, 1]."""
+    share = means[..., 0] / means[..., 0].sum(-1, keepdim=True).clamp_min(FLOOR)
+    entropy = -(share * share.clamp_min(FLOOR).log()).sum(-1)
+    return (entropy[:, :, 0] - entropy[:, :, 1]).mean(1, keepdim=True)
+
+
+def swap_neurons(means: Tensor, swaps: Tensor) -> Tensor:
+    """Means [R, 2, 2, N, 1] in which each neuron's two scale-normalised influences have changed places where `swaps` [R, N].
+
+    Each half's class is divided by its geometric mean over neurons first, so that a swap moves a lean and no scale.
+    """
+    logs = log_influence(means)
+    centred = logs - logs.mean(-1, keepdim=True)
+    return torch.where(swaps[:, None, None, :], centred.flip(2), centred).exp()[..., None]
+
+
+def knot_head(influence: Tensor, low: int, high: int) -> int:
+    """First knot of the continuous two-knot fit of sorted log influence on log rank, bounded to [low, high].
+
+    Parameters
+    ----------
+    influence : [N]
+        Label-blind influence, nats.
+
+    Notes
+    -----
+    Least squares over a grid of knot pairs on ranks thinned to log-even spacing: sorted values crowd at high ranks, and an unthinned
+    fit would answer for the tail alone.
+    """
+    logs = influence.clamp_min(FLOOR).log().sort(descending=True).values
+    n = len(logs)
+    ranks = torch.unique(torch.logspace(0, math.log10(n), 200, dtype=torch.float64).round().long())
+    x, y = ranks.double().log(), logs[ranks - 1].double()
+    best, head = math.inf, low
+    for first in (r for r in ranks.tolist() if low <= r <= high):
+        for second in (r for r in ranks.tolist()[::4] if 3 * first <= r < n):
+            basis = [torch.ones_like(x), x, (x - math.log(first)).clamp_min(0), (x - math.log(second)).clamp_min(0)]
+            design = torch.stack(basis, dim=1)
+            fit = torch.linalg.lstsq(design, y[:, None]).solution
+            error = float(((design @ fit)[:, 0] - y).square().sum())
+            if error < best:
+                best, head = error, first
+    return head

@@ -1,0 +1,65 @@
+"""Claim 2 of Liu 2025 (arXiv 2509.04479): plateau neurons form no modular clusters."""
+
+from __future__ import annotations
+
+from ..estimands.neuron_sets import (
+    Cohesion,
+    RewiredExcess,
+    WeightStatistic,
+    Within,
+    index_clustering,
+    weight_cosine,
+)
+from ..hypothesis import Hypothesis
+from ..inference.verdicts import Absence, Sensitivity
+from ..result import Kind
+
+within = Hypothesis(
+    id="clusters.within",
+    claim="Plateau neurons have no more internal modules than ordinary neurons.",
+    criterion=Absence(
+        margin=0.05, unit="correlation", means="two blocks that share 5 % more variance inside than across"
+    ),
+    estimand=Within("modular_contrast", centred=True),
+    nulls=("matched_sets",),
+    sensitivity=(),
+    source="Liu 2025, section 4; METHODS 3",
+)
+
+rewired = Hypothesis(
+    id="clusters.rewired",
+    claim="Plateau neurons are no more modular than their degrees imply, compared with ordinary neurons.",
+    criterion=Sensitivity(kind=Kind.ABSENCE, unit="delta Q"),
+    estimand=RewiredExcess("rewired_excess", centred=True),
+    nulls=("matched_sets",),
+    source="Maslov, Sneppen 2002; METHODS 3 and 4",
+)
+
+cohesion = Hypothesis(
+    id="clusters.cohesion",
+    claim="The plateau is not itself a module of the layer.",
+    criterion=Absence(
+        margin=0.05, unit="Fisher z", means="plateau neurons correlate .05 more with each other than with their like"
+    ),
+    estimand=Cohesion("cohesion", centred=True),
+    nulls=("matched_sets",),
+    source="Liu 2025, section 4; METHODS 3",
+)
+
+weights = Hypothesis(
+    id="clusters.weights",
+    claim="Plateau neurons are not clustered in weight space.",
+    criterion=Absence(margin=0.05, unit="cosine", means="weight vectors .05 more alike than those of ordinary neurons"),
+    estimand=WeightStatistic("mean_cosine", centred=True, weights_only=True, statistic=weight_cosine),
+    nulls=("matched_sets",),
+    source="METHODS 3",
+)
+
+index = Hypothesis(
+    id="clusters.index",
+    claim="Plateau neurons do not lie at neighbouring indices.",
+    criterion=Sensitivity(kind=Kind.ABSENCE, unit="log ratio"),
+    estimand=WeightStatistic("nearest_index_gap", centred=True, weights_only=True, statistic=index_clustering),
+    nulls=("random_sets",),
+    source="METHODS 3: small sets cannot decide it",
+)

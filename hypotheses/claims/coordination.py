@@ -1,0 +1,16 @@
+"""Liu, Wang, Li 2025 (arXiv 2505.12822, 2509.21163): plateau neurons activate in a coordinated way."""
+
+from __future__ import annotations
+
+from ..estimands.neuron_sets import Dimension
+from ..hypothesis import Hypothesis
+from ..inference.verdicts import Presence
+
+dimension = Hypothesis(
+    id="coordination.dimension",
+    claim="Plateau activations have a lower effective dimension than those of ordinary neurons.",
+    criterion=Presence(margin=0.1, unit="log ratio", means="ten per cent fewer dimensions than matched sets"),
+    estimand=Dimension("participation_ratio", centred=True),
+    nulls=("matched_sets",),
+    source="Liu, Wang, Li 2025; METHODS 3",
+)

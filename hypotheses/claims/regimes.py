@@ -1,0 +1,59 @@
+"""Claim 1 of Liu 2025 (arXiv 2509.04479): rare tokens need a regime of their own, beyond common tokens' power law."""
+
+from __future__ import annotations
+
+from ..estimands import class_contrasts as contrasts
+from ..estimands.class_contrasts import InfluenceContrast
+from ..hypothesis import Hypothesis
+from ..inference.verdicts import Presence, Sensitivity
+from ..result import Kind
+
+shape = Hypothesis(
+    id="regimes.shape",
+    claim="Influence on rare tokens has a flat head that leaves the law of the other neurons.",
+    criterion=Presence(
+        margin=0.1,
+        unit="log ranks",
+        means="the head lies as far below the middle band's line as a tenth of a log rank",
+        two_sided=True,
+    ),
+    estimand=InfluenceContrast("shape", centred=True, statistic=contrasts.shape),
+    nulls=("influence_law",),
+    source="Liu 2025, claim 1; METHODS 3. Supported reads: not a lognormal, Weibull or power law",
+)
+
+contrast = Hypothesis(
+    id="regimes.contrast",
+    claim="The head of the influence curve departs from its power law differently for rare than for common tokens.",
+    criterion=Presence(
+        margin=0.1,
+        unit="log ranks",
+        means="the two heads depart from their lines by amounts that differ by a tenth of a log rank",
+        two_sided=True,
+    ),
+    estimand=InfluenceContrast("contrast", statistic=contrasts.contrast),
+    nulls=("document_swaps", "neuron_swaps"),
+    source="Liu 2025, claim 1; METHODS 3",
+)
+
+selectivity = Hypothesis(
+    id="regimes.selectivity",
+    claim="Rare tokens have specialist neurons that common tokens have not.",
+    criterion=Presence(
+        margin=0.05,
+        unit="log ratio",
+        means="the plateau of rare tokens leans 5 % more to rare than the plateau of common tokens does to common",
+    ),
+    estimand=InfluenceContrast("selectivity", statistic=contrasts.selectivity),
+    nulls=("document_swaps", "neuron_swaps"),
+    source="Liu 2025, claim 1; METHODS 3",
+)
+
+recruitment = Hypothesis(
+    id="regimes.recruitment",
+    claim="Rare tokens recruit a different number of neurons than common tokens.",
+    criterion=Sensitivity(kind=Kind.PRESENCE, unit="log ratio", two_sided=True),
+    estimand=InfluenceContrast("recruitment", statistic=contrasts.recruitment),
+    nulls=("document_swaps",),
+    source="METHODS 3",
+)

@@ -1,0 +1,188 @@
+"""From a hypothesis and a study to numbers: draws of each null through the estimand, then p-values and intervals.
+
+Draws are made in tiles of a fixed size whose place is given by the replicate numbers alone, so neither the number of workers
+nor the order they finish in can change a bit of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.errors import InputError
+from ..data.options import Progress, Silent
+from .estimands.base import Bound
+from .hypothesis import Hypothesis
+from .inference import intervals
+from .inference.permutation import PermutationP, max_t, permutation_p
+from .nulls.base import NullModel
+from .study import Study
+
+TILE = 50
+"""Replicates evaluated together."""
+DOCUMENT_LEVEL = 0.95
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """An estimand under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed."""
+
+    null: str
+    estimate: FloatArray
+    statistic: FloatArray
+
+    @property
+    def sd(self) -> FloatArray:
+        """Standard deviation of the null estimates, [K]."""
+        out: FloatArray = self.estimate[1:].std(0, ddof=1)
+        return out
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean of the null estimates, [K]."""
+        out: FloatArray = self.estimate[1:].mean(0)
+        return out
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of an estimand (a head, or the only one): estimate, p under each null, intervals, and doubts."""
+
+    name: str
+    estimate: float
+    p: PermutationP
+    se_documents: float | None
+    se: float
+    document: intervals.Interval | None
+    verdict: intervals.Interval
+    contrasts: FloatArray | None
+    doubt: str
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A hypothesis on a study, before any adjustment for multiplicity."""
+
+    hypothesis: Hypothesis
+    nulls: tuple[Sampled, ...]
+    outputs: tuple[Output, ...]
+    p: PermutationP
+    deciding_null: Sampled
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def sample(
+    bound: Bound,
+    null: NullModel,
+    study: Study,
+    replicates: int,
+    seed: int,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Sampled:
+    """Observed value and `replicates` null values, all through `bound.evaluate`.
+
+    Raises
+    ------
+    InputError
+        If the estimand does not offer what the null randomises.
+    """
+    offered = bound.offers()
+    if null.randomises not in offered:
+        raise InputError(f"null model {null.name} randomises {null.randomises}; this hypothesis offers {', '.join(offered)}", "--null",
+                         "choose a null that randomises one of these (neuronull ls nulls)")  # fmt: skip
+    kind = null.randomises
+    state = null.prepare(study.measurements, offered[kind])
+
+    def tile(numbers: range) -> tuple[FloatArray, FloatArray]:
+        draws = bound.identity(kind) if numbers == range(1) else null.draw(state, numbers, seed)
+        values = bound.evaluate(kind, draws, numbers, seed)
+        return values.estimate.numpy(), values.statistic.numpy()
+
+    tiles = [range(1), *(range(s, min(s + TILE, replicates + 1)) for s in range(1, replicates + 1, TILE))]
+    with (progress or Silent()).stage(f"null {null.name}", len(tiles)) as stage:
+        done = []
+        for values in _in_order(tile, tiles, jobs):
+            done.append(values)
+            stage.advance()
+    estimate, statistic = (np.concatenate(parts) for parts in zip(*done, strict=True))
+    if not np.isfinite(estimate).all():
+        raise InputError(f"{int((~np.isfinite(estimate)).any(1).sum())} of {len(estimate)} draws of {null.name} gave no finite value",
+                         "measurements", "look for constant or missing activations")  # fmt: skip
+    return Sampled(null.name, estimate, statistic)
+
+
+def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
+    if jobs == 1:
+        yield from map(work, tiles)
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(work, tiles)
+
+
+def assess(
+    hypothesis: Hypothesis, bound: Bound, study: Study, sampled: tuple[Sampled, ...], alpha: float
+) -> Assessment:
+    """P-values and intervals of every output of a bound hypothesis."""
+    two_sided = bool(getattr(hypothesis.criterion, "two_sided", False))
+    side = "two-sided" if two_sided else "greater"
+    per_null = [_p_values(s, side) for s in sampled]
+    shift = sampled[0].mean if hypothesis.estimand.centred else np.zeros(sampled[0].estimate.shape[1])
+    estimate = sampled[0].estimate[0] - shift
+    without = bound.leave_one_out()
+    outputs = []
+    for k, name in enumerate(bound.outputs):
+        p = max((ps[k] for ps in per_null), key=lambda one: one.value)
+        sd_null = max(float(s.sd[k]) for s in sampled)
+        left = None if without is None else without[:, k].numpy() - shift[k]
+        outputs.append(_output(name, float(estimate[k]), p, sd_null, left, study, alpha))
+    totals = [min(ps, key=lambda one: one.value) for ps in per_null]
+    worst = max(range(len(totals)), key=lambda i: totals[i].value)
+    return Assessment(hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], bound.details())
+
+
+def assess_p(hypothesis: Hypothesis, sampled: Sampled) -> PermutationP:
+    """P-value of a hypothesis under one null alone (the smallest of its outputs', each adjusted by maxT)."""
+    two_sided = bool(getattr(hypothesis.criterion, "two_sided", False))
+    return min(_p_values(sampled, "two-sided" if two_sided else "greater"), key=lambda one: one.value)
+
+
+def _p_values(sampled: Sampled, side: Any) -> list[PermutationP]:
+    """P-value of each output; several outputs share joint draws and are adjusted by maxT."""
+    observed, null = sampled.statistic[0], sampled.statistic[1:]
+    if null.shape[1] == 1:
+        return [permutation_p(float(observed[0]), null[:, 0], side)]
+    adjusted = max_t(observed, null)
+    width = len(null)
+    return [PermutationP(float(p), *_spread(p, width), width) for p in adjusted]
+
+
+def _spread(p: float, replicates: int) -> tuple[float, float]:
+    from .inference.permutation import clopper_pearson
+
+    return clopper_pearson(round(p * (1 + replicates)) - 1, replicates)
+
+
+def _output(
+    name: str, estimate: float, p: PermutationP, sd_null: float, without: FloatArray | None, study: Study, alpha: float
+) -> Output:
+    if without is None:
+        verdict = intervals.t_interval(estimate, sd_null, np.inf, 1 - 2 * alpha)
+        return Output(name, estimate, p, None, sd_null, None, verdict, None, "")
+    df = study.smaller_half - 1
+    se_documents = intervals.jackknife_se(without, study.half)
+    se = max(se_documents, sd_null)
+    contrasts = intervals.pseudo_values(estimate, without)
+    return Output(
+        name, estimate, p, se_documents, se,
+        intervals.t_interval(estimate, se_documents, df, DOCUMENT_LEVEL),
+        intervals.t_interval(estimate, se, df, 1 - 2 * alpha),
+        contrasts, intervals.coverage_doubt(len(contrasts), contrasts),
+    )  # fmt: skip

@@ -1,0 +1,92 @@
+"""The estimand contract: bind to a study, offer objects to null models, evaluate any draw of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..nulls.base import Observed, Randomises
+from ..study import Study
+
+
+@dataclass(frozen=True)
+class Values:
+    """Of R replicates: ``estimate`` [R, K] in the reader's unit and ``statistic`` [R, K], on which p-values are ranked."""
+
+    estimate: Tensor
+    statistic: Tensor
+
+
+@dataclass(frozen=True)
+class Estimand(ABC):
+    """What is estimated, declared once and bound to any study.
+
+    Attributes
+    ----------
+    name
+        Registry id of the estimator.
+    centred
+        Whether the reported estimate is the value less its mean under the null (the claim compares with random sets).
+    """
+
+    name: str
+    centred: bool = False
+    weights_only: bool = False
+
+    @abstractmethod
+    def bind(self, study: Study) -> Bound:
+        """Everything that no draw changes.
+
+        Raises
+        ------
+        MissingInput
+            If the study lacks a measurement that is needed.
+        """
+
+
+class Bound(ABC):
+    """An estimand on one study."""
+
+    outputs: Sequence[str] = ("",)
+
+    @abstractmethod
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """The objects that a null model may randomise."""
+
+    @abstractmethod
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Values of draws; `replicates` are their numbers (0 = observed) and key any randomness of the estimator itself."""
+
+    @abstractmethod
+    def leave_one_out(self) -> Tensor | None:
+        """Estimate without each document in turn, [D, K] (selections fixed); None for weight-only estimands."""
+
+    def identity(self, kind: Randomises) -> Any:
+        """Replicate 0: the draw that changes nothing, first axis of length 1."""
+        value = self.offers()[kind].value
+        if kind == "labels":
+            return torch.zeros(1, len(value), dtype=torch.bool)
+        if kind == "influence":
+            return torch.zeros(1, value.shape[-1], dtype=torch.bool)
+        if kind in ("neurons", "heads"):
+            return value[None]
+        return iter([value])
+
+    def details(self) -> dict[str, Any]:
+        """Further numbers for the report."""
+        return {}
+
+
+@dataclass(frozen=True)
+class DrawBatch:
+    """Draws of one kind, with the numbers of their replicates."""
+
+    kind: Randomises
+    replicates: range
+    draws: Any
+    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,145 @@
+"""Estimands that compare the two classes: functions of class means, under swaps of documents, pairs or neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ...estimators import regimes, routing
+from ...estimators.class_means import (
+    Choose,
+    ClassSums,
+    Score,
+    influence_function,
+    leave_one_out,
+    scored,
+    studentised,
+)
+from ..nulls.base import Observed, Randomises
+from ..study import Study
+from .base import Bound, Estimand, Values
+
+Statistic = tuple[Choose, Score]
+
+
+@dataclass(frozen=True)
+class InfluenceContrast(Estimand):
+    """A statistic of the classes' mean influences; `statistic` maps the plateau size to (choose, score)."""
+
+    statistic: Callable[[int], Statistic] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
+
+    def bind(self, study: Study) -> ContrastBound:
+        """Per-document sums of abs(loss change)."""
+        choose, score = self.statistic(study.n_head)
+        return ContrastBound(
+            study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=study.influence
+        )
+
+
+@dataclass(frozen=True)
+class HeadPreference(Estimand):
+    """Routing log ratio of each reachable head, minor heads pooled."""
+
+    def bind(self, study: Study) -> ContrastBound:
+        """Per-document effects on the label-blind plateau and on its strata."""
+        effect = head_effects_on_sets(study)
+        group = routing.pool_minor(effect.sum((1, 2, 3)))
+        pooled = torch.zeros(int(group.max()) + 1, *effect.shape[1:], dtype=effect.dtype).index_add_(0, group, effect)
+        sums = ClassSums(pooled.permute(1, 2, 3, 0).contiguous(), *_unit_weights(study))
+        bound = ContrastBound(sums, regimes.nothing_chosen, routing.preference)
+        heads = [f"{study.heads.layer[h]}.{study.heads.head[h]}" for h in study.reachable_heads]
+        major = [name for name, g in zip(heads, group.tolist(), strict=True) if (group == g).sum() == 1]
+        bound.outputs = (*major, "minor") if len(major) < len(heads) else tuple(heads)
+        bound.groups = group
+        return bound
+
+
+@dataclass(frozen=True)
+class HeadProfile(Estimand):
+    """Distance between the rare and the common profile of head effects on the label-blind plateau."""
+
+    def bind(self, study: Study) -> ContrastBound:
+        """Per-document effects on the label-blind plateau."""
+        effect = head_effects_on_sets(study)[..., 0]
+        sums = ClassSums(effect.permute(1, 2, 0)[..., None].contiguous(), *_unit_weights(study))
+        return ContrastBound(sums, regimes.nothing_chosen, routing.profile_distance)
+
+
+def head_effects_on_sets(study: Study) -> Tensor:
+    """Mean effect of each reachable head on the plateau chosen on the *other* half and on its strata, [H, D, 2, 2] float64."""
+    sets = study.blind_plateau
+    study.check_measured(sets)
+    half = torch.from_numpy(study.half)
+    effect = study.head_effect
+    out = torch.zeros(*effect.shape[:3], 2, dtype=torch.float64)
+    for h in range(len(effect)):  # head by head: the whole in float64 would double the memory
+        for side in (0, 1):
+            rows = half == side
+            out[h, rows] = routing.set_and_strata(effect[h : h + 1, rows].double(), study.strata, sets[1 - side])[0]
+    return out
+
+
+def _unit_weights(study: Study) -> tuple[Tensor, Tensor]:
+    return torch.ones(len(study.documents), dtype=torch.float64), torch.from_numpy(study.half)
+
+
+class ContrastBound(Bound):
+    """A class contrast on one study."""
+
+    kinds: ClassVar[tuple[Randomises, ...]] = ("labels", "influence")
+
+    def __init__(
+        self, sums: ClassSums, choose: Choose, score: Score, pairs: Callable[[], ClassSums] | None = None,
+        influence: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
+        self.groups: Tensor | None = None
+
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """Labels of documents; for influence statistics also the class influences."""
+        swaps = torch.zeros(self.sums.documents, dtype=torch.bool)
+        out: dict[Randomises, Observed] = {"labels": Observed("labels", swaps, half=self.sums.half.numpy())}
+        if self.influence is not None:
+            out["influence"] = Observed("influence", self.influence)
+        return out
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Studentised under label swaps; plain under draws of influences."""
+        if kind == "labels":
+            sums = self.sums if draws.shape[1] == self.sums.documents or self.pairs is None else self.pairs()
+            value, derivative = influence_function(sums, draws, self.choose, self.score)
+            return Values(value, studentised(value, derivative))
+        if self.influence is None:
+            raise ValueError(f"this estimand has no {kind} to randomise")
+        means = self.influence[None, ..., None]
+        means = regimes.swap_neurons(means, draws) if draws.dtype == torch.bool else draws.double()[..., None]
+        value = scored(means, self.choose, self.score)
+        return Values(value, value)
+
+    def leave_one_out(self) -> Tensor:
+        """Delete-one-document estimates, [D, K]."""
+        return leave_one_out(self.sums, self.choose, self.score)
+
+
+def selectivity(n_head: int) -> Statistic:
+    """Of `regimes.selectivity`."""
+    return regimes.choose_leaning_sets(n_head), regimes.selectivity
+
+
+def contrast(n_head: int) -> Statistic:
+    """Of `regimes.contrast`."""
+    return regimes.choose_order(n_head), regimes.contrast(n_head)
+
+
+def shape(n_head: int) -> Statistic:
+    """Of `regimes.shape`."""
+    return regimes.choose_order(n_head), regimes.shape(n_head)
+
+
+def recruitment(n_head: int) -> Statistic:
+    """Of `regimes.recruitment`."""
+    return regimes.nothing_chosen, regimes.recruitment

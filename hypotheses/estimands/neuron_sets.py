@@ -1,0 +1,365 @@
+"""Estimands about sets of neurons: the plateau of each half, and its images under a permutation of neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...estimators import coactivation, routing
+from ...estimators import weights as weight_space
+from ...estimators.communities import contrast_of, modular_contrast, signed_modules
+from ..nulls.base import Observed, Randomises
+from ..study import Study
+from .base import Bound, Estimand, Values
+
+Sets: TypeAlias = tuple[Tensor, Tensor]
+"""Sets of the two halves, int64 [R, n] each: chosen on half 0 and on half 1."""
+
+DENSITY = 0.25
+"""Share of node pairs that are edges in thresholded co-activation graphs: dense enough to stay connected at n = 26."""
+
+
+def crossed(study: Study, statistic: Callable[[int, int, Tensor], Tensor], sets: Sets) -> Tensor:
+    """Mean of statistic(chosen on, scored on, sets) over the two crossings, [R]."""
+    return (statistic(0, 1, sets[0]) + statistic(1, 0, sets[1])) / 2
+
+
+class SetBound(Bound):
+    """A statistic of neuron sets on one study; subclasses write `value` and, if documents carry it, `without`."""
+
+    label_blind = False
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.sets: Sets = study.blind_plateau if self.label_blind else study.plateau
+
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """The neurons' places."""
+        n = self.study.measurements.n_neurons
+        return {"neurons": Observed("neurons", torch.arange(n), plateau=self.sets, strata=self.study.strata)}
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Statistic of the plateaus' images."""
+        images = self.images(draws)
+        value = self.value(images, replicates, seed)[:, None].double()
+        return Values(value, value)
+
+    def images(self, draws: Tensor) -> Sets:
+        """Images of the two plateaus under permutations [R, N]; drawn sets [R, n] stand for both halves."""
+        if draws.shape[1] == self.study.measurements.n_neurons:
+            return draws[:, self.sets[0]], draws[:, self.sets[1]]
+        return draws, draws
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """Statistic of each replicate's pair of sets, [R]."""
+        raise NotImplementedError
+
+    def without(self, chosen: int) -> Tensor:
+        """The statistic of the plateau chosen on a half, without each document of the other, [D_other]."""
+        raise NotImplementedError
+
+    def leave_one_out(self) -> Tensor | None:
+        """Estimate without each document: each document moves only the crossing that it is scored in."""
+        study = self.study
+        whole = [self._crossing(0), self._crossing(1)]
+        out = torch.zeros(len(study.documents), 1, dtype=torch.float64)
+        for chosen in (0, 1):
+            rows = torch.from_numpy(np.flatnonzero(study.half == 1 - chosen))
+            out[rows, 0] = (self.without(chosen).double() + whole[1 - chosen]) / 2
+        return out
+
+    def _crossing(self, chosen: int) -> float:
+        raise NotImplementedError
+
+
+def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:
+    """One uint64 seed a replicate, for estimators that are random themselves; a function of (seed, replicate, stream)."""
+    words = [np.random.SeedSequence([seed, r, stream]).generate_state(1, np.uint64)[0] for r in replicates]
+    return torch.from_numpy(np.asarray(words, dtype=np.uint64).view(np.int64))
+
+
+@dataclass(frozen=True)
+class Within(Estimand):
+    """Modular contrast K (METHODS section 3, `clusters.within`)."""
+
+    def bind(self, study: Study) -> WithinBound:
+        """Correlations of the two halves."""
+        return WithinBound(study)
+
+
+class WithinBound(SetBound):
+    """Modules found on the half the set was chosen on, scored on the other."""
+
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """Neurons, the correlation graphs of each crossing, or the activations behind them."""
+        graph = [torch.stack([r[s][:, s].double() for r in self.study.correlation]) for s in self.sets]
+        activation = torch.cat(self.study.rare_activation)
+        half = np.repeat([0, 1], [len(a) for a in self.study.rare_activation])
+        document = torch.cat(self.study.rare_document).numpy()
+        rows = self.study._rare_rows_by_half
+        position = self.study.panel.position[np.concatenate(rows)]
+        offered = dict(super().offers())
+        offered["graph"] = Observed("graph", torch.stack(graph), plateau=self.sets, half=half, documents=document)
+        offered["activations"] = Observed(
+            "activations", activation, plateau=self.sets, half=half, documents=document, positions=position
+        )
+        return offered
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """K of sets, of graphs [2 (crossing), 2 (half), n, n], or of activations [T, N]."""
+        if kind == "neurons":
+            return super().evaluate(kind, draws, replicates, seed)
+        graphs = torch.stack([d if kind == "graph" else self._graphs(d) for d in draws])
+        seeds = seeds_for(replicates, seed, 1)
+        value = (
+            self._contrast(graphs[:, 0, 0], graphs[:, 0, 1], seeds)
+            + self._contrast(graphs[:, 1, 1], graphs[:, 1, 0], seeds)
+        ) / 2
+        return Values(value[:, None], value[:, None])
+
+    def _graphs(self, activation: Tensor) -> Tensor:
+        """Correlations [2 (crossing), 2 (half), n, n] of drawn activations [T, N]."""
+        split = len(self.study.rare_activation[0])
+        halves = activation[:split], activation[split:]
+        return torch.stack(
+            [torch.stack([coactivation.correlation(a[:, s]).double() for a in halves]) for s in self.sets]
+        )
+
+    @staticmethod
+    def _contrast(found: Tensor, scored: Tensor, seeds: Tensor) -> Tensor:
+        return torch.from_numpy(
+            modular_contrast(found.double().numpy(), scored.double().numpy(), seeds.numpy().view(np.uint64))
+        )
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """K of each pair of sets."""
+        seeds = seeds_for(replicates, seed, 1)
+
+        def statistic(found: int, scored: int, rows: Tensor) -> Tensor:
+            r = self.study.correlation
+            return self._contrast(
+                coactivation.submatrices(r[found], rows), coactivation.submatrices(r[scored], rows), seeds
+            )
+
+        return crossed(self.study, statistic, sets)
+
+    def partition(self, chosen: int) -> Any:
+        """Modules of the plateau chosen on a half, int64 [n]."""
+        r = self.study.correlation[chosen][self.sets[chosen]][:, self.sets[chosen]]
+        seeds = seeds_for(range(1), 0, 1)
+        return signed_modules(r[None].double().numpy(), seeds.numpy().view(np.uint64))[0][0]
+
+    def _crossing(self, chosen: int) -> float:
+        rows = self.sets[chosen]
+        scored = self.study.correlation[1 - chosen][rows][:, rows].double().numpy()
+        return float(contrast_of(self.partition(chosen)[None], scored[None])[0])
+
+    def without(self, chosen: int) -> Tensor:
+        """K with the partition fixed, scored without each document."""
+        other = 1 - chosen
+        activation = self.study.rare_activation[other][:, self.sets[chosen]]
+        r = coactivation.correlations_without(activation, self.study.rare_document[other]).numpy()
+        return torch.from_numpy(contrast_of(np.repeat(self.partition(chosen)[None], len(r), axis=0), r))
+
+
+@dataclass(frozen=True)
+class RewiredExcess(Estimand):
+    """Excess of modularity over degree-preserving rewirings at matched density (`clusters.rewired`)."""
+
+    def bind(self, study: Study) -> RewiredBound:
+        """Correlations of the two halves."""
+        return RewiredBound(study)
+
+
+class RewiredBound(SetBound):
+    """Thresholded graphs of the half a set was *not* chosen on."""
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """Excess of each pair of sets, delta Q."""
+        seeds = seeds_for(replicates, seed, 2).numpy().view(np.uint64)
+
+        def statistic(found: int, scored: int, rows: Tensor) -> Tensor:
+            r = coactivation.submatrices(self.study.correlation[scored], rows).double().numpy()
+            return torch.from_numpy(rewired_excess(threshold_graph(r, DENSITY), seeds).excess)
+
+        return crossed(self.study, statistic, sets)
+
+    def leave_one_out(self) -> None:
+        """None: an in-sample optimum is never resampled (METHODS section 4)."""
+        return
+
+    def details(self) -> dict[str, Any]:
+        """Z and rank-p of rewiring alone, labelled as what they are."""
+        found = []
+        for chosen in (0, 1):
+            rows = self.sets[chosen]
+            r = self.study.correlation[1 - chosen][rows][:, rows].double().numpy()
+            found.append(
+                rewired_excess(
+                    threshold_graph(r[None], DENSITY), seeds_for(range(1), 0, 2).numpy().view(np.uint64), 199
+                )
+            )
+        return {
+            "modularity": float(np.mean([f.q_observed[0] for f in found])),
+            "rewiring_alone_z": float(np.mean([f.z[0] for f in found])),
+            "rewiring_alone_p": float(max(f.p[0] for f in found)),
+        }
+
+
+@dataclass(frozen=True)
+class Cohesion(Estimand):
+    """Correlation inside the set against correlation with the rest of its strata (`clusters.cohesion`)."""
+
+    def bind(self, study: Study) -> CohesionBound:
+        """Fisher z of residual correlations."""
+        return CohesionBound(study)
+
+
+class CohesionBound(SetBound):
+    """Chosen on one half, scored on the other; the layer's global mode is removed."""
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(study)
+        self.sums = tuple(coactivation.stratum_sums(z, study.strata) for z in study.residual_z)
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """Cohesion of each pair of sets, Fisher z."""
+
+        def statistic(found: int, scored: int, rows: Tensor) -> Tensor:
+            return coactivation.cohesion(self.study.residual_z[scored], self.sums[scored], self.study.strata, rows)
+
+        return crossed(self.study, statistic, sets)
+
+    def _crossing(self, chosen: int) -> float:
+        z, sums = self.study.residual_z[1 - chosen], self.sums[1 - chosen]
+        return float(coactivation.cohesion(z, sums, self.study.strata, self.sets[chosen][None])[0])
+
+    def without(self, chosen: int) -> Tensor:
+        """Cohesion without each document, the global mode and the set fixed."""
+        other = 1 - chosen
+        return coactivation.cohesion_without(
+            self.study.residual_activation[other], self.study.rare_document[other], self.study.strata, self.sets[chosen]
+        )
+
+
+@dataclass(frozen=True)
+class Dimension(Estimand):
+    """Log participation ratio of a set; + = fewer dimensions than matched sets (`coordination.dimension`)."""
+
+    def bind(self, study: Study) -> DimensionBound:
+        """Correlations of the two halves."""
+        return DimensionBound(study)
+
+
+class DimensionBound(SetBound):
+    """Cross-half: each set's ratio uses the product of the two halves' correlations."""
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """-log PR, both plateaus averaged; the engine takes it less its null mean, E log PR(pi P) - log PR(P)."""
+        r_a, r_b = self.study.correlation
+        logs = [
+            coactivation.participation_ratio(
+                coactivation.submatrices(r_a, s).double(), coactivation.submatrices(r_b, s).double()
+            ).log()
+            for s in sets
+        ]
+        return -(logs[0] + logs[1]) / 2
+
+    def leave_one_out(self) -> Tensor:
+        """Each document changes one half's correlations in both plateaus' ratios."""
+        study = self.study
+        out = torch.zeros(len(study.documents), 1, dtype=torch.float64)
+        for half in (0, 1):
+            rows = torch.from_numpy(np.flatnonzero(study.half == half))
+            for s in self.sets:
+                without = coactivation.correlations_without(
+                    study.rare_activation[half][:, s], study.rare_document[half]
+                )
+                other = study.correlation[1 - half][s][:, s].double()
+                out[rows, 0] -= coactivation.participation_ratio(without, other[None].expand_as(without)).log() / 2
+        return out
+
+
+@dataclass(frozen=True)
+class WeightStatistic(Estimand):
+    """A statistic of weights or indices alone; `statistic` maps (study, sets) to [R]."""
+
+    statistic: Callable[[Study, Tensor], Tensor] = lambda study, sets: sets.double().mean(1)
+
+    def bind(self, study: Study) -> WeightBound:
+        """The weights."""
+        return WeightBound(study, self.statistic)
+
+
+class WeightBound(SetBound):
+    """Both plateaus' statistics, averaged."""
+
+    def __init__(self, study: Study, statistic: Callable[[Study, Tensor], Tensor]) -> None:
+        super().__init__(study)
+        self.statistic = statistic
+        self.statistic(study, self.sets[0][None])  # missing inputs show here, before any draw
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """Mean of the statistic over the two plateaus."""
+        return (self.statistic(self.study, sets[0]) + self.statistic(self.study, sets[1])) / 2
+
+    def leave_one_out(self) -> None:
+        """None: no document enters."""
+        return
+
+
+def weight_cosine(study: Study, sets: Tensor) -> Tensor:
+    """Mean of the mean cosines of output and of input weights within each set, [R]."""
+    outward, inward = weight_space.unit_rows(study.w_out), weight_space.unit_rows(study.w_in)
+    return (weight_space.mean_cosine(outward, sets) + weight_space.mean_cosine(inward, sets)) / 2
+
+
+def lighter_tail(study: Study, sets: Tensor) -> Tensor:
+    """-(Hill alpha), [R]: + = heavier tail once its null mean is taken off."""
+    return -weight_space.hill_alpha(weight_space.unit_rows(study.w_out), sets)
+
+
+def index_clustering(study: Study, sets: Tensor) -> Tensor:
+    """Log ratio of expected to mean nearest index gap, [R]."""
+    return weight_space.nearest_index_gap(sets, study.measurements.n_neurons)
+
+
+@dataclass(frozen=True)
+class Concentration(Estimand):
+    """Gini over heads of the rare-class effect on a set (`routing.concentration`)."""
+
+    def bind(self, study: Study) -> ConcentrationBound:
+        """Head effects summed over each half's documents."""
+        return ConcentrationBound(study)
+
+
+class ConcentrationBound(SetBound):
+    """Label-blind plateaus chosen on one half, effects of the other."""
+
+    label_blind = True
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(study)
+        study.check_measured(self.sets)
+        half = torch.from_numpy(study.half)
+        self.effect = tuple(study.head_effect[:, half == side, 0].double().mean(1) for side in (0, 1))
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """Gini of each pair of sets."""
+        return crossed(self.study, lambda found, scored, rows: routing.concentration(self.effect[scored], rows), sets)
+
+    def _crossing(self, chosen: int) -> float:
+        return float(routing.concentration(self.effect[1 - chosen], self.sets[chosen][None])[0])
+
+    def without(self, chosen: int) -> Tensor:
+        """Gini without each document."""
+        side = torch.from_numpy(self.study.half == 1 - chosen)
+        per_document = self.study.head_effect[:, side, 0][..., self.sets[chosen]].double().mean(-1)
+        n = per_document.shape[1]
+        mean = (per_document.sum(1, keepdim=True) - per_document) / (n - 1)
+        return routing.gini(mean.T)

@@ -1,0 +1,240 @@
+"""From assessments to findings: adjustment over the family, verdicts, and one row a hypothesis x null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data.options import TestOptions
+from .engine import Assessment, Output, Sampled, assess_p
+from .inference import intervals
+from .inference.multiplicity import adjust
+from .inference.verdicts import Absence, Decision, Evidence, Presence, decide
+from .result import Finding, Role, Setup, Verdict
+from .study import Study
+
+REWIRING = "rewiring treats edges as independent; a correlation matrix is transitive by construction"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An assessment with its family-adjusted p, and the output that decides it."""
+
+    assessment: Assessment
+    p_adjusted: float
+    output: Output
+    decision: Decision
+    rows_in_family: int
+    verdicts: tuple[tuple[Output, float, Decision], ...]
+
+
+def judge_family(assessments: Sequence[Assessment], alpha: float) -> list[Judged]:
+    """Holm over the verdict rows of one family, then each row's verdict."""
+    adjusted = adjust([a.p.value for a in assessments], "holm")
+    return [_judge(a, float(p), len(assessments), alpha) for a, p in zip(assessments, adjusted, strict=True)]
+
+
+def _judge(assessment: Assessment, p_adjusted: float, rows: int, alpha: float) -> Judged:
+    criterion = assessment.hypothesis.criterion
+    if not isinstance(criterion, (Presence, Absence)):
+        raise TypeError(f"{assessment.hypothesis.id} decides nothing and has no verdict")
+    factor = p_adjusted / assessment.p.value
+    judged = []
+    for output in assessment.outputs:
+        p = min(1.0, output.p.value * factor)
+        evidence = Evidence(output.verdict.low, output.verdict.high, p, output.doubt)
+        judged.append((output, p, decide(criterion, evidence, alpha)))
+    output, p, decision = _deciding(judged, criterion)
+    return Judged(assessment, p_adjusted, output, decision, rows, tuple(judged))
+
+
+def _deciding(
+    judged: list[tuple[Output, float, Decision]], criterion: Presence | Absence
+) -> tuple[Output, float, Decision]:
+    """The output on which a row's verdict rests.
+
+    An absence over several outputs is refuted by any (the one furthest beyond the margin speaks) and supported only by all
+    (intersection-union: the one with the highest upper bound speaks, unless another is undetermined).
+    """
+    if len(judged) == 1:
+        return judged[0]
+    refuted = [j for j in judged if j[2].verdict is Verdict.REFUTED]
+    if refuted:
+        return max(refuted, key=lambda j: j[0].verdict.low)
+    undecided = [j for j in judged if j[2].verdict is Verdict.UNDETERMINED]
+    return max(undecided or judged, key=lambda j: j[0].verdict.high)
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Makes the rows of one study."""
+
+    study: Study
+    setup: Setup
+    options: TestOptions
+
+    def blank(self, hypothesis: Any, **given: Any) -> Finding:
+        """Row with what is common to all rows of `hypothesis`."""
+        setup = self.setup
+        base: dict[str, Any] = {
+            "hypothesis": hypothesis.id, "family": hypothesis.family, "claim": hypothesis.claim, "kind": hypothesis.kind,
+            "role": hypothesis.role, "estimator": hypothesis.estimand.name, "unit": hypothesis.criterion.unit,
+            "margin": hypothesis.margin, "margin_means": getattr(hypothesis.criterion, "means", ""),
+            "two_sided": getattr(hypothesis.criterion, "two_sided", False),
+            "null_model": "+".join(hypothesis.nulls),
+            "n_documents": setup.n_documents, "n_positions": setup.n_positions, "n_neurons": setup.n_neurons,
+        }  # fmt: skip
+        return Finding(**{**self.common(), **base, **given})
+
+    def common(self) -> dict[str, Any]:
+        """What is the same in every row of a run."""
+        s = self.setup
+        return {
+            "model": s.model, "revision": s.revision, "layer": s.layer, "corpus": s.corpus, "conditioning": s.conditioning,
+            "threshold": s.threshold, "elbow": s.elbow, "ablation": s.ablation, "plateau": s.plateau,
+            "alpha": self.options.alpha, "seed": self.options.seed,
+        }  # fmt: skip
+
+    def not_run(self, hypothesis: Any, reason: str) -> Finding:
+        """Row of a hypothesis whose inputs are missing."""
+        verdict = Verdict.NOT_RUN if hypothesis.role is Role.PRIMARY else None
+        return self.blank(hypothesis, verdict=verdict, notes=f"not run: {reason}", n_documents=None, n_positions=None,
+                          n_neurons=None, sentence=f"{hypothesis.claim} Not run: {reason}.")  # fmt: skip
+
+    def primary(self, judged: Judged, q_value: float | None = None) -> list[Finding]:
+        """The verdict row, and behind it the components of a two-way verdict."""
+        a = judged.assessment
+        row = self._numbers(a, judged.output, judged.rows_in_family)
+        null = a.deciding_null
+        row |= {
+            "null_model": "+".join(s.null for s in a.nulls),
+            "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high, "p_adjusted": judged.p_adjusted, "q_value": q_value,
+            "replicates": a.p.replicates, "verdict": judged.decision.verdict,
+            "sentence": _sentence(a.hypothesis.claim, judged.decision),
+        }  # fmt: skip
+        row |= self._null(a, judged.output, null)
+        details = {**a.details, **self._head_rows(judged), "why": judged.decision.why}
+        enough = self._enough(judged)
+        if enough:
+            details["what_would_be_enough"] = enough
+        if a.hypothesis.nulls and self.options.nulls.get(a.hypothesis.id):
+            details["null_chosen"] = self.options.nulls[a.hypothesis.id]
+        notes = self._notes(a, judged)
+        rows = [self.blank(a.hypothesis, **row, details=details, notes=notes)]
+        if len(a.nulls) > 1:
+            rows += [self.component(a, s, judged.output) for s in a.nulls]
+        return rows
+
+    def component(self, a: Assessment, sampled: Sampled, output: Output) -> Finding:
+        """Sensitivity row: the same hypothesis under one null alone."""
+        p = assess_p(a.hypothesis, sampled)
+        row = {"role": Role.SENSITIVITY, "null_model": sampled.null, "estimate": output.estimate, "p_value": p.value,
+               "p_low": p.low, "p_high": p.high, "replicates": p.replicates, "margin": None}  # fmt: skip
+        row |= self._null(a, output, sampled)
+        return self.blank(a.hypothesis, **row, sentence=f"{a.hypothesis.claim} Under {sampled.null} alone.")
+
+    def sensitivity(self, a: Assessment) -> Finding:
+        """Row of a hypothesis, or of a further null, that decides nothing."""
+        output = a.outputs[0]
+        row = self._numbers(a, output, 1) | {
+            "role": Role.SENSITIVITY, "null_model": a.nulls[0].null, "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high,
+            "replicates": a.p.replicates, "margin": None, "p_equivalence": None, "smallest_supportable_margin": None,
+        }  # fmt: skip
+        row |= self._null(a, output, a.nulls[0])
+        return self.blank(a.hypothesis, **row, details=dict(a.details), sentence=f"{a.hypothesis.claim} Shown beside the verdict; decides nothing.")  # fmt: skip
+
+    def _numbers(self, a: Assessment, output: Output, rows: int) -> dict[str, Any]:
+        criterion = a.hypothesis.criterion
+        alpha = self.options.alpha
+        margin = a.hypothesis.margin
+        absence = isinstance(criterion, Absence)
+        out: dict[str, Any] = {
+            "estimate": output.estimate, "verdict_low": output.verdict.low, "verdict_high": output.verdict.high,
+            "minimal_detectable_effect": intervals.minimal_detectable_effect(
+                output.se, alpha, rows, margin if absence and margin else 0.0),
+        }  # fmt: skip
+        if output.document is not None:
+            out |= {"ci_low": output.document.low, "ci_high": output.document.high, "ci_level": output.document.level}
+        if absence:
+            out["smallest_supportable_margin"] = intervals.smallest_supportable_margin(output.se, alpha)
+        if margin is not None:
+            two_sided = bool(getattr(criterion, "two_sided", False))
+            out["p_equivalence"] = intervals.equivalence_p(
+                output.estimate, output.se, output.verdict.df, margin, two_sided
+            )
+        return out | _effect_size(a, output)
+
+    def _null(self, a: Assessment, output: Output, sampled: Sampled) -> dict[str, Any]:
+        k = a.outputs.index(output)
+        shift = sampled.mean[k] if a.hypothesis.estimand.centred else 0.0
+        draws = sampled.estimate[1:, k] - shift
+        return {
+            "null_mean": float(draws.mean() + shift), "null_sd": float(draws.std(ddof=1)), "null_draws": [float(x) for x in draws],
+        }  # fmt: skip
+
+    def _head_rows(self, judged: Judged) -> dict[str, Any]:
+        if len(judged.verdicts) == 1:
+            return {}
+        rows = []
+        for output, p, decision in judged.verdicts:
+            layer, _, head = output.name.partition(".")
+            rows.append({"name": output.name, "layer": int(layer) if head else -1, "head": int(head) if head else -1,
+                         "estimate": output.estimate, "low": output.verdict.low, "high": output.verdict.high,
+                         "p_adjusted": p, "verdict": str(decision.verdict)})  # fmt: skip
+        return {"per_head": rows, "deciding_output": judged.output.name}
+
+    def _notes(self, a: Assessment, judged: Judged) -> str:
+        notes = []
+        if len(a.outputs) > 1:
+            notes.append(f"head {judged.output.name} decides; p over all {len(a.outputs)} by maxT")
+        if judged.output.doubt:
+            notes.append(judged.output.doubt)
+        if "matched_sets" in {s.null for s in a.nulls}:
+            worst = {name: smd for name, smd in self.study.balance(self.study.plateau).items() if abs(smd) > 0.25}
+            if worst:
+                said = ", ".join(
+                    f"{name} {smd:+.2f}" for name, smd in sorted(worst.items(), key=lambda item: -abs(item[1]))
+                )
+                notes.append(f"plateau and strata differ beyond .25 sd in {said}")
+        return "; ".join(notes)
+
+    def _enough(self, judged: Judged) -> str:
+        """What would decide an undetermined row, where a formula can tell."""
+        output, margin = judged.output, judged.assessment.hypothesis.margin
+        if judged.decision.verdict is not Verdict.UNDETERMINED or margin is None or output.se_documents is None:
+            return ""
+        if output.doubt:
+            return f"the document interval is not trusted here: {output.doubt}"
+        reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
+        if reach <= margin:
+            return ""
+        if output.se_documents < output.se:
+            return f"larger plateaus, not more documents: random sets scatter by {output.se:.3g}, and a margin of {reach:.3g} is the smallest this design could support"  # noqa: E501
+        needed = int(np.ceil(self.setup.n_documents * (reach / margin) ** 2 / 10) * 10)
+        return f"about {needed} documents would be enough to exclude effects of {margin:.3g} if there is none"
+
+
+def _sentence(claim: str, decision: Decision) -> str:
+    word = {"supported": "Supported", "refuted": "Refuted", "undetermined": "Undetermined"}[decision.verdict.value]
+    return f"{claim} {word}: {decision.why}."
+
+
+def _effect_size(a: Assessment, output: Output) -> dict[str, Any]:
+    """Cohen's d of the document contrasts (pingouin), or the distance from the null in null sds for weight-only rows."""
+    if (
+        output.contrasts is not None
+        and a.nulls[0].statistic.shape == a.nulls[0].estimate.shape
+        and not a.hypothesis.estimand.centred
+    ):
+        spread = float(output.contrasts.std(ddof=1))
+        return {
+            "effect_size": float(output.contrasts.mean()) / spread if spread > 0 else None,
+            "effect_size_name": "Cohen d over documents",
+        }
+    k = a.outputs.index(output)
+    sd = float(a.nulls[0].sd[k])
+    away = float(a.nulls[0].estimate[0, k] - a.nulls[0].mean[k])
+    return {"effect_size": away / sd if sd > 0 else None, "effect_size_name": "null sd"}

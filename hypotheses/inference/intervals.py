@@ -1,0 +1,102 @@
+"""Standard errors and intervals over documents (METHODS section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+FloatArray = npt.NDArray[np.float64]
+
+MOST_SKEWED = 1.0
+"""Absolute skewness of the document contrasts above which interval coverage was not shown, so equivalence is not granted."""
+FEWEST_DOCUMENTS = 50
+"""Documents below which interval coverage was not shown."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Estimate with its standard error and t-interval; `level` is the two-sided coverage it aims at."""
+
+    estimate: float
+    se: float
+    df: float
+    level: float
+    low: float
+    high: float
+
+
+def jackknife_se(leave_one_out: FloatArray, half: npt.NDArray[np.int64]) -> float:
+    """Delete-one-document standard error of a two-half estimate.
+
+    Parameters
+    ----------
+    leave_one_out : [D]
+        The estimate, halves averaged, without each document in turn (selections fixed).
+    half : int [D]
+
+    Notes
+    -----
+    SE^2 = sum over halves h of (D_h - 1) / D_h sum_{d in h} (theta_(-d) - mean over h)^2 (METHODS section 5): each half is a stratum of its own.
+    """
+    total = 0.0
+    for side in (0, 1):
+        theta = np.asarray(leave_one_out)[np.asarray(half) == side]
+        if len(theta) < 2:
+            raise ValueError(f"half {side} has {len(theta)} documents, a jackknife needs two")
+        total += (len(theta) - 1) / len(theta) * float(((theta - theta.mean()) ** 2).sum())
+    return float(np.sqrt(total))
+
+
+def pseudo_values(estimate: float, leave_one_out: FloatArray) -> FloatArray:
+    """Jackknife pseudo-values D theta - (D - 1) theta_(-d), [D] (Tukey 1958): each document's contrast."""
+    n = len(leave_one_out)
+    return n * estimate - (n - 1) * np.asarray(leave_one_out, dtype=np.float64)
+
+
+def t_interval(estimate: float, se: float, df: float, level: float) -> Interval:
+    """Estimate +- t(df) se; df = inf gives the normal interval."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
+    reach = _t_quantile((1 + level) / 2, df) * se
+    return Interval(estimate, se, df, level, estimate - reach, estimate + reach)
+
+
+def equivalence_p(estimate: float, se: float, df: float, margin: float, two_sided: bool) -> float:
+    """Smallest alpha at which the 1 - 2 alpha interval lies inside the margin (one-sided: below +margin).
+
+    The two one-sided tests of Schuirmann (1987); for one side a single t-test against the margin.
+    """
+    if se == 0:
+        inside = estimate < margin and (not two_sided or estimate > -margin)
+        return 0.0 if inside else 1.0
+    upper = float(scipy.stats.t.sf((margin - estimate) / se, df))
+    lower = float(scipy.stats.t.sf((estimate + margin) / se, df)) if two_sided else 0.0
+    return max(upper, lower)
+
+
+def minimal_detectable_effect(se: float, alpha: float, rows: int, beyond: float = 0.0) -> float:
+    """Effect at which the decision falls with probability .8: (z_{1 - alpha / k} + z_{.8}) se, plus the margin to clear."""
+    return float(scipy.stats.norm.ppf(1 - alpha / rows) + scipy.stats.norm.ppf(0.8)) * se + beyond
+
+
+def smallest_supportable_margin(se: float, alpha: float) -> float:
+    """Margin that a true effect of 0 would be shown to lie within, with probability .8: (z_{1 - alpha} + z_{.8}) se."""
+    return float(scipy.stats.norm.ppf(1 - alpha) + scipy.stats.norm.ppf(0.8)) * se
+
+
+def coverage_doubt(documents: int, contrasts: FloatArray | None) -> str:
+    """Why the interval's coverage was not shown for data like these, or an empty string."""
+    if documents < FEWEST_DOCUMENTS:
+        return f"{documents} documents are fewer than the {FEWEST_DOCUMENTS} for which interval coverage was shown"
+    if contrasts is not None and len(contrasts) > 2 and np.ptp(contrasts) > 0:
+        skewness = float(scipy.stats.skew(contrasts))
+        if abs(skewness) > MOST_SKEWED:
+            return f"document contrasts are skewed ({skewness:+.1f}), beyond the {MOST_SKEWED:g} for which coverage was shown"
+    return ""
+
+
+def _t_quantile(q: float, df: float) -> float:
+    return float(scipy.stats.norm.ppf(q) if np.isinf(df) else scipy.stats.t.ppf(q, df))

@@ -1,0 +1,118 @@
+"""How a verdict falls: interval, margin and adjusted p in, one of three words and its reason out (METHODS section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..result import Kind, Verdict
+
+
+@dataclass(frozen=True)
+class Presence:
+    """The claim says that something is there; `margin` is the smallest effect worth the name, in `unit`."""
+
+    margin: float
+    unit: str
+    means: str
+    two_sided: bool = False
+
+    def __post_init__(self) -> None:
+        _check_margin(self.margin)
+
+
+@dataclass(frozen=True)
+class Absence:
+    """The claim says that something is not there, up to `margin`, in `unit`."""
+
+    margin: float
+    unit: str
+    means: str
+    two_sided: bool = False
+
+    def __post_init__(self) -> None:
+        _check_margin(self.margin)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """A row that is shown beside a claim and decides nothing; `kind` is that of the claim it stands beside."""
+
+    kind: Kind
+    unit: str
+    two_sided: bool = False
+
+
+Criterion: TypeAlias = Presence | Absence | Sensitivity
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict is made of: verdict interval [low, high], adjusted superiority p, and any doubt about coverage."""
+
+    low: float
+    high: float
+    p_adjusted: float
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict and the reason in words."""
+
+    verdict: Verdict
+    why: str
+
+
+def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> Decision:
+    """Verdict on one row; the first rule that matches wins.
+
+    Presence: *refuted* if the interval lies below the margin (two-sided: within +-margin); *supported* if adjusted p < alpha.
+    Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and the interval lies at or beyond
+    the margin.  Else *undetermined*: a plain non-rejection never supports anything.  Where the interval's coverage is in doubt,
+    what rests on it (equivalence) is not granted.
+    """
+    inside = evidence.high < criterion.margin and (not criterion.two_sided or evidence.low > -criterion.margin)
+    significant = evidence.p_adjusted < alpha
+    equivalent = inside and not evidence.doubt
+    within = f"the {_level(alpha)} interval lies {'within +-' if criterion.two_sided else 'below '}{criterion.margin:g}"
+    if isinstance(criterion, Presence):
+        if equivalent:
+            return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
+        if significant and not inside:
+            return Decision(Verdict.SUPPORTED, f"adjusted p is below {alpha:g}")
+    else:
+        if equivalent:
+            return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
+        if significant and evidence.low >= criterion.margin:
+            return Decision(
+                Verdict.REFUTED,
+                f"adjusted p is below {alpha:g} and the whole {_level(alpha)} interval is beyond {criterion.margin:g}",
+            )
+    return Decision(Verdict.UNDETERMINED, _undecided(criterion, evidence, inside, significant, alpha))
+
+
+def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, significant: bool, alpha: float) -> str:
+    if inside and evidence.doubt:
+        return f"the interval lies inside the margin, but {evidence.doubt}"
+    if significant:
+        return f"an effect is there (adjusted p below {alpha:g}), but the interval also holds effects smaller than {criterion.margin:g}"
+    return f"the interval holds both no effect and effects of {criterion.margin:g} or more"
+
+
+def combine(verdicts: list[Verdict]) -> Verdict:
+    """Verdict of a claim: supported only if every row asked for is, refuted if any is, else undetermined."""
+    if any(v is Verdict.REFUTED for v in verdicts):
+        return Verdict.REFUTED
+    if verdicts and all(v is Verdict.SUPPORTED for v in verdicts):
+        return Verdict.SUPPORTED
+    return Verdict.UNDETERMINED
+
+
+def _level(alpha: float) -> str:
+    return f"{100 * (1 - 2 * alpha):g} %"
+
+
+def _check_margin(margin: float) -> None:
+    if not margin > 0:
+        raise ValueError(f"a margin must be positive, got {margin}; declare the smallest effect worth the name")

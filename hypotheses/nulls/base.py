@@ -1,0 +1,131 @@
+"""The null-model contract: what a null randomises, keeps and breaks, and two methods.
+
+A null model answers "what would the statistic be if only this were random?".  Its author writes `prepare` (once) and `draw`
+(for any range of replicate numbers, in any order, on any worker).  The engine adds the observed value as replicate 0, so
+that it goes down the same path as every null draw.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ...data.errors import InputError
+
+Randomises: TypeAlias = Literal["neurons", "labels", "heads", "graph", "activations", "influence", "weights", "corpus"]
+RANDOMISES: tuple[Randomises, ...] = (
+    "neurons", "labels", "heads", "graph", "activations", "influence", "weights", "corpus",
+)  # fmt: skip
+
+Draws: TypeAlias = "torch.Tensor | Iterator[torch.Tensor] | Iterator[Any]"
+"""Draws for R replicates, first axis (or iteration order) = replicate:
+
+========== ==========================================================================================
+neurons     int64 [R, N] permutations (neuron i's place is taken by ``draw[r, i]``), or [R, n] sets
+labels      bool [R, D] (documents) or [R, P] (matched pairs): True = the two classes change places
+heads       int64 [R, k] rows of the heads table
+influence   bool [R, N] (classes change places for a neuron) or float [R, 2, 2, N] (half, class, neuron)
+graph       an iterator of [2, n, n] correlation matrices (one a half)
+activations an iterator of [T, n]
+weights     an iterator of [n, d]
+corpus      an iterator of Measurements
+========== ==========================================================================================
+"""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The observed object that a null randomises, and what goes with it.
+
+    ``value`` is the object itself; ``plateau`` holds the sets the statistic is about (one a half) where there are any;
+    ``strata`` int64 [N] groups neurons of like covariates; ``documents`` int64, one entry a row of activations.
+    """
+
+    kind: Randomises
+    value: Any
+    plateau: tuple[torch.Tensor, ...] = ()
+    strata: torch.Tensor | None = None
+    documents: npt.NDArray[np.int64] | None = None
+    positions: npt.NDArray[np.int64] | None = None
+    half: npt.NDArray[np.int64] | None = None
+
+
+class NullModel(ABC):
+    """A null model; subclass it, declare the class attributes, write `prepare` and `draw`.
+
+    Attributes
+    ----------
+    name
+        Registry id.
+    randomises
+        Which object the draws are of; decides which hypotheses can use it.
+    preserves, breaks
+        What every draw keeps and what it destroys, in words; conformance tests the invariants in `invariants`.
+    exchangeable
+        What must be exchangeable for the p-value to be exact.
+    reference
+        Where the null comes from.
+    when
+        Guidance: which question it answers, and when it should not be trusted.
+    """
+
+    name: ClassVar[str]
+    randomises: ClassVar[Randomises]
+    preserves: ClassVar[Sequence[str]]
+    breaks: ClassVar[Sequence[str]]
+    exchangeable: ClassVar[str]
+    reference: ClassVar[str]
+    when: ClassVar[str] = ""
+
+    @abstractmethod
+    def prepare(self, measurements: Any, observed: Observed) -> Any:
+        """Whatever `draw` needs, made once; plain data."""
+
+    @abstractmethod
+    def draw(self, state: Any, replicates: range, seed: int) -> Draws:
+        """Draws for the given replicate numbers (>= 1); each depends on (seed, replicate) and `state` alone."""
+
+    @abstractmethod
+    def example(self) -> Observed:
+        """A small observed object on which the conformance checks run."""
+
+    def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:
+        """Declared invariants on one draw, as (what is preserved, whether it is)."""
+        return ()
+
+    def cost(self, state: Any) -> float:
+        """Rough operations for one draw, for planning."""
+        return 1.0
+
+
+def generator(seed: int, replicate: int, stream: str = "") -> np.random.Generator:
+    """Random generator of one replicate: a function of (seed, replicate, stream) alone.
+
+    Philox is counter-based, so neighbouring replicates are independent streams whatever the batch or worker.
+    """
+    salt = int.from_bytes(stream.encode()[:8].ljust(8, b"\0"), "little")
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, replicate, salt])))
+
+
+def stack(rows: Callable[[int], npt.NDArray[Any]], replicates: range) -> torch.Tensor:
+    """Stack one array a replicate into a tensor [R, ...]."""
+    return torch.from_numpy(np.stack([rows(r) for r in replicates]))
+
+
+def need(observed: Observed, kind: Randomises, null: str) -> None:
+    """Refuse an observed object of another kind.
+
+    Raises
+    ------
+    InputError
+        If `observed` is not of `kind`.
+    """
+    if observed.kind != kind:
+        raise InputError(f"null model {null} randomises {kind}, and this hypothesis offers {observed.kind}", "--null",
+                         "choose a null that randomises the same object (neuronull ls nulls)")  # fmt: skip

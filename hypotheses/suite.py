@@ -1,0 +1,219 @@
+"""The suite: which hypotheses run, all of them on one study, their verdicts, and the claims' verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..data.errors import InputError, MissingInput
+from ..data.measurements import Measurements
+from ..data.options import Progress, Silent, TestOptions
+from . import catalogue, exhibits
+from .controls import flags_an_effect, run_control
+from .engine import Assessment, assess, sample
+from .estimands.base import Bound
+from .findings import Judged, RowMaker, judge_family
+from .hypothesis import Hypothesis
+from .inference.multiplicity import adjust
+from .inference.permutation import enough_replicates
+from .inference.verdicts import combine
+from .result import ClaimVerdict, Finding, Result, Role, Setup, Verdict
+from .study import Study
+
+
+def run_suite(
+    measurements: Measurements,
+    options: TestOptions,
+    progress: Progress | None = None,
+    random_init: Measurements | None = None,
+) -> Result:
+    """Test every hypothesis asked for whose inputs are there.
+
+    Parameters
+    ----------
+    random_init
+        Measurements of the same model with re-initialised weights, for `control.random_init`; None leaves that control out.
+
+    Raises
+    ------
+    InputError
+        For unknown ids, too few replicates or documents, and nulls that do not fit.
+    """
+    progress = progress or Silent()
+    wanted, controls = choose(options)
+    study = Study(measurements, options.plateau)
+    check_replicates(wanted, options)
+    make = RowMaker(study, describe(study, options), options)
+    findings, left_out = run_hypotheses(wanted, make, progress)
+
+    def flagged() -> tuple[list[str], int]:
+        if random_init is None:
+            raise MissingInput("there is no model to re-initialise")
+        return flags(wanted, random_init, options, progress)
+
+    findings += [run_control(name, make, flagged if random_init is not None else None) for name in controls]
+    result = Result(
+        setup=make.setup, findings=findings, left_out=left_out, claims=claim_verdicts(findings, options),
+        warnings=list(measurements.manifest.extra("warnings", [])), **exhibits.collect(study, findings, options.seed),
+    )  # fmt: skip
+    return result
+
+
+def choose(options: TestOptions) -> tuple[list[Hypothesis], list[str]]:
+    """Hypotheses and controls asked for, in the catalogue's order.
+
+    ``--only`` takes ids or whole families; without it the default suite runs, or with ``full`` everything.
+
+    Raises
+    ------
+    InputError
+        For an id that is not there.
+    """
+    known = list(catalogue.hypotheses.names())
+    if not options.only:
+        every = [catalogue.hypotheses.get(name) for name in known]
+        return [h for h in every if h.default or options.suite == "full"], list(catalogue.CONTROLS)
+    names: set[str] = set()
+    for asked in options.only:
+        members = [n for n in (*known, *catalogue.CONTROLS) if n == asked or n.split(".")[0] == asked]
+        if not members:
+            catalogue.hypotheses.get(asked)  # raises, with a did-you-mean
+        names.update(members)
+    return [catalogue.hypotheses.get(n) for n in known if n in names], [c for c in catalogue.CONTROLS if c in names]
+
+
+def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None:
+    """Refuse a number of replicates with which no p in a family could come below alpha.
+
+    Raises
+    ------
+    InputError
+        Saying how many are needed and why.
+    """
+    for hypothesis in wanted:
+        rows = sum(h.family == hypothesis.family and h.role is Role.PRIMARY for h in wanted)
+        least = enough_replicates(options.replicates, options.alpha, max(rows, 1))
+        if least is not None:
+            raise InputError(
+                f"with {options.replicates} null draws no p-value can be below {1 / (1 + options.replicates):.3g}, and "
+                f"{rows or 1} verdicts of family {hypothesis.family} at alpha {options.alpha:g} need more", "--replicates",
+                f"give at least {least}",
+            )  # fmt: skip
+
+
+def run_hypotheses(
+    wanted: Sequence[Hypothesis], make: RowMaker, progress: Progress
+) -> tuple[list[Finding], dict[str, str]]:
+    """Findings of all hypotheses, families adjusted together, and what was left out and why."""
+    assessed: dict[str, Assessment] = {}
+    beside: dict[str, list[Finding]] = {}
+    left_out: dict[str, str] = {}
+    for hypothesis in wanted:
+        try:
+            bound = hypothesis.estimand.bind(make.study)
+            assessed[hypothesis.id] = _assess(hypothesis, bound, make, progress)
+        except MissingInput as error:
+            left_out[hypothesis.id] = str(error)
+            continue
+        beside[hypothesis.id] = _beside(hypothesis, bound, make, progress)
+    judged = _judge(assessed, make.options.alpha)
+    q_values = dict(zip(judged, adjust([j.assessment.p.value for j in judged.values()], "fdr_bh"), strict=True))
+    findings: list[Finding] = []
+    for hypothesis in wanted:
+        if hypothesis.id in left_out:
+            findings.append(make.not_run(hypothesis, left_out[hypothesis.id]))
+        elif hypothesis.id in judged:
+            findings += make.primary(judged[hypothesis.id], float(q_values[hypothesis.id]))
+        else:
+            findings.append(make.sensitivity(assessed[hypothesis.id]))
+        findings += beside.get(hypothesis.id, [])
+    return findings, left_out
+
+
+def _assess(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Progress) -> Assessment:
+    options = make.options
+    chosen = options.nulls.get(hypothesis.id)
+    nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
+    with progress.stage(hypothesis.id, len(nulls)) as stage:
+        drawn = []
+        for null in nulls:
+            drawn.append(sample(bound, null, make.study, options.replicates, options.seed, options.jobs))
+            stage.advance()
+    return assess(hypothesis, bound, make.study, tuple(drawn), options.alpha)
+
+
+def _beside(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Progress) -> list[Finding]:
+    """Rows of the further nulls that a hypothesis declares."""
+    rows = []
+    for name in hypothesis.sensitivity:
+        alone = replace(hypothesis, nulls=(name,), sensitivity=())
+        options = replace(make.options, nulls={})
+        rows.append(make.sensitivity(_assess(alone, bound, RowMaker(make.study, make.setup, options), progress)))
+    return rows
+
+
+def _judge(assessed: dict[str, Assessment], alpha: float) -> dict[str, Judged]:
+    families: dict[str, list[Assessment]] = {}
+    for assessment in assessed.values():
+        if assessment.hypothesis.role is Role.PRIMARY:
+            families.setdefault(assessment.hypothesis.family, []).append(assessment)
+    return {j.assessment.hypothesis.id: j for rows in families.values() for j in judge_family(rows, alpha)}
+
+
+def flags(
+    wanted: Sequence[Hypothesis], measurements: Measurements, options: TestOptions, progress: Progress
+) -> tuple[list[str], int]:
+    """Names of the verdict rows that find an effect in `measurements`, and how many rows were tested."""
+    study = Study(measurements, options.plateau)
+    make = RowMaker(study, describe(study, options), options)
+    primary = [replace(h, sensitivity=()) for h in wanted if h.role is Role.PRIMARY]
+    findings, _ = run_hypotheses(primary, make, progress)
+    rows = [f for f in findings if f.role is Role.PRIMARY and f.verdict is not Verdict.NOT_RUN]
+    return [f.hypothesis for f in rows if flags_an_effect(f)], len(rows)
+
+
+def claim_verdicts(findings: Sequence[Finding], options: TestOptions) -> list[ClaimVerdict]:
+    """Verdict on each of the paper's claims whose family was asked for."""
+    out = []
+    for number, (family, title) in catalogue.CLAIMS.items():
+        rows = [f for f in findings if f.family == family and f.role is Role.PRIMARY and f.verdict is not None]
+        if not rows:
+            continue
+        verdict = combine([f.verdict for f in rows if f.verdict is not None])
+        out.append(ClaimVerdict(number=number, title=title, verdict=verdict, sentence=_claim_sentence(rows, verdict),
+                                hypotheses=[f.hypothesis for f in rows]))  # fmt: skip
+    return out
+
+
+def _claim_sentence(rows: Sequence[Finding], verdict: Verdict) -> str:
+    def ids(wanted: Verdict) -> str:
+        return ", ".join(f.hypothesis for f in rows if f.verdict is wanted)
+
+    if verdict is Verdict.SUPPORTED:
+        return f"all {len(rows)} hypotheses are supported"
+    if verdict is Verdict.REFUTED:
+        return f"refuted by {ids(Verdict.REFUTED)}"
+    undecided = sum(f.verdict is Verdict.UNDETERMINED for f in rows)
+    missing = sum(f.verdict is Verdict.NOT_RUN for f in rows)
+    parts = [f"{undecided} of {len(rows)} hypotheses could not decide"] if undecided else []
+    parts += [f"{missing} could not be run"] if missing else []
+    return ", ".join(parts)
+
+
+def describe(study: Study, options: TestOptions) -> Setup:
+    """What was measured on what."""
+    m = study.measurements.manifest
+    given: dict[str, Any] = {
+        "model": m.model.id, "revision": m.model.revision, "architecture": m.architecture, "layer": m.layer,
+        "corpus": m.corpus.id, "conditioning": m.conditioning, "threshold": m.threshold, "elbow": m.elbow_rank,
+        "ablation": m.ablation, "plateau": options.plateau, "n_head": study.n_head, "dtype": m.dtype,
+        "model_hash": m.model.hash, "corpus_hash": m.corpus.hash, "counts_hash": m.counts_hash,
+        "n_documents": len(study.documents), "n_positions": len(study.panel), "n_pairs": len(study.panel.rare_rows),
+        "n_neurons": study.measurements.n_neurons, "replicates": options.replicates, "alpha": options.alpha,
+        "seed": options.seed, "audit_entries": m.audit.n if m.audit else None,
+        "audit_max_abs_error": m.audit.max_abs_error if m.audit else None, "versions": dict(sorted(m.versions.items())),
+        "suite": "only " + " ".join(options.only) if options.only else options.suite,
+    }  # fmt: skip
+    audit = (m.audit.model_extra or {}) if m.audit else {}
+    return Setup(**given, audit=audit, counts=m.extra("counts"), kept_share=m.extra("kept_share"))
