@@ -12,6 +12,7 @@ import ast
 import hashlib
 import inspect
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -26,7 +27,9 @@ SHINGLE_WORDS = 8
 MAX_SEEN_SHARE = 0.5
 """A document with a larger share of its shingles in earlier documents is a near-duplicate."""
 
-_LEFT_OUT = frozenset({"tests", "test", "_vendor", "vendor", "vendored", "_vendored", "externals", "extern", "external"})
+_LEFT_OUT = frozenset(
+    {"tests", "test", "_vendor", "vendor", "vendored", "_vendored", "externals", "extern", "external"}
+)
 _DOCTEST = re.compile(r"^\s*(>>>|\.\.\.)(\s|$)")
 _PROMPT = re.compile(r"^\s*>>>(\s|$)")
 _BLANKS = re.compile(r"\n{3,}")
@@ -89,7 +92,9 @@ def docstrings_of_source(source: bytes | str, module: str) -> Iterator[tuple[str
     SyntaxError, ValueError, RecursionError, MemoryError
         As `ast.parse` raises them for a source that is no Python.
     """
-    tree = ast.parse(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # another package's invalid escape sequence is not for our user to mend
+        tree = ast.parse(source)
     stack: list[tuple[str, ast.AST]] = [(module, tree)]
     while stack:
         name, node = stack.pop()
@@ -136,7 +141,9 @@ def source_files(package: str) -> tuple[str, list[tuple[str, Path]]]:
     return distribution.version, sorted(found.items())
 
 
-def harvest(package: str, *, min_characters: int = MIN_CHARACTERS, modules: Iterable[str] | None = None) -> list[Docstring]:
+def harvest(
+    package: str, *, min_characters: int = MIN_CHARACTERS, modules: Iterable[str] | None = None
+) -> list[Docstring]:
     """Return the documents of one installed distribution, sorted by qualified name.
 
     Exact repeats of a text within the package are kept: `drop_near_duplicates` removes them, and a hash index must be
@@ -196,7 +203,9 @@ def shingles(text: str) -> frozenset[int]:
     words = _WORD.findall(_DIGITS.sub("#", text.lower()))
     runs = range(max(1, len(words) - SHINGLE_WORDS + 1))
     return frozenset(
-        int.from_bytes(hashlib.blake2b(" ".join(words[i : i + SHINGLE_WORDS]).encode(), digest_size=8).digest(), "little")
+        int.from_bytes(
+            hashlib.blake2b(" ".join(words[i : i + SHINGLE_WORDS]).encode(), digest_size=8).digest(), "little"
+        )
         for i in runs
     )
 

@@ -1,4 +1,4 @@
-"""Correlations of neurons over positions, and what a set of neurons has in common (METHODS section 3, `clusters.*`, `coordination.*`)."""
+"""Correlations of neurons over positions, and what a set of neurons has in common (`clusters.*`, `coordination.*`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def standardise(activation: Tensor) -> Tensor:
-    """Columns of [T, N] with mean 0 and sum of squares 1 (constant columns become 0), so that a product is a correlation."""
+    """Columns of [T, N] with mean 0 and sum of squares 1 (constant columns become 0)."""
     centred = activation - activation.mean(0)
     norm = centred.norm(dim=0)
     return centred / torch.where(norm > 0, norm, torch.ones_like(norm))
@@ -20,7 +20,10 @@ def correlation(activation: Tensor) -> Tensor:
 
 
 def global_mode(activation: Tensor, iterations: int = 100) -> Tensor:
-    """First principal component of the standardised columns of [T, N]: unit vector [N] (power iteration, deterministic start)."""
+    """First principal component of the standardised columns of [T, N]: [N], unit length.
+
+    Power iteration from a deterministic start.
+    """
     z = standardise(activation)
     v = torch.ones(z.shape[1], dtype=z.dtype) + torch.linspace(0, 0.1, z.shape[1], dtype=z.dtype)
     for _ in range(iterations):
@@ -48,9 +51,10 @@ def mean_off_diagonal(matrices: Tensor) -> Tensor:
 
 
 def participation_ratio(r_a: Tensor, r_b: Tensor) -> Tensor:
-    """Cross-half participation ratio n^2 / (n + sum_{i != j} r_A r_B) of [..., n, n]; n for independent neurons, 1 for copies.
+    """Cross-half participation ratio n^2 / (n + sum_{i != j} r_A r_B) of [..., n, n]: n if independent, 1 for copies.
 
-    The product of two halves' correlations is unbiased for the squared correlation under independence, which the square of one half's is not.
+    The product of two halves' correlations is unbiased for the squared correlation under independence, which the
+    square of one half's is not.
     """
     n = r_a.shape[-1]
     shared = mean_off_diagonal(r_a * r_b) * n * (n - 1)

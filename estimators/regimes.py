@@ -1,7 +1,7 @@
-"""How influence falls with rank, and which class it leans to: the statistics of claim 1 (METHODS section 3, `regimes.*`).
+"""How influence falls with rank, and which class it leans to: the statistics of claim 1 (`regimes.*`).
 
-All work on mean influences ``means`` [R, 2 (half), 2 (class), N, 1] in nats (mean abs loss change over matched positions) and
-are cross-fit: what is chosen on one half is scored on the other, and the two scores are averaged.
+All work on mean influences ``means`` [R, 2 (half), 2 (class), N, 1] in nats (mean abs loss change over matched
+positions) and are cross-fit: what is chosen on one half is scored on the other, and the two scores are averaged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def top(values: Tensor, n: int) -> Tensor:
 
 
 def choose_leaning_sets(n_head: int) -> Callable[[Tensor], Tensor]:
-    """Weights [R, 2 (scored half), N]: 1/n for each membership in the plateau of rare and of common, chosen on the other half."""
+    """Weights [R, 2 (scored half), N]: 1/n a membership in the plateau of rare or of common on the other half."""
 
     def choose(means: Tensor) -> Tensor:
         ranked = top(means[..., 0], n_head)
@@ -70,7 +70,8 @@ def head_deviation(logs: Tensor, n_head: int) -> Tensor:
 
     Notes
     -----
-    kappa_mid is the absolute slope of the ordinary least-squares line of log I on log rank over the middle (METHODS section 3).
+    kappa_mid is the absolute slope of the ordinary least-squares line of log I on log rank over the middle (METHODS
+    section 3).
     """
     log_rank = torch.log(torch.arange(1, logs.shape[-1] + 1, dtype=logs.dtype))
     x = log_rank[n_head:] - log_rank[n_head:].mean()
@@ -105,14 +106,14 @@ def nothing_chosen(means: Tensor) -> None:
 
 
 def recruitment(means: Tensor, choice: None = None) -> Tensor:
-    """Log ratio (rare over common) of the effective number of neurons, exp of the entropy of influence shares, [R, 1]."""
+    """Log ratio (rare over common) of exp of the entropy of influence shares, [R, 1]."""
     share = means[..., 0] / means[..., 0].sum(-1, keepdim=True).clamp_min(FLOOR)
     entropy = -(share * share.clamp_min(FLOOR).log()).sum(-1)
     return (entropy[:, :, 0] - entropy[:, :, 1]).mean(1, keepdim=True)
 
 
 def swap_neurons(means: Tensor, swaps: Tensor) -> Tensor:
-    """Means [R, 2, 2, N, 1] in which each neuron's two scale-normalised influences have changed places where `swaps` [R, N].
+    """Means [R, 2, 2, N, 1] with the two scale-normalised influences exchanged where `swaps` [R, N].
 
     Each half's class is divided by its geometric mean over neurons first, so that a swap moves a lean and no scale.
     """
@@ -131,8 +132,8 @@ def knot_head(influence: Tensor, low: int, high: int) -> int:
 
     Notes
     -----
-    Least squares over a grid of knot pairs on ranks thinned to log-even spacing: sorted values crowd at high ranks, and an unthinned
-    fit would answer for the tail alone.
+    Least squares over a grid of knot pairs on ranks thinned to log-even spacing: sorted values crowd at high ranks,
+    and an unthinned fit would answer for the tail alone.
     """
     logs = influence.clamp_min(FLOOR).log().sort(descending=True).values
     n = len(logs)

@@ -1,6 +1,7 @@
 """How attention heads act on sets of neurons (METHODS section 3, `routing.*`).
 
-Head effects are ``effect`` [H, D, 2, M]: mean over a document's matched positions of a class of abs(change of activation) / sd.
+Head effects are ``effect`` [H, D, 2, M]: mean over a document's matched positions of a class of abs(change of
+activation) / sd.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def pool_minor(total: Tensor, groups: Tensor | None = None, share: float = MINOR
 
 
 def preference(means: Tensor, choice: None = None) -> Tensor:
-    """R_h = log[E(rare, P) E(common, M) / (E(common, P) E(rare, M))], the halves averaged, [R, K]; + = routes to P for rare.
+    """R_h = log[E(rare, P) E(common, M) / (E(common, P) E(rare, M))], halves averaged, [R, K]; + = routes to P.
 
     Parameters
     ----------

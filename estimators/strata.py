@@ -1,4 +1,4 @@
-"""Strata of neurons with like covariates, and the balance of a set against its strata (METHODS section 4, `matched_sets`)."""
+"""Strata of neurons with like covariates, and the balance of a set against its strata (null `matched_sets`)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def standardised_covariates(table: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
 def strata(table: npt.NDArray[np.float64], smallest: int) -> npt.NDArray[np.int64]:
     """Stratum of each neuron, int64 [N]: recursive median splits along the covariates' principal components.
 
-    The number of cells is the largest power of two that leaves `smallest` neurons in each; split j runs along component j
-    (the components of all neurons, in order of variance, taken again from the first when there are more splits than components).
+    The number of cells is the largest power of two that leaves `smallest` neurons in each; split j runs along
+    component j
+    (the components of all neurons, in order of variance, taken again from the first when there are
+    more splits than components).
 
     Parameters
     ----------

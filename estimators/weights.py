@@ -26,7 +26,7 @@ def mean_cosine(unit: Tensor, sets: Tensor) -> Tensor:
 
 
 def hill_alpha(unit: Tensor, sets: Tensor) -> Tensor:
-    """Hill tail exponent of the eigenvalues of each set's Gram matrix, [R]: median over the top 10-30 % (METHODS section 3).
+    """Hill tail exponent of the eigenvalues of each set's Gram matrix, [R]: median over the top 10-30 %.
 
     Hill (1975): 1 / alpha_k = mean over the k largest of log(lambda_i / lambda_{k+1}); smaller alpha = heavier tail.
     """
@@ -44,7 +44,8 @@ def hill_alpha(unit: Tensor, sets: Tensor) -> Tensor:
 def nearest_index_gap(sets: Tensor, neurons: int) -> Tensor:
     """Log ratio of the expected to the mean gap to the nearest index of the same set, [R]; + = neighbours lie close.
 
-    The expectation for n uniform points on N places is taken as (N + 1) / (2 n + 2) up to ends; only its constancy over draws matters.
+    The expectation for n uniform points on N places is taken as (N + 1) / (2 n + 2) up to ends; only its constancy
+    over draws matters.
     """
     ordered = sets.sort(1).values.double()
     gaps = ordered.diff(dim=1)

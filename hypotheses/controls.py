@@ -44,8 +44,8 @@ def run_control(name: str, make: RowMaker, flagged: Callable[[], tuple[list[str]
     name
         Id of the control.
     flagged
-        Runs the suite on the re-initialised model and names the findings it flagged, and how many it tested; None without
-        such a model.
+        Runs the suite on the re-initialised model and names the findings it flagged, and how many it tested; None
+        without such a model.
     """
     controls = {
         "control.random_init": lambda: _random_init(make, flagged),
@@ -58,8 +58,8 @@ def run_control(name: str, make: RowMaker, flagged: Callable[[], tuple[list[str]
 
 def _row(make: RowMaker, declared: _Declared, notes: str, **given: Any) -> Finding:
     base = {
-        "hypothesis": declared.id, "family": "control", "claim": declared.claim, "kind": Kind.CONTROL, "role": Role.CONTROL,
-        "estimator": declared.id.split(".")[1], "unit": declared.unit,
+        "hypothesis": declared.id, "family": "control", "claim": declared.claim, "kind": Kind.CONTROL,
+        "role": Role.CONTROL, "estimator": declared.id.split(".")[1], "unit": declared.unit,
     }  # fmt: skip
     return Finding(
         **{
@@ -122,8 +122,10 @@ def _permuted_labels(make: RowMaker) -> Finding:
         if passed
         else f"failed: p is below {options.alpha:g}, which chance alone does in {options.alpha:.0%} of runs"
     )
-    return _row(make, declared, said, estimate=float(drawn.estimate[0, 0]), null_model="document_swaps", p_value=p.value,
-                p_low=p.low, p_high=p.high, replicates=p.replicates, n_documents=sums.documents)  # fmt: skip
+    given = {"p_value": p.value, "p_low": p.low, "p_high": p.high, "replicates": p.replicates}
+    given["n_documents"] = sums.documents
+    estimate = float(drawn.estimate[0, 0])
+    return _row(make, declared, said, estimate=estimate, null_model="document_swaps", **given)
 
 
 def _unreachable_heads(make: RowMaker) -> Finding:

@@ -1,7 +1,7 @@
 """From a hypothesis and a study to numbers: draws of each null through the estimand, then p-values and intervals.
 
-Draws are made in tiles of a fixed size whose place is given by the replicate numbers alone, so neither the number of workers
-nor the order they finish in can change a bit of the result.
+Draws are made in tiles of a fixed size whose place is given by the replicate numbers alone, so neither the number of
+workers nor the order they finish in can change a bit of the result.
 """
 
 from __future__ import annotations
@@ -96,8 +96,11 @@ def sample(
     """
     offered = bound.offers()
     if null.randomises not in offered:
-        raise InputError(f"null model {null.name} randomises {null.randomises}; this hypothesis offers {', '.join(offered)}", "--null",
-                         "choose a null that randomises one of these (neuronull ls nulls)")  # fmt: skip
+        raise InputError(
+            f"null model {null.name} randomises {null.randomises}; this hypothesis offers {', '.join(offered)}",
+            "--null",
+            "choose a null that randomises one of these (neuronull ls nulls)",
+        )
     kind = null.randomises
     state = null.prepare(study.measurements, offered[kind])
 
@@ -114,8 +117,12 @@ def sample(
             stage.advance()
     estimate, statistic = (np.concatenate(parts) for parts in zip(*done, strict=True))
     if not np.isfinite(estimate).all():
-        raise InputError(f"{int((~np.isfinite(estimate)).any(1).sum())} of {len(estimate)} draws of {null.name} gave no finite value",
-                         "measurements", "look for constant or missing activations")  # fmt: skip
+        bad = int((~np.isfinite(estimate)).any(1).sum())
+        raise InputError(
+            f"{bad} of {len(estimate)} draws of {null.name} gave no finite value",
+            "measurements",
+            "look for constant or missing activations",
+        )
     return Sampled(null.name, estimate, statistic)
 
 

@@ -1,17 +1,19 @@
-"""What the report draws beside the numbers: curves, head map, graphs, balance; made from the study, thinned for drawing."""
+"""What the report draws beside the numbers: curves, head map, graphs, balance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..data.errors import MissingInput
 from ..estimators import coactivation, regimes
-from ..estimators.communities import signed_modules
-from .estimands.neuron_sets import seeds_for
+from ..estimators.communities import leiden, modularity_matrix, threshold_graph
+from ..estimators.rewiring import rewire
+from .estimands.neuron_sets import DENSITY, seeds_for
 from .nulls.base import Observed
 from .nulls.matched_sets import MatchedSets
 from .result import Balance, Curve, Finding, GraphTwin, HeadMap
@@ -22,7 +24,7 @@ POINTS = 400
 
 def collect(study: Study, findings: Sequence[Finding], seed: int) -> dict[str, Any]:
     """Exhibits whose inputs are there, as keyword arguments of `Result`."""
-    makers = {
+    makers: dict[str, Callable[[], Any]] = {
         "curves": lambda: curves(study),
         "head_map": lambda: head_map(study, findings),
         "graphs": lambda: graphs(study, seed),
@@ -51,8 +53,9 @@ def curves(study: Study) -> list[Curve]:
         without = (sums.x[:, side, :, 0].sum(0)[order] - sums.x[:, side, order, 0]) / (sums.weight.sum() - weight)
         d = len(without)
         se = ((d - 1) / d * ((without - without.mean(0)) ** 2).sum(0)).sqrt()
-        out.append(Curve(label=label, rank=ranks.tolist(), influence=_rounded(value), low=_rounded((value - 1.96 * se).clamp_min(regimes.FLOOR)),
-                         high=_rounded(value + 1.96 * se), head=study.n_head))  # fmt: skip
+        low, high = (value - 1.96 * se).clamp_min(regimes.FLOOR), value + 1.96 * se
+        drawn = {"influence": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
+        out.append(Curve(label=label, rank=ranks.tolist(), head=study.n_head, **drawn))
     return out
 
 
@@ -72,31 +75,48 @@ def head_map(study: Study, findings: Sequence[Finding]) -> HeadMap:
         "" if f else ("minor" if heads.reachable[h] else "unreachable") for h, f in zip(single, found, strict=True)
     ]
     return HeadMap(
-        layer=heads.layer[single].tolist(), head=heads.head[single].tolist(), reachable=heads.reachable[single].tolist(),
+        layer=heads.layer[single].tolist(), head=heads.head[single].tolist(),
+        reachable=heads.reachable[single].tolist(),
         value=[f["estimate"] if f else None for f in found], low=[f["low"] if f else None for f in found],
         high=[f["high"] if f else None for f in found], effect=_rounded(effect), note=notes,
     )  # fmt: skip
 
 
 def graphs(study: Study, seed: int) -> list[GraphTwin]:
-    """The plateau's co-activation graph and one matched random set's, correlations of the scoring half."""
+    """The plateau's co-activation graph (strongest correlations of the scoring half), a rewired and a random-set twin."""
     plateau = study.plateau[0]
     observed = Observed(
         "neurons", torch.arange(study.measurements.n_neurons), plateau=study.plateau, strata=study.strata
     )
     null = MatchedSets()
     image = null.draw(null.prepare(study.measurements, observed), range(1, 2), seed)[0][plateau]
-    return [_graph(study, "plateau", plateau), _graph(study, "matched random set", image)]
+    own, random = _strongest(study, plateau), _strongest(study, image)
+    copy = rewire(own, len(plateau), _key())[0]
+    return [
+        _graph(study, "plateau", plateau, own),
+        _graph(study, "the same, rewired", plateau, copy),
+        _graph(study, "matched random set", image, random),
+    ]
 
 
-def _graph(study: Study, label: str, nodes: torch.Tensor) -> GraphTwin:
+def _key() -> npt.NDArray[np.uint64]:
+    return seeds_for(range(1), 0, 3).numpy().view(np.uint64)
+
+
+def _strongest(study: Study, nodes: torch.Tensor) -> npt.NDArray[np.int64]:
+    """Edges [m, 2] of the thresholded graph of `nodes`."""
     r = coactivation.submatrices(study.correlation[1], nodes[None]).double().numpy()
-    member, q = signed_modules(r, seeds_for(range(1), 0, 1).numpy().view(np.uint64))
-    upper = np.triu_indices(len(nodes), 1)
-    edges = [(int(i), int(j), float(f"{v:.4g}")) for i, j, v in zip(*upper, r[0][upper], strict=True)]
-    return GraphTwin(
-        label=label, nodes=nodes.tolist(), community=member[0].tolist(), edges=edges, modularity=float(q[0])
-    )
+    return np.argwhere(np.triu(threshold_graph(r, DENSITY)[0], 1))
+
+
+def _graph(study: Study, label: str, nodes: torch.Tensor, edges: npt.NDArray[np.int64]) -> GraphTwin:
+    r = study.correlation[1][nodes][:, nodes].double().numpy()
+    adjacency = np.zeros(r.shape)
+    adjacency[edges[:, 0], edges[:, 1]] = adjacency[edges[:, 1], edges[:, 0]] = 1
+    member, q = leiden(modularity_matrix(adjacency[None]), _key())
+    drawn = [(int(i), int(j), float(f"{r[i, j]:.4g}")) for i, j in sorted(map(tuple, edges.tolist()))]
+    community = member[0].tolist()
+    return GraphTwin(label=label, nodes=nodes.tolist(), community=community, edges=drawn, modularity=float(q[0]))
 
 
 def balances(study: Study) -> list[Balance]:

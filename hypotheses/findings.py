@@ -56,8 +56,8 @@ def _deciding(
 ) -> tuple[Output, float, Decision]:
     """The output on which a row's verdict rests.
 
-    An absence over several outputs is refuted by any (the one furthest beyond the margin speaks) and supported only by all
-    (intersection-union: the one with the highest upper bound speaks, unless another is undetermined).
+    An absence over several outputs is refuted by any (the one furthest beyond the margin speaks) and supported only
+    by all (intersection-union: the one with the highest upper bound speaks, unless another is undetermined).
     """
     if len(judged) == 1:
         return judged[0]
@@ -80,8 +80,9 @@ class RowMaker:
         """Row with what is common to all rows of `hypothesis`."""
         setup = self.setup
         base: dict[str, Any] = {
-            "hypothesis": hypothesis.id, "family": hypothesis.family, "claim": hypothesis.claim, "kind": hypothesis.kind,
-            "role": hypothesis.role, "estimator": hypothesis.estimand.name, "unit": hypothesis.criterion.unit,
+            "hypothesis": hypothesis.id, "family": hypothesis.family, "claim": hypothesis.claim,
+            "kind": hypothesis.kind, "role": hypothesis.role, "estimator": hypothesis.estimand.name,
+            "unit": hypothesis.criterion.unit,
             "margin": hypothesis.margin, "margin_means": getattr(hypothesis.criterion, "means", ""),
             "two_sided": getattr(hypothesis.criterion, "two_sided", False),
             "null_model": "+".join(hypothesis.nulls),
@@ -93,8 +94,9 @@ class RowMaker:
         """What is the same in every row of a run."""
         s = self.setup
         return {
-            "model": s.model, "revision": s.revision, "layer": s.layer, "corpus": s.corpus, "conditioning": s.conditioning,
-            "threshold": s.threshold, "elbow": s.elbow, "ablation": s.ablation, "plateau": s.plateau,
+            "model": s.model, "revision": s.revision, "layer": s.layer, "corpus": s.corpus,
+            "conditioning": s.conditioning, "threshold": s.threshold, "elbow": s.elbow,
+            "ablation": s.ablation, "plateau": s.plateau,
             "alpha": self.options.alpha, "seed": self.options.seed,
         }  # fmt: skip
 
@@ -111,7 +113,8 @@ class RowMaker:
         null = a.deciding_null
         row |= {
             "null_model": "+".join(s.null for s in a.nulls),
-            "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high, "p_adjusted": judged.p_adjusted, "q_value": q_value,
+            "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high, "p_adjusted": judged.p_adjusted,
+            "q_value": q_value,
             "replicates": a.p.replicates, "verdict": judged.decision.verdict,
             "sentence": _sentence(a.hypothesis.claim, judged.decision),
         }  # fmt: skip
@@ -140,11 +143,13 @@ class RowMaker:
         """Row of a hypothesis, or of a further null, that decides nothing."""
         output = a.outputs[0]
         row = self._numbers(a, output, 1) | {
-            "role": Role.SENSITIVITY, "null_model": a.nulls[0].null, "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high,
-            "replicates": a.p.replicates, "margin": None, "p_equivalence": None, "smallest_supportable_margin": None,
+            "role": Role.SENSITIVITY, "null_model": a.nulls[0].null, "p_value": a.p.value, "p_low": a.p.low,
+            "p_high": a.p.high, "replicates": a.p.replicates, "margin": None, "p_equivalence": None,
+            "smallest_supportable_margin": None,
         }  # fmt: skip
         row |= self._null(a, output, a.nulls[0])
-        return self.blank(a.hypothesis, **row, details=dict(a.details), sentence=f"{a.hypothesis.claim} Shown beside the verdict; decides nothing.")  # fmt: skip
+        said = f"{a.hypothesis.claim} Decides nothing."
+        return self.blank(a.hypothesis, **row, details=dict(a.details), sentence=said)
 
     def _numbers(self, a: Assessment, output: Output, rows: int) -> dict[str, Any]:
         criterion = a.hypothesis.criterion
@@ -172,7 +177,7 @@ class RowMaker:
         shift = sampled.mean[k] if a.hypothesis.estimand.centred else 0.0
         draws = sampled.estimate[1:, k] - shift
         return {
-            "null_mean": float(draws.mean() + shift), "null_sd": float(draws.std(ddof=1)), "null_draws": [float(x) for x in draws],
+            "null_mean": float(draws.mean() + shift), "null_sd": float(draws.std(ddof=1)), "null_draws": draws.tolist(),
         }  # fmt: skip
 
     def _head_rows(self, judged: Judged) -> dict[str, Any]:
@@ -223,7 +228,7 @@ def _sentence(claim: str, decision: Decision) -> str:
 
 
 def _effect_size(a: Assessment, output: Output) -> dict[str, Any]:
-    """Cohen's d of the document contrasts (pingouin), or the distance from the null in null sds for weight-only rows."""
+    """Cohen's d of the document contrasts; for set statistics the distance from the null in its sds."""
     if (
         output.contrasts is not None
         and a.nulls[0].statistic.shape == a.nulls[0].estimate.shape

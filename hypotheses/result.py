@@ -1,8 +1,8 @@
 """What a run found: one row a hypothesis x null (`Finding`), the claims' verdicts, and all of it together (`Result`).
 
 Plain data, no estimator and no torch: the reports room reads this and nothing else.
-Nothing volatile (time, host, path, duration, worker count) may enter a `Result` except through `Result.provenance`, which
-is left out of `results.*`; equal runs therefore give byte-identical results.
+Nothing volatile (time, host, path, duration, worker count) may enter a `Result` except through `Result.provenance`,
+which is left out of `results.*`; equal runs therefore give byte-identical results.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Verdict(StrEnum):
 class Finding(BaseModel):
     """One hypothesis under one null (a two-way verdict is one primary row, its nulls joined by ``+``).
 
-    The fields up to ``notes`` are the columns of ``results.parquet``, in that order, for ever.  What was not run is None.
+    The fields up to ``notes`` are the columns of ``results.parquet``, in that order, for ever.  What was not run is
+    None.
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")

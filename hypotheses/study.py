@@ -58,7 +58,8 @@ class Study:
         found = np.unique(self.panel.document[self.panel.rare_rows])
         if len(found) < FEWEST_DOCUMENTS:
             raise InputError(
-                f"{len(found)} documents hold matched rare and common positions, {FEWEST_DOCUMENTS} are needed", "corpus",
+                f"{len(found)} documents hold matched rare and common positions, {FEWEST_DOCUMENTS} are needed",
+                "corpus",
                 "take more or longer documents, or another --threshold",
             )  # fmt: skip
         return found
@@ -129,7 +130,7 @@ class Study:
 
     @cached_property
     def n_head(self) -> int:
-        """Neurons in the plateau, by the rule: a share of N (at least 8), a number, or the first knot of the label-blind curve."""
+        """Neurons in the plateau: a share of N (at least 8), a number, or the first knot of the label-blind curve."""
         n = self.influence.shape[-1]
         rule = self.plateau_rule.strip()
         if rule == "knot":
@@ -143,8 +144,8 @@ class Study:
             ) from None
         size = max(SMALLEST_PLATEAU, round(number * n)) if 0 < number < 1 else round(number)
         if not SMALLEST_PLATEAU <= size <= n // regimes.MIDDLE:
-            raise InputError(f"a plateau of {size} of {n} neurons is out of range", "--plateau",
-                             f"give a rule that yields {SMALLEST_PLATEAU} to {n // regimes.MIDDLE} neurons")  # fmt: skip
+            mend = f"give a rule that yields {SMALLEST_PLATEAU} to {n // regimes.MIDDLE} neurons"
+            raise InputError(f"a plateau of {size} of {n} neurons is out of range", "--plateau", mend)
         return size
 
     @cached_property
@@ -167,7 +168,8 @@ class Study:
         table = self.measurements.neurons
         if table is None:
             raise MissingInput("no neuron covariates were measured", "neurons.parquet", "measure them")
-        return table[list(COVARIATES)].to_numpy(dtype=np.float64)
+        covariates: npt.NDArray[np.float64] = table[list(COVARIATES)].to_numpy(dtype=np.float64)
+        return covariates
 
     @cached_property
     def strata(self) -> Tensor:
@@ -209,7 +211,7 @@ class Study:
 
     @cached_property
     def residual_activation(self) -> tuple[Tensor, Tensor]:
-        """`rare_activation`, standardised, with its first principal component (the layer's global mode) projected out."""
+        """`rare_activation`, standardised, without its first principal component (the layer's global mode)."""
         first, second = (coactivation.without_mode(a, coactivation.global_mode(a)) for a in self.rare_activation)
         return first, second
 
@@ -270,8 +272,9 @@ class Study:
         missing = set(range(self.measurements.n_neurons)) - set(self.heads.neuron.tolist())
         needed = torch.isin(self.strata, self.strata[torch.cat(sets)]).nonzero()[:, 0].tolist()
         if missing & set(needed):
-            raise MissingInput(f"head effects were measured on {len(self.heads.neuron)} neurons, which leave out part of "
-                               "the plateau's strata", "heads.safetensors", "measure all neurons of those strata")  # fmt: skip
+            raise MissingInput(f"head effects were measured on {len(self.heads.neuron)} neurons and leave "
+                               "out part of the plateau's strata", "heads.safetensors",
+                               "measure all neurons of those strata")  # fmt: skip
 
     def split(self, half: npt.NDArray[np.int64]) -> Study:
         """The same measurements under another split of the documents; `half` has one entry a document of the table."""

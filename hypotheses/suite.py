@@ -33,7 +33,8 @@ def run_suite(
     Parameters
     ----------
     random_init
-        Measurements of the same model with re-initialised weights, for `control.random_init`; None leaves that control out.
+        Measurements of the same model with re-initialised weights, for `control.random_init`; None leaves that
+        control out.
 
     Raises
     ------
@@ -53,11 +54,10 @@ def run_suite(
         return flags(wanted, random_init, options, progress)
 
     findings += [run_control(name, make, flagged if random_init is not None else None) for name in controls]
-    result = Result(
+    return Result(
         setup=make.setup, findings=findings, left_out=left_out, claims=claim_verdicts(findings, options),
         warnings=list(measurements.manifest.extra("warnings", [])), **exhibits.collect(study, findings, options.seed),
     )  # fmt: skip
-    return result
 
 
 def choose(options: TestOptions) -> tuple[list[Hypothesis], list[str]]:
@@ -97,7 +97,8 @@ def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None
         if least is not None:
             raise InputError(
                 f"with {options.replicates} null draws no p-value can be below {1 / (1 + options.replicates):.3g}, and "
-                f"{rows or 1} verdicts of family {hypothesis.family} at alpha {options.alpha:g} need more", "--replicates",
+                f"{rows or 1} verdicts of family {hypothesis.family} at alpha {options.alpha:g} need more",
+                "--replicates",
                 f"give at least {least}",
             )  # fmt: skip
 
@@ -204,6 +205,7 @@ def _claim_sentence(rows: Sequence[Finding], verdict: Verdict) -> str:
 def describe(study: Study, options: TestOptions) -> Setup:
     """What was measured on what."""
     m = study.measurements.manifest
+    audit = (m.audit.model_extra or {}) if m.audit else {}
     given: dict[str, Any] = {
         "model": m.model.id, "revision": m.model.revision, "architecture": m.architecture, "layer": m.layer,
         "corpus": m.corpus.id, "conditioning": m.conditioning, "threshold": m.threshold, "elbow": m.elbow_rank,
@@ -213,7 +215,7 @@ def describe(study: Study, options: TestOptions) -> Setup:
         "n_neurons": study.measurements.n_neurons, "replicates": options.replicates, "alpha": options.alpha,
         "seed": options.seed, "audit_entries": m.audit.n if m.audit else None,
         "audit_max_abs_error": m.audit.max_abs_error if m.audit else None, "versions": dict(sorted(m.versions.items())),
-        "suite": "only " + " ".join(options.only) if options.only else options.suite,
+        "suite": "only " + " ".join(options.only) if options.only else options.suite, "audit": audit,
+        "counts": m.extra("counts"), "kept_share": m.extra("kept_share"),
     }  # fmt: skip
-    audit = (m.audit.model_extra or {}) if m.audit else {}
-    return Setup(**given, audit=audit, counts=m.extra("counts"), kept_share=m.extra("kept_share"))
+    return Setup(**given)

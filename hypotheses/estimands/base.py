@@ -16,7 +16,7 @@ from ..study import Study
 
 @dataclass(frozen=True)
 class Values:
-    """Of R replicates: ``estimate`` [R, K] in the reader's unit and ``statistic`` [R, K], on which p-values are ranked."""
+    """Of R replicates: ``estimate`` [R, K] in the reader's unit and ``statistic`` [R, K], which ranks them."""
 
     estimate: Tensor
     statistic: Tensor
@@ -60,7 +60,7 @@ class Bound(ABC):
 
     @abstractmethod
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
-        """Values of draws; `replicates` are their numbers (0 = observed) and key any randomness of the estimator itself."""
+        """Values of draws; `replicates` are their numbers (0 = observed) and key an estimator's own randomness."""
 
     @abstractmethod
     def leave_one_out(self) -> Tensor | None:

@@ -70,7 +70,7 @@ class HeadProfile(Estimand):
 
 
 def head_effects_on_sets(study: Study) -> Tensor:
-    """Mean effect of each reachable head on the plateau chosen on the *other* half and on its strata, [H, D, 2, 2] float64."""
+    """Mean effect of each reachable head on the *other* half's plateau and on its strata, float64 [H, D, 2, 2]."""
     sets = study.blind_plateau
     study.check_measured(sets)
     half = torch.from_numpy(study.half)

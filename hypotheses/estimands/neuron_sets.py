@@ -12,7 +12,13 @@ from torch import Tensor
 
 from ...estimators import coactivation, routing
 from ...estimators import weights as weight_space
-from ...estimators.communities import contrast_of, modular_contrast, signed_modules
+from ...estimators.communities import (
+    contrast_of,
+    modular_contrast,
+    rewired_excess,
+    signed_modules,
+    threshold_graph,
+)
 from ..nulls.base import Observed, Randomises
 from ..study import Study
 from .base import Bound, Estimand, Values
@@ -78,7 +84,7 @@ class SetBound(Bound):
 
 
 def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:
-    """One uint64 seed a replicate, for estimators that are random themselves; a function of (seed, replicate, stream)."""
+    """One seed a replicate, for estimators that are random themselves; a function of (seed, replicate, stream)."""
     words = [np.random.SeedSequence([seed, r, stream]).generate_state(1, np.uint64)[0] for r in replicates]
     return torch.from_numpy(np.asarray(words, dtype=np.uint64).view(np.int64))
 
@@ -205,7 +211,7 @@ class RewiredBound(SetBound):
                 )
             )
         return {
-            "modularity": float(np.mean([f.q_observed[0] for f in found])),
+            "modularity": float(np.mean([f.observed[0] for f in found])),
             "rewiring_alone_z": float(np.mean([f.z[0] for f in found])),
             "rewiring_alone_p": float(max(f.p[0] for f in found)),
         }

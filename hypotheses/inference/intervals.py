@@ -11,7 +11,7 @@ import scipy.stats
 FloatArray = npt.NDArray[np.float64]
 
 MOST_SKEWED = 1.0
-"""Absolute skewness of the document contrasts above which interval coverage was not shown, so equivalence is not granted."""
+"""Absolute skewness of the document contrasts above which equivalence is not granted: coverage was not shown."""
 FEWEST_DOCUMENTS = 50
 """Documents below which interval coverage was not shown."""
 
@@ -39,7 +39,8 @@ def jackknife_se(leave_one_out: FloatArray, half: npt.NDArray[np.int64]) -> floa
 
     Notes
     -----
-    SE^2 = sum over halves h of (D_h - 1) / D_h sum_{d in h} (theta_(-d) - mean over h)^2 (METHODS section 5): each half is a stratum of its own.
+    SE^2 = sum over halves h of (D_h - 1) / D_h sum_{d in h} (theta_(-d) - mean over h)^2 (METHODS section 5): each
+    half is a stratum of its own.
     """
     total = 0.0
     for side in (0, 1):
@@ -78,7 +79,7 @@ def equivalence_p(estimate: float, se: float, df: float, margin: float, two_side
 
 
 def minimal_detectable_effect(se: float, alpha: float, rows: int, beyond: float = 0.0) -> float:
-    """Effect at which the decision falls with probability .8: (z_{1 - alpha / k} + z_{.8}) se, plus the margin to clear."""
+    """Effect that is decided on with probability .8: (z_{1 - alpha / k} + z_{.8}) se, plus the margin to clear."""
     return float(scipy.stats.norm.ppf(1 - alpha / rows) + scipy.stats.norm.ppf(0.8)) * se + beyond
 
 
@@ -94,7 +95,7 @@ def coverage_doubt(documents: int, contrasts: FloatArray | None) -> str:
     if contrasts is not None and len(contrasts) > 2 and np.ptp(contrasts) > 0:
         skewness = float(scipy.stats.skew(contrasts))
         if abs(skewness) > MOST_SKEWED:
-            return f"document contrasts are skewed ({skewness:+.1f}), beyond the {MOST_SKEWED:g} for which coverage was shown"
+            return f"document contrasts are skewed ({skewness:+.1f}), beyond the {MOST_SKEWED:g} of shown coverage"
     return ""
 
 

@@ -17,7 +17,7 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class PermutationP:
-    """A p-value and its 95 % Clopper-Pearson interval over the Monte-Carlo draws (equal to it when enumeration was exact)."""
+    """A p-value and its 95 % Clopper-Pearson interval over the draws (equal to it after enumeration)."""
 
     value: float
     low: float
@@ -103,7 +103,7 @@ def max_t(observed: FloatArray, null: FloatArray) -> FloatArray:
     successive = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
     slack = TIE * np.maximum(1.0, np.abs(observed[order]))
     p = (1 + (successive >= observed[order] - slack).sum(0)) / (1 + len(null))
-    adjusted = np.empty_like(p)
+    adjusted: FloatArray = np.empty(len(p))
     adjusted[order] = np.maximum.accumulate(p)
     return adjusted
 

@@ -1,4 +1,4 @@
-"""How a verdict falls: interval, margin and adjusted p in, one of three words and its reason out (METHODS section 5)."""
+"""How a verdict falls: interval, margin and adjusted p in, one of three words and its reason out."""
 
 from __future__ import annotations
 
@@ -67,10 +67,12 @@ class Decision:
 def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> Decision:
     """Verdict on one row; the first rule that matches wins.
 
-    Presence: *refuted* if the interval lies below the margin (two-sided: within +-margin); *supported* if adjusted p < alpha.
-    Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and the interval lies at or beyond
-    the margin.  Else *undetermined*: a plain non-rejection never supports anything.  Where the interval's coverage is in doubt,
-    what rests on it (equivalence) is not granted.
+    Presence: *refuted* if the interval lies below the margin (two-sided: within +-margin); *supported* if adjusted p
+    < alpha.
+    Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and the interval lies
+    at or beyond
+    the margin.  Else *undetermined*: a plain non-rejection never supports anything.  Where the interval's coverage
+    is in doubt, what rests on it (equivalence) is not granted.
     """
     inside = evidence.high < criterion.margin and (not criterion.two_sided or evidence.low > -criterion.margin)
     significant = evidence.p_adjusted < alpha
@@ -96,7 +98,7 @@ def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, 
     if inside and evidence.doubt:
         return f"the interval lies inside the margin, but {evidence.doubt}"
     if significant:
-        return f"an effect is there (adjusted p below {alpha:g}), but the interval also holds effects smaller than {criterion.margin:g}"
+        return f"there is an effect (adjusted p below {alpha:g}), perhaps one smaller than {criterion.margin:g}"
     return f"the interval holds both no effect and effects of {criterion.margin:g} or more"
 
 

@@ -1,0 +1,334 @@
+"""Loading a language model by Hub id, local directory or embedded name, with one clear line for what can go wrong.
+
+Remote code is never run and nothing is unpickled: weights load from safetensors, or from a PyTorch file with
+``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from .adapters import Adapter, adapter_for, require_adapter
+from .errors import InputError
+
+HUB_TIMEOUT_S = 5.0
+"""How long the Hub may take to answer the first question before only the local cache is looked at."""
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to be measured.
+
+    Parameters
+    ----------
+    model
+        Hugging Face causal language model, in eval mode, no parameter of which needs a gradient.
+    tokenizer
+        Its tokenizer.
+    adapter
+        Where its parts are.
+    id
+        As the user gave it; a re-initialised model has ``:random_init-SEED`` behind it.
+    revision
+        Commit of the Hub's repository, or what the user gave.
+    hash
+        SHA-256 of names, types, shapes and bytes of the parameters.
+    config
+        The Hugging Face configuration.
+    directory
+        Directory that it was loaded from, or None where it came from the Hub.
+    """
+
+    model: Any
+    tokenizer: Any
+    adapter: Adapter
+    id: str
+    revision: str | None
+    hash: str
+    config: Any
+    directory: Path | None
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        device: torch.device = next(iter(self.model.parameters())).device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters."""
+        dtype: torch.dtype = next(iter(self.model.parameters())).dtype
+        return dtype
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where `from_pretrained` finds the files: its first argument and the keywords that go with it."""
+
+    name: str
+    location: str
+    directory: Path | None
+    revision: str | None
+    keywords: dict[str, Any]
+
+
+def load_model(
+    name: str,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    random_init: bool = False,
+    seed: int = 0,
+) -> LoadedModel:
+    """Load a model, its tokenizer and its adapter.
+
+    Parameters
+    ----------
+    name
+        Embedded name, local directory or Hugging Face id.
+    revision
+        Branch, tag or commit on the Hub.
+    device
+        ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+    dtype
+        ``float32``, ``bfloat16`` or ``float16``.
+    random_init
+        Keep the configuration but draw the weights anew, as `transformers` initialises them; files with weights are
+        then not needed.
+    seed
+        Of those draws; the global generator is left as it was.
+
+    Raises
+    ------
+    InputError
+        If the model, its tokenizer or the device cannot be had.
+    """
+    target = resolve_device(device)
+    source = _find(name, revision)
+    with _quiet_transformers():
+        config = _load_config(source)
+        tokenizer = _load_tokenizer(source)
+        # before the weights: a Hub model that cannot be measured is not worth the download
+        require_adapter(str(config.model_type), name)
+        model = _fresh(config, DTYPES[dtype], seed) if random_init else _load_weights(source, config, DTYPES[dtype])
+    model.eval()
+    model.requires_grad_(False)
+    weights_hash = hash_parameters(model)
+    return LoadedModel(
+        model=_place(model, target),
+        tokenizer=tokenizer,
+        adapter=adapter_for(model, name),
+        id=f"{name}:random_init-{seed}" if random_init else name,
+        revision=source.revision,
+        hash=weights_hash,
+        config=config,
+        directory=source.directory,
+    )
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the torch device of a ``--device`` option.
+
+    Raises
+    ------
+    InputError
+        If it is not one of ``auto``, ``cpu``, ``cuda``, ``cuda:N``, or is not on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = device.partition(":")
+    if device != "cpu" and (kind != "cuda" or (":" in device and not index.isdecimal())):
+        raise InputError(f"{device!r} is not a device", "--device", "give auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError("this PyTorch finds no CUDA device", f"--device {device}", "use --device cpu")
+    if index and int(index) >= torch.cuda.device_count():
+        raise InputError(
+            f"there are {torch.cuda.device_count()} CUDA devices", f"--device {device}", "count them from cuda:0"
+        )
+    return torch.device(device)
+
+
+def hash_parameters(model: Any) -> str:
+    """Return the SHA-256 of a model's parameters: names, types, shapes and bytes, tied ones once."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.named_parameters()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _find(name: str, revision: str | None) -> _Source:
+    directory = _embedded_directory(name)
+    if directory is None and Path(name).expanduser().exists():
+        directory = Path(name).expanduser()
+    if directory is not None:
+        if not directory.is_dir():
+            raise InputError(f"{name} is a file", "--model", "give the directory that holds config.json")
+        if not (directory / "config.json").is_file():
+            raise InputError(f"no config.json in {name}", "--model", "give the directory of a Hugging Face model")
+        return _Source(name, str(directory), directory, revision, {"local_files_only": True})
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"no such directory: {name}", "--model", "check the path")
+    return _find_on_hub(name, revision)
+
+
+def _embedded_directory(name: str) -> Path | None:
+    from .embedded import embedded_model_path, embedded_models
+
+    # the second question is for its error: an embedded model whose files are missing is not to be sought on the Hub
+    return embedded_model_path(name) if name in embedded_models() or name.startswith("docs-") else None
+
+
+def _find_on_hub(name: str, revision: str | None) -> _Source:
+    """Ask the Hub once, with a time limit, for the commit; without an answer only the local cache is used."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        commit = HfApi().model_info(name, revision=revision, timeout=HUB_TIMEOUT_S).sha
+    except HFValidationError:
+        raise InputError(f"{name!r} is neither a directory nor a Hub id", "--model", "check the spelling") from None
+    except GatedRepoError:
+        raise InputError(f"{name} is gated on the Hub", "--model", "ask for access, then `hf auth login`") from None
+    except RevisionNotFoundError:
+        raise InputError(f"{name} has no revision {revision}", "--revision", "check the spelling") from None
+    except RepositoryNotFoundError:
+        raise InputError(f"no model {name} on the Hub", "--model", "check the spelling, or `hf auth login`") from None
+    except Exception:  # no network, offline mode, a proxy's error page: all of them leave the local cache
+        return _Source(name, name, None, revision, {"revision": revision or "main", "local_files_only": True})
+    return _Source(name, name, None, commit, {"revision": commit})
+
+
+def _load_config(source: _Source) -> Any:
+    from transformers import AutoConfig
+
+    auto: Any = AutoConfig  # here and below: parts of transformers are untyped
+    try:
+        return auto.from_pretrained(source.location, trust_remote_code=False, **source.keywords)
+    except Exception as error:
+        if source.directory is None and source.keywords.get("local_files_only"):
+            _refuse_unreachable(source)
+        _refuse_unknown_type(source.directory, source.name)
+        raise InputError(f"config.json of {source.name} cannot be read", "--model", _first_line(error)) from error
+
+
+def _refuse_unknown_type(directory: Path | None, name: str) -> None:
+    """Say which model type it is where `transformers` itself does not know it."""
+    if directory is None:
+        return
+    try:
+        model_type = json.loads((directory / "config.json").read_text(encoding="utf-8"))["model_type"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return
+    require_adapter(str(model_type), name)
+
+
+def _load_tokenizer(source: _Source) -> Any:
+    from transformers import AutoTokenizer
+
+    auto: Any = AutoTokenizer
+    try:
+        return auto.from_pretrained(source.location, trust_remote_code=False, **source.keywords)
+    except Exception as error:
+        raise InputError(
+            f"no usable tokenizer with {source.name}",
+            "--model",
+            "put tokenizer.json and tokenizer_config.json beside config.json",
+        ) from error
+
+
+def _load_weights(source: _Source, config: Any, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    try:
+        model, report = auto.from_pretrained(
+            source.location,
+            config=config,
+            dtype=dtype,
+            trust_remote_code=False,
+            weights_only=True,
+            output_loading_info=True,
+            **source.keywords,
+        )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if source.directory is None and not source.keywords.get("local_files_only"):
+            raise InputError(f"{source.name} could not be fetched", "--model", _first_line(error)) from error
+        if source.directory is None:
+            _refuse_unreachable(source)
+        raise InputError(
+            f"the weights of {source.name} cannot be read ({_first_line(error)})",
+            "--model",
+            "fetch the files again; --random-init measures the architecture without them",
+        ) from error
+    wanting = [*report["missing_keys"], *report["mismatched_keys"]]
+    if wanting:  # transformers would go on with random numbers in their place
+        raise InputError(
+            f"the weights of {source.name} lack {len(wanting)} parameters, {wanting[0]} among them",
+            "--model",
+            "fetch the files again",
+        )
+    return model
+
+
+def _fresh(config: Any, dtype: torch.dtype, seed: int) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    # transformers initialises from the global generator; fork_rng gives it back as it was
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    return model.to(dtype)
+
+
+def _place(model: Any, device: torch.device) -> Any:
+    try:
+        return model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"the model does not fit on {device}", "--device", "use --device cpu or --dtype bfloat16"
+        ) from error
+
+
+def _refuse_unreachable(source: _Source) -> NoReturn:
+    raise InputError(
+        f"{source.name} is not a directory here, not an embedded model and not in the local cache, and the Hub cannot "
+        "be reached",
+        "--model",
+        "check the name and the network",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Without the library's progress bars and remarks: what matters in them is turned into errors above."""
+    from transformers.utils import logging as library_logging
+
+    logging: Any = library_logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,132 @@
+"""The dials of planted measurements: how hard the null data are, and how strong each effect; 0 switches an effect off."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+Law: TypeAlias = Literal["lognormal", "Weibull", "Pareto"]
+LAWS: tuple[Law, ...] = ("lognormal", "Weibull", "Pareto")
+
+Piece: TypeAlias = Literal["influence", "activations", "heads", "weights"]
+PIECES: tuple[Piece, ...] = ("influence", "activations", "heads", "weights")
+
+SMALLEST_PLATEAU = 8
+
+
+@dataclass(frozen=True)
+class Dials:
+    """One planted world.  The defaults are null data as hard as reality; every strength is 0.
+
+    Size
+        ``documents``; ``pairs`` matched rare and common positions a document on average, ``pairs_spread`` their relative
+        spread; ``spare`` unmatched common positions a document; ``neurons``; ``width`` d; ``plateau_share`` of the neurons,
+        at least 8; ``heads`` reachable single heads.
+    Influence (unit: log nats unless said)
+        ``law`` and ``influence_sd`` of true log influence; ``document_sd`` of a document, both classes; ``document_class_sd`` of a
+        document in one class, all neurons; ``document_neuron_sd`` of a document, class and neuron; ``scatter`` of a neuron
+        between the classes, without any plateau; ``class_shift`` of all neurons on rare; ``position_sd``; ``neighbours``, the
+        share of position noise that ten neighbouring neurons have in common; ``loss_gap``, nats of loss that rare
+        positions lie above common ones; ``loss_slope`` per nat, by which influence follows the loss.
+    Covariates
+        ``covariate_link``: correlation of true log influence with activation scale and output norm.
+    Activations (shares of a neuron's latent variance)
+        ``loading``, the mean share of the layer's global mode (heterogeneous); ``background``, standard deviation of true pairwise
+        correlation from six diffuse factors; ``document_share`` of documents; ``block_share`` of ten neighbours;
+        ``sparsity``, the largest firing threshold in latent sd (heterogeneous: uniform from -.5; -inf for linear neurons).
+    Heads (unit: log effect)
+        ``head_sd`` between heads, ``head_neuron_sd`` of head x neuron, ``head_document_sd`` of head x document and head x document x
+        class, ``head_noise_sd`` of every entry; ``head_class_sd`` of head x class, alike for all neurons; ``head_scatter`` of neuron x
+        class; ``plateau_head_scale``, by which heads act more on the plateau in *both* classes; ``unreachable`` heads.
+    Effects, strength 0 = absent
+        ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger).  ``flat_rare``, ``flat_both``: log
+        ranks by which the head lies below its power law (negative: above), for rare or for both classes.
+        ``recruited``: share by which the spread of log influence on rare is narrowed.  ``modules``, ``cohesion``, ``mirrored``:
+        shares of latent variance that two blocks of the plateau, all of it, or all of it with random signs have in common.
+        ``routing``: relative excess of one head's effect on the plateau for rare.  ``concentrated``: relative excess of the
+        spread of log head effect on the plateau.  ``profile``: sd of head x class on the plateau alone, log effect.
+        ``weight_cluster``: cosine that the plateau's weight rows share.  ``weight_tail``: exponent by which the singular
+        values of the plateau's output rows fall.  ``index_cluster``: share of the plateau at neighbouring indices.
+    """
+
+    documents: int = 60
+    pairs: int = 24
+    pairs_spread: float = 0.25
+    spare: int = 2
+    neurons: int = 480
+    width: int = 64
+    plateau_share: float = 0.017
+    heads: int = 12
+
+    law: Law = "lognormal"
+    influence_sd: float = 1.0
+    document_sd: float = 0.3
+    document_class_sd: float = 0.15
+    document_neuron_sd: float = 0.15
+    scatter: float = 0.15
+    class_shift: float = 0.3
+    position_sd: float = 0.8
+    neighbours: float = 0.2
+    loss_gap: float = 0.3
+    loss_slope: float = 0.1
+
+    covariate_link: float = 0.3
+
+    loading: float = 0.1
+    background: float = 0.05
+    document_share: float = 0.1
+    block_share: float = 0.05
+    sparsity: float = 1.5
+
+    head_sd: float = 0.7
+    head_neuron_sd: float = 0.2
+    head_document_sd: float = 0.2
+    head_noise_sd: float = 0.3
+    head_class_sd: float = 0.2
+    head_scatter: float = 0.0
+    plateau_head_scale: float = 0.5
+    unreachable: int = 2
+
+    specialists: float = 0.0
+    flat_rare: float = 0.0
+    flat_both: float = 0.0
+    recruited: float = 0.0
+    modules: float = 0.0
+    cohesion: float = 0.0
+    mirrored: float = 0.0
+    routing: float = 0.0
+    concentrated: float = 0.0
+    profile: float = 0.0
+    weight_cluster: float = 0.0
+    weight_tail: float = 0.0
+    index_cluster: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.law not in LAWS:
+            raise ValueError(f"law must be one of {', '.join(LAWS)}, got {self.law!r}")
+        for name in ("documents", "pairs", "neurons", "width", "heads"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
+        for name in ("pairs_spread", "neighbours", "covariate_link", "recruited", "index_cluster", "weight_cluster"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share and must lie in [0, 1], got {getattr(self, name)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_sd") and value < 0:
+                raise ValueError(f"{field.name} must not be negative, got {value}")
+            if isinstance(value, float) and math.isnan(value):
+                raise ValueError(f"{field.name} is nan")
+        if self.latent_shares >= 1:
+            raise ValueError(f"shares of latent variance add up to {self.latent_shares:.2f}; lower modules, cohesion, mirrored or loading")  # fmt: skip
+
+    @property
+    def n_head(self) -> int:
+        """Neurons of the planted plateau."""
+        return max(SMALLEST_PLATEAU, round(self.plateau_share * self.neurons))
+
+    @property
+    def latent_shares(self) -> float:
+        """Largest share of a neuron's latent variance that it has in common with anything."""
+        common = self.loading * 2 + self.document_share + self.block_share + self.background * math.sqrt(6) * 2
+        return common + self.modules + self.cohesion + self.mirrored

@@ -1,0 +1,141 @@
+"""Planted influence: the panel of positions, true log influence of each neuron on each class, and loss changes around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+from ..measurements import COMMON, RARE, Panel
+from .dials import Dials
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+VOCABULARY = 1000
+THRESHOLD = 0.15
+FIRST = 3
+"""First scored position of a document."""
+BASE = -5.0
+"""Mean true log influence, log nats."""
+BLOCK = 10
+"""Neighbouring neurons that share noise."""
+MIDDLE = 6
+"""The middle band of the influence curve ends at rank 6 n_h (METHODS section 3)."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Planted documents: the panel and, for each document, the token ids that it is made of."""
+
+    panel: Panel
+    input_ids: list[list[int]]
+
+
+def planted_text(dials: Dials, rng: np.random.Generator) -> Text:
+    """Documents of matched pairs in random order, with a loss that is higher on rare positions; ranks are token ids."""
+    spread = dials.pairs_spread
+    pairs = np.maximum(1, np.rint(dials.pairs * (1 + spread * rng.uniform(-1, 1, dials.documents)))).astype(np.int64)
+    half = np.empty(dials.documents, dtype=np.int64)
+    half[rng.permutation(dials.documents)] = (np.arange(dials.documents) >= (dials.documents + 1) // 2).astype(np.int64)
+    parts, input_ids, start = [], [], 0
+    for d, count in enumerate(pairs.tolist()):
+        length = 2 * count + dials.spare
+        place = rng.permutation(length)
+        label, match = np.full(length, COMMON), np.full(length, -1)
+        label[place[:count]] = RARE
+        match[place[:count]] = start + place[count : 2 * count]
+        ids = _tokens(label, rng)
+        parts.append((np.full(length, d), np.arange(FIRST, FIRST + length), ids[FIRST:-1], ids[FIRST + 1 :], label, match))
+        input_ids.append(ids.tolist())
+        start += length
+    document, position, given, target, label, match = (np.concatenate(column) for column in zip(*parts, strict=True))
+    mood = 0.3 * rng.standard_normal(dials.documents)
+    loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + dials.loss_gap * (label == RARE)
+    panel = Panel(document, position, given, target, loss, given, target, half[document], label, match)
+    return Text(panel, input_ids)
+
+
+def _tokens(label: IntArray, rng: np.random.Generator) -> IntArray:
+    """Token ids of one document whose targets belong to the classes of `label`, [FIRST + length + 1]."""
+    common = round(THRESHOLD * VOCABULARY)
+    target = np.where(label == RARE, rng.integers(common, VOCABULARY, len(label)), rng.integers(common, size=len(label)))
+    return np.concatenate([rng.integers(common, size=FIRST + 1), target])
+
+
+def true_log_influence(dials: Dials, scale: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
+    """True log influence [2 (rare, common), N] and the planted plateau (largest on both classes), int64 [n_h].
+
+    Parameters
+    ----------
+    scale : [N]
+        Standardised covariate to which influence is linked.
+    """
+    link = dials.covariate_link
+    free = _standard_law(dials.law, rng.random(dials.neurons))
+    base = dials.influence_sd * (link * scale + np.sqrt(1 - link**2) * free)
+    base = _gathered(base, dials, rng)
+    order = np.argsort(-base, kind="stable")
+    plateau = np.sort(order[: dials.n_head])
+    step = _middle_slope(base[order], dials.n_head)
+    out = np.stack([base, base]) + dials.scatter / np.sqrt(2) * rng.standard_normal((2, dials.neurons))
+    out[0] = out[0].mean() + (1 - dials.recruited) * (out[0] - out[0].mean()) + dials.class_shift
+    out[0, plateau] += np.log1p(dials.specialists) - dials.flat_rare * step
+    out[:, plateau] -= dials.flat_both * step
+    return BASE + out, plateau.astype(np.int64)
+
+
+def _standard_law(law: str, uniform: FloatArray) -> FloatArray:
+    """Log influence of mean 0 and variance 1: normal, minimum Gumbel (Weibull influence), exponential (Pareto influence)."""
+    euler, sd = np.euler_gamma, np.pi / np.sqrt(6)
+    made: dict[str, FloatArray] = {
+        "lognormal": scipy.stats.norm.ppf(uniform),
+        "Weibull": (np.log(-np.log1p(-uniform)) + euler) / sd,
+        "Pareto": -np.log1p(-uniform) - 1,
+    }
+    return made[law]
+
+
+def _gathered(base: FloatArray, dials: Dials, rng: np.random.Generator) -> FloatArray:
+    """The same values with a share of the largest moved to neighbouring indices."""
+    count = round(dials.index_cluster * dials.n_head)
+    if count == 0:
+        return base
+    start = int(rng.integers(dials.neurons - count))
+    out = base.copy()
+    for place, neuron in zip(range(start, start + count), np.argsort(-base, kind="stable")[:count].tolist(), strict=True):
+        at = int(np.flatnonzero(out == base[neuron])[0])
+        out[place], out[at] = out[at], out[place]
+    return out
+
+
+def _middle_slope(ordered: FloatArray, n_head: int) -> float:
+    """Absolute least-squares slope of log influence on log rank over the middle band."""
+    ranks = np.arange(n_head + 1, min(MIDDLE * n_head, len(ordered)) + 1)
+    return abs(float(np.polyfit(np.log(ranks), ordered[ranks - 1], 1)[0]))
+
+
+def loss_changes(dials: Dials, panel: Panel, truth: FloatArray, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Loss change of every position under ablation of every neuron, float32 [T, N] nats.
+
+    |D| is lognormal around the true influence of its neuron on its class, up to one factor a class that all neurons share.
+    """
+    t, n, d = len(panel), dials.neurons, dials.documents
+    side = (panel.label != RARE).astype(np.int64)
+    of_class = dials.document_class_sd * rng.standard_normal((d, 2)) + dials.document_sd * rng.standard_normal((d, 1))
+    cell = truth[None] + of_class[..., None] + dials.document_neuron_sd * rng.standard_normal((d, 2, n))
+    of_position = dials.loss_slope * (panel.loss - panel.loss.mean())
+    noise = rng.standard_normal((t, n), dtype=np.float32)
+    if dials.neighbours > 0:
+        shared = rng.standard_normal((t, -(-n // BLOCK)), dtype=np.float32)
+        noise *= np.float32(np.sqrt(1 - dials.neighbours))
+        noise += np.float32(np.sqrt(dials.neighbours)) * np.repeat(shared, BLOCK, axis=1)[:, :n]
+    noise *= np.float32(dials.position_sd)
+    noise += cell.astype(np.float32)[panel.document, side]
+    noise += of_position.astype(np.float32)[:, None]
+    np.exp(noise, out=noise)
+    noise *= rng.choice(np.float32([-1, 1]), (t, 1)) * rng.choice(np.float32([-1, 1]), n)
+    return noise

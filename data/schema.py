@@ -1,0 +1,76 @@
+"""Measurement directory, format 1: names and types of its files (DESIGN 3.2), the same for reading and writing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FORMAT = "1"
+
+MANIFEST = "manifest.json"
+DOCUMENTS = "documents.parquet"
+PANEL = "panel.parquet"
+INFLUENCE = "influence.safetensors"
+ACTIVATIONS = "activations.safetensors"
+NEURONS = "neurons.parquet"
+WEIGHTS = "weights.safetensors"
+HEADS = "heads.safetensors"
+CLOSURE = "closure.safetensors"
+CLOSURE_SETS = "closure.parquet"
+CHECKPOINTS = "checkpoints"
+
+REQUIRED = (MANIFEST, DOCUMENTS, PANEL)
+"""Files without which a directory is no measurement directory; every other one may be absent."""
+
+CONTENTS = "contents"
+"""Manifest key under which `save` lists the files it wrote, with sizes and hashes; made by hand, it may be absent."""
+
+PANEL_FIELDS = {
+    "document": "document",
+    "position": "position",
+    "input_id": "input_id",
+    "target_id": "target_id",
+    "loss": "loss",
+    "input_rank": "input_rank",
+    "target_rank": "target_rank",
+    "half": "half",
+    "class": "label",
+    "match": "match",
+}
+"""Column of `panel.parquet` -> field of `Panel`, in the order of the format."""
+
+DOCUMENT_COLUMNS = ("document", "source", "input_ids")
+
+NEURON_COLUMNS = (
+    "mean_abs",
+    "sd",
+    "kurtosis",
+    "sparsity",
+    "w_out_norm",
+    "weak_direction_share",
+    "token_frequency_share",
+)
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """A safetensors file: its tensors with the dtypes they may have, and whether it must hold all of them."""
+
+    name: str
+    dtypes: dict[str, tuple[str, ...]]
+    whole: bool = True
+
+
+_FLOAT = ("float32",)
+_INDEX = ("int64",)
+
+NEURON_TENSORS = (
+    TensorFile(INFLUENCE, {"delta_loss": _FLOAT}),
+    TensorFile(ACTIVATIONS, {"activation": ("float32", "float16"), "mean": _FLOAT}, whole=False),
+    TensorFile(WEIGHTS, {"w_in": _FLOAT, "w_out": _FLOAT}, whole=False),
+)
+
+HEAD_TENSORS = TensorFile(
+    HEADS, {"effect": _FLOAT, "neuron": _INDEX, "layer": _INDEX, "head": _INDEX, "reachable": ("uint8", "bool")}
+)
+
+CLOSURE_TENSORS = TensorFile(CLOSURE, {"loss": _FLOAT})

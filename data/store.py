@@ -1,0 +1,273 @@
+"""Measurements on disk: format 1 written whole or not at all, read with every file checked, and a cache of them.
+
+The format is public (DESIGN 3.2): `manifest.json`, parquet and safetensors that numpy, pandas and safetensors alone can
+write.  Directories written by `save` also list their files with hashes, so that a damaged copy cannot pass for whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from . import files, schema
+from .errors import InputError
+from .measurements import Measurements
+from .validate import validate
+
+CACHE_VARIABLE = "NEURONULL_CACHE"
+"""Environment variable that moves the cache."""
+
+_log = logging.getLogger(__name__)
+
+
+def save(measurements: Measurements, directory: Path) -> None:
+    """Write a measurement directory: it appears whole, or not at all.
+
+    Parameters
+    ----------
+    measurements
+        What to write; what is ``None`` gets no file.
+    directory
+        A path that does not exist yet, or an empty directory.
+
+    Raises
+    ------
+    InputError
+        If the measurements are not valid, the directory is not empty, or the disk is full or not writable.
+    """
+    validate(measurements)
+    directory = directory.expanduser().absolute()
+    work = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}.partial")
+    try:
+        _refuse_occupied(directory)
+        work.mkdir(parents=True)
+        _write(measurements, work)
+        _refuse_occupied(directory)  # it may have been filled in the meantime
+        if directory.exists():
+            directory.rmdir()  # Windows does not rename onto a directory, even an empty one
+        work.rename(directory)
+    except (OSError, SafetensorError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"cannot write {directory}: {said}", "", "free some space or choose another place") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def load(directory: Path) -> Measurements:
+    """Read a measurement directory and check all of it.
+
+    Parameters
+    ----------
+    directory
+        Written by `save`, or by hand as DESIGN 3.2 says.  float16 activations come back as float32.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, cannot be read, was changed since it was written, or does not hold what it should.
+    """
+    directory = directory.expanduser()
+    _refuse_incomplete(directory)
+    manifest, contents = files.read_manifest(directory)
+    _check_contents(directory, contents)
+    influence, activations, weights = (files.read_tensors(directory, file) for file in schema.NEURON_TENSORS)
+    measurements = Measurements(
+        manifest=manifest,
+        documents=files.read_documents(directory),
+        panel=files.read_panel(directory),
+        neurons=files.read_neurons(directory),
+        delta_loss=influence.get("delta_loss"),
+        activation=activations.get("activation"),
+        mean=activations.get("mean"),
+        w_in=weights.get("w_in"),
+        w_out=weights.get("w_out"),
+        heads=files.read_heads(directory),
+        closure=files.read_closure(directory),
+    )
+    validate(measurements)
+    return measurements
+
+
+def checkpoints(directory: Path) -> dict[int, Path]:
+    """Return the measurement directory of each training step, by step; empty where there are none.
+
+    Raises
+    ------
+    InputError
+        If a folder under `checkpoints/` is not named by its step.
+    """
+    folder = directory.expanduser() / schema.CHECKPOINTS
+    if not folder.is_dir():
+        return {}
+    steps = {}
+    for path in folder.iterdir():
+        if path.name.startswith(".") or not path.is_dir():
+            continue
+        if not (path.name.isascii() and path.name.isdigit()):
+            raise InputError(
+                f"{path.name!r} is no training step", f"{schema.CHECKPOINTS}/", "name each folder by its step"
+            )
+        steps[int(path.name)] = path
+    return dict(sorted(steps.items()))
+
+
+def cache_directory() -> Path:
+    """Return where measurements are cached: ``NEURONULL_CACHE``, else the platform's cache directory."""
+    override = os.environ.get(CACHE_VARIABLE)
+    if override:
+        return Path(override).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("neuronull", appauthor=False)
+
+
+def cached(key_payload: dict[str, Any], make: Callable[[], Measurements]) -> Measurements:
+    """Return the measurements cached under a key, or make and cache them.
+
+    What comes back has always been through the disk if the disk allows, so a first run and a later one see the same.
+    An entry that cannot be read is made again with a warning; a cache that cannot be written is a warning, no more.
+
+    Parameters
+    ----------
+    key_payload
+        Everything that decides the measurements, as JSON values: hashes of weights and text, options, versions.
+    make
+        Makes them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the payload is not JSON, or holds NaN.
+    """
+    entry = cache_directory() / "measurements" / cache_key(key_payload)
+    if entry.exists():
+        try:
+            return load(entry)
+        except InputError as error:
+            _log.warning("the cached measurements in %s are damaged and are made again: %s", entry, error)
+            shutil.rmtree(entry, ignore_errors=True)
+    made = make()
+    try:
+        save(made, entry)
+    except InputError as error:
+        if not entry.exists():  # else another process has just cached the same
+            _log.warning("the measurements were not cached: %s", error)
+            return made
+    del made  # two copies of [T, N] arrays are one too many
+    return load(entry)
+
+
+def cache_key(payload: dict[str, Any]) -> str:
+    """Return the SHA-256 of the payload as canonical JSON, together with the format."""
+    text = json.dumps({"format": schema.FORMAT, "key": payload}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse_occupied(directory: Path) -> None:
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        kind = "is not empty" if directory.is_dir() else "is a file"
+        raise InputError(f"{directory} {kind}", "", "give a directory that does not exist yet")
+
+
+def _write(measurements: Measurements, folder: Path) -> None:
+    _write_tables(measurements, folder)
+    for name, tensors in _tensors(measurements).items():
+        present = {key: value.detach().cpu().contiguous() for key, value in tensors.items() if value is not None}
+        if present:
+            save_file(present, folder / name)
+    contents = {
+        path.name: {"bytes": path.stat().st_size, "sha256": _file_hash(path)} for path in sorted(folder.iterdir())
+    }
+    manifest = measurements.manifest.model_dump(mode="json") | {schema.CONTENTS: contents}
+    text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
+    (folder / schema.MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _write_tables(measurements: Measurements, folder: Path) -> None:
+    documents = measurements.documents
+    table = pa.table(
+        {
+            "document": pa.array(documents["document"], pa.int64()),
+            "source": pa.array(list(documents["source"]), pa.string()),
+            "input_ids": pa.array([list(ids) for ids in documents["input_ids"]], pa.list_(pa.int64())),
+        }
+    )
+    pq.write_table(table, folder / schema.DOCUMENTS)
+    columns = {column: getattr(measurements.panel, name) for column, name in schema.PANEL_FIELDS.items()}
+    types = {"class": pa.int8(), "loss": pa.float64()}
+    arrays = {name: pa.array(values, types.get(name, pa.int64())) for name, values in columns.items()}
+    pq.write_table(pa.table(arrays), folder / schema.PANEL)
+    frames = {schema.NEURONS: measurements.neurons}
+    if measurements.closure is not None:
+        frames[schema.CLOSURE_SETS] = measurements.closure.sets
+    for name, frame in frames.items():
+        if frame is not None:
+            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / name)
+
+
+def _tensors(measurements: Measurements) -> dict[str, dict[str, torch.Tensor | None]]:
+    """Return what each safetensors file holds."""
+    found: dict[str, dict[str, torch.Tensor | None]] = {
+        schema.INFLUENCE: {"delta_loss": measurements.delta_loss},
+        schema.ACTIVATIONS: {"activation": measurements.activation, "mean": measurements.mean},
+        schema.WEIGHTS: {"w_in": measurements.w_in, "w_out": measurements.w_out},
+    }
+    heads = measurements.heads
+    if heads is not None:
+        found[schema.HEADS] = {
+            "effect": heads.effect,
+            "neuron": heads.neuron,
+            "layer": torch.from_numpy(heads.layer),
+            "head": torch.from_numpy(heads.head),
+            "reachable": torch.from_numpy(heads.reachable.astype(np.uint8)),
+        }
+    if measurements.closure is not None:
+        found[schema.CLOSURE] = {"loss": measurements.closure.loss}
+    return found
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse_incomplete(directory: Path) -> None:
+    if not directory.is_dir():
+        kind = "is a file" if directory.exists() else "does not exist"
+        raise InputError(f"{directory} {kind}", "measurement directory", "give a directory")
+    missing = [name for name in schema.REQUIRED if not (directory / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{directory} has no {' and no '.join(missing)}",
+            "measurement directory",
+            f"every measurement directory has {', '.join(schema.REQUIRED)}",
+        )
+
+
+def _check_contents(directory: Path, contents: Any) -> None:
+    """Compare the files with the list that `save` left; a directory made by hand has none."""
+    mend = f"copy or measure it again, or take `{schema.CONTENTS}` out of {schema.MANIFEST} if you meant to change it"
+    if not isinstance(contents, dict) or not all(isinstance(entry, dict) for entry in contents.values()):
+        raise InputError(f"{schema.CONTENTS} is not a list of files", schema.MANIFEST, mend)
+    for name, entry in contents.items():
+        path = directory / Path(name).name
+        if not path.is_file():
+            raise InputError(f"{name} is listed in {schema.MANIFEST} but is not there", str(directory), mend)
+        if path.stat().st_size != entry.get("bytes"):
+            raise InputError(f"{name} has {path.stat().st_size:,} bytes, {entry.get('bytes')} were written", name, mend)
+        if _file_hash(path) != entry.get("sha256"):
+            raise InputError(f"{name} is not as it was written: its hash differs", name, mend)

@@ -1,0 +1,328 @@
+"""Whether measurements are what format 1 says: shapes, ranges, finite where they must be, one line where they are not.
+
+Used on everything that is read or written, so that neither a damaged file nor a fault of our own gets any further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from . import schema
+from .errors import InputError
+from .measurements import COMMON, NEITHER, RARE, Closure, Heads, Manifest, Measurements, Panel
+
+_ROWS = 4096
+"""Rows looked at together: a mask of a whole [T, N] array would double its memory."""
+
+_ROUNDING = 1e-5
+"""By how much a share computed in float32 may exceed 1."""
+
+_SEE = "the shapes are in data/README.md"
+
+
+def validate(measurements: Measurements) -> None:
+    """Check all of it.
+
+    Raises
+    ------
+    InputError
+        At the first fault; names the file of format 1 and the row or value.
+    """
+    _manifest(measurements.manifest)
+    _documents(measurements.documents, measurements.manifest.vocabulary)
+    _panel(measurements.panel, measurements.documents, measurements.manifest.vocabulary)
+    _arrays(measurements)
+    if measurements.neurons is not None:
+        _neurons(measurements.neurons)
+    if measurements.heads is not None:
+        _heads(measurements.heads, paired_documents(measurements), measurements.n_neurons)
+    if measurements.closure is not None:
+        _closure(measurements.closure, paired_documents(measurements))
+
+
+def paired_documents(measurements: Measurements) -> npt.NDArray[np.bool_]:
+    """Return which documents have a matched pair, [D]."""
+    panel = measurements.panel
+    return np.asarray(np.bincount(panel.document[panel.rare_rows], minlength=measurements.n_documents) > 0)
+
+
+def _manifest(manifest: Manifest) -> None:
+    ranges = {
+        "vocabulary": (manifest.vocabulary, manifest.vocabulary >= 1, "at least 1"),
+        "layer": (manifest.layer, manifest.layer >= 0, "at least 0"),
+        "threshold": (manifest.threshold, 0 < manifest.threshold < 1, "between 0 and 1"),
+        "conditioning": (manifest.conditioning, manifest.conditioning in ("target", "input"), "target or input"),
+        "ablation": (manifest.ablation, manifest.ablation in ("mean", "zero", "resample"), "mean, zero or resample"),
+        "elbow_rank": (
+            manifest.elbow_rank,
+            manifest.elbow_rank is None or 0 <= manifest.elbow_rank < manifest.vocabulary,
+            "null or a rank below the vocabulary",
+        ),
+    }
+    for name, (value, good, allowed) in ranges.items():
+        if not good:
+            raise InputError(f"{name} is {value!r}", schema.MANIFEST, f"it must be {allowed}")
+
+
+def _documents(documents: pd.DataFrame, vocabulary: int) -> None:
+    where = schema.DOCUMENTS
+    if not len(documents):
+        raise InputError("there are no documents", where, "write one row per document")
+    if not np.array_equal(documents["document"], np.arange(len(documents))):
+        raise InputError(
+            "the column document is not 0, 1, 2, ...", where, "number the documents in the order of the rows"
+        )
+    for document, ids in enumerate(documents["input_ids"]):
+        if len(ids) < 2:
+            raise InputError(
+                f"document {document} has {len(ids)} input_ids", where, "leave it out: it predicts nothing"
+            )
+        if not 0 <= min(ids) <= max(ids) < vocabulary:
+            raise _outside("input_ids", document, f"{min(ids)} to {max(ids)}", where, vocabulary, "document")
+
+
+def _outside(what: str, row: int, value: object, where: str, below: int, unit: str = "row") -> InputError:
+    return InputError(f"{what} of {unit} {row} is {value}, outside 0 to {below - 1}", where, "check how it was written")
+
+
+def _panel(panel: Panel, documents: pd.DataFrame, vocabulary: int) -> None:
+    where = schema.PANEL
+    if not len(panel):
+        raise InputError("there are no positions", where, "write one row per scored position")
+    _within("document", panel.document, len(documents), where)
+    for name in ("input_rank", "target_rank"):
+        _within(name, getattr(panel, name), vocabulary, where)
+    bad = np.flatnonzero(~np.isfinite(panel.loss))
+    if len(bad):
+        raise InputError(
+            f"loss of row {bad[0]} is {panel.loss[bad[0]]}", where, "every scored position has a finite loss"
+        )
+    _tokens(panel, documents)
+    _order(panel)
+    _labels(panel, len(documents))
+    _match(panel)
+
+
+def _within(name: str, values: npt.NDArray[np.int64], below: int, where: str) -> None:
+    bad = np.flatnonzero((values < 0) | (values >= below))
+    if len(bad):
+        raise _outside(name, int(bad[0]), values[bad[0]], where, below)
+
+
+def _tokens(panel: Panel, documents: pd.DataFrame) -> None:
+    """Positions lie inside their documents, and their token ids are those that were fed."""
+    lengths = np.asarray([len(ids) for ids in documents["input_ids"]], dtype=np.int64)
+    bad = np.flatnonzero((panel.position < 0) | (panel.position + 1 >= lengths[panel.document]))
+    if len(bad):
+        row = int(bad[0])
+        raise _outside("position", row, panel.position[row], schema.PANEL, int(lengths[panel.document[row]]) - 1)
+    fed = np.concatenate([np.asarray(ids, dtype=np.int64) for ids in documents["input_ids"]])
+    place = (np.cumsum(lengths) - lengths)[panel.document] + panel.position
+    for name, expected in (("input_id", fed[place]), ("target_id", fed[place + 1])):
+        found = getattr(panel, name)
+        bad = np.flatnonzero(found != expected)
+        if len(bad):
+            raise InputError(
+                f"{name} of row {bad[0]} is {found[bad[0]]}, the document has {expected[bad[0]]} there",
+                schema.PANEL,
+                f"position counts input_ids of {schema.DOCUMENTS} from 0; the target is one further",
+            )
+
+
+def _order(panel: Panel) -> None:
+    step = np.diff(panel.document)
+    bad = np.flatnonzero((step < 0) | ((step == 0) & (np.diff(panel.position) <= 0)))
+    if len(bad):
+        raise InputError(
+            f"row {bad[0] + 1} is out of order", schema.PANEL, "sort by document and position, each position once"
+        )
+
+
+def _labels(panel: Panel, documents: int) -> None:
+    allowed = {"half": (panel.half, (0, 1)), "class": (panel.label, (RARE, COMMON, NEITHER))}
+    for name, (values, choices) in allowed.items():
+        bad = np.flatnonzero(~np.isin(values, choices))
+        if len(bad):
+            said = ", ".join(map(str, choices))
+            raise InputError(f"{name} of row {bad[0]} is {values[bad[0]]}", schema.PANEL, f"it must be one of {said}")
+    ones = np.bincount(panel.document, weights=panel.half, minlength=documents)
+    split = np.flatnonzero((ones > 0) & (ones < np.bincount(panel.document, minlength=documents)))
+    if len(split):
+        raise InputError(f"document {split[0]} is in both halves", schema.PANEL, "a document is in one half as a whole")
+
+
+def _match(panel: Panel) -> None:
+    where = schema.PANEL
+    bad = np.flatnonzero((panel.match < -1) | (panel.match >= len(panel)))
+    if len(bad):
+        last = len(panel) - 1
+        raise InputError(
+            f"match of row {bad[0]} is {panel.match[bad[0]]}, outside -1 to {last}", where, "give a row of the panel"
+        )
+    rows = panel.rare_rows
+    partners = panel.match[rows]
+    faults = {
+        "is not rare but has a match": (panel.label[rows] != RARE, "only rare positions have one, every other has -1"),
+        "is matched to a position that is not common": (panel.label[partners] != COMMON, "match rare with common"),
+        "is matched to another document": (
+            panel.document[rows] != panel.document[partners],
+            "match inside a document",
+        ),
+    }
+    for fault, (wrong, mend) in faults.items():
+        if wrong.any():
+            raise InputError(f"row {rows[wrong][0]} {fault} (row {partners[wrong][0]})", where, mend)
+    repeated = np.flatnonzero(np.bincount(partners, minlength=1) > 1)
+    if len(repeated):
+        raise InputError(f"row {repeated[0]} is the match of several positions", where, "match without replacement")
+
+
+@dataclass(frozen=True)
+class _Array:
+    """An array that has an entry for each neuron along one of its axes."""
+
+    name: str
+    values: torch.Tensor
+    dimensions: int
+    neuron_axis: int
+    file: str
+
+
+def _arrays(measurements: Measurements) -> None:
+    """Every array has the panel's positions and one number of neurons, and is finite."""
+    arrays = _present(measurements)
+    for array in arrays:
+        _dimensions(array.name, array.values, array.dimensions, array.file)
+    _neuron_counts(arrays, measurements.neurons)
+    positions = len(measurements.panel)
+    for array in arrays:
+        if array.neuron_axis == 1 and len(array.values) != positions:
+            raise InputError(
+                f"{array.name} has {len(array.values):,} rows, {schema.PANEL} has {positions:,} positions",
+                array.file,
+                "write one row per position",
+            )
+        _finite(array)
+
+
+def _present(measurements: Measurements) -> list[_Array]:
+    found: list[tuple[str, torch.Tensor | None, int, int, str]] = [
+        ("delta_loss", measurements.delta_loss, 2, 1, schema.INFLUENCE),
+        ("activation", measurements.activation, 2, 1, schema.ACTIVATIONS),
+        ("mean", measurements.mean, 1, 0, schema.ACTIVATIONS),
+        ("w_in", measurements.w_in, 2, 0, schema.WEIGHTS),
+        ("w_out", measurements.w_out, 2, 0, schema.WEIGHTS),
+    ]
+    return [
+        _Array(name, values, dimensions, axis, file)
+        for name, values, dimensions, axis, file in found
+        if values is not None
+    ]
+
+
+def _neuron_counts(arrays: list[_Array], neurons: pd.DataFrame | None) -> None:
+    counts = [(array.name, array.values.shape[array.neuron_axis], array.file) for array in arrays]
+    if neurons is not None:
+        counts.append(("the table", len(neurons), schema.NEURONS))
+    for name, count, file in counts:
+        if count != counts[0][1]:
+            raise InputError(
+                f"{name} has {count:,} neurons, {counts[0][2]} has {counts[0][1]:,}", file, "measure one layer"
+            )
+
+
+def _dimensions(name: str, array: torch.Tensor, dimensions: int, where: str) -> None:
+    if array.dim() != dimensions:
+        raise InputError(f"{name} has shape {list(array.shape)}, not {dimensions} dimensions", where, _SEE)
+
+
+def _finite(array: _Array) -> None:
+    for start in range(0, len(array.values), _ROWS):
+        wrong = ~torch.isfinite(array.values[start : start + _ROWS])
+        if bool(wrong.any()):
+            index = [int(i) for i in wrong.nonzero()[0]]
+            index[0] += start
+            value = float(array.values[tuple(index)])
+            raise InputError(f"{array.name}{index} is {value}", array.file, "every entry must be finite")
+
+
+def _neurons(neurons: pd.DataFrame) -> None:
+    where = schema.NEURONS
+    for name in schema.NEURON_COLUMNS:
+        values = neurons[name].to_numpy(dtype=np.float64)
+        low = 0.0 if name != "kurtosis" else -np.inf
+        high = 1.0 + _ROUNDING if name in ("sparsity", "weak_direction_share", "token_frequency_share") else np.inf
+        bad = np.flatnonzero(~np.isfinite(values) | (values < low) | (values > high))
+        if len(bad):
+            bounds = f"between {low:g} and 1" if high < np.inf else "finite" + (" and not negative" if low == 0 else "")
+            raise InputError(f"{name} of neuron {bad[0]} is {values[bad[0]]}", where, f"it must be {bounds}")
+
+
+def _heads(heads: Heads, paired: npt.NDArray[np.bool_], neurons: int) -> None:
+    where = schema.HEADS
+    _dimensions("effect", heads.effect, 4, where)
+    expected = (len(heads.layer), len(paired), 2, len(heads.neuron))
+    if tuple(heads.effect.shape) != expected:
+        raise InputError(
+            f"effect has shape {list(heads.effect.shape)}, layer, documents, classes and neuron make {list(expected)}",
+            where,
+            _SEE,
+        )
+    if not len(heads.layer) == len(heads.head) == len(heads.reachable):
+        lengths = f"{len(heads.layer)}, {len(heads.head)} and {len(heads.reachable)}"
+        raise InputError(f"layer, head and reachable have {lengths} entries", where, "give one of each per head")
+    if len(set(zip(heads.layer.tolist(), heads.head.tolist(), strict=True))) < len(heads.layer):
+        raise InputError("a head of a layer comes twice in layer and head", where, "give each once")
+    if len(heads.layer) and (heads.layer.min() < 0 or heads.head.min() < -1):
+        raise InputError(
+            f"layer goes down to {heads.layer.min()}, head to {heads.head.min()}",
+            where,
+            "count from 0; -1 is a whole layer",
+        )
+    _neuron_indices(heads.neuron, neurons)
+    for index, effect in enumerate(heads.effect):
+        _by_document(f"effect of head {heads.head[index]} in layer {heads.layer[index]}", effect, paired, where)
+        if bool((effect < 0).any()):
+            raise InputError(f"effect[{index}] has negative entries", where, "it is a mean of absolute changes")
+
+
+def _neuron_indices(neuron: torch.Tensor, neurons: int) -> None:
+    values = neuron.numpy()
+    if neurons:
+        _within("neuron", values, neurons, schema.HEADS)
+    if len(np.unique(values)) < len(values):
+        raise InputError("a neuron comes twice in neuron", schema.HEADS, "give each once")
+
+
+def _by_document(name: str, values: torch.Tensor, paired: npt.NDArray[np.bool_], where: str) -> None:
+    """Check numbers by document, [D, ...]: finite where there is a matched pair, NaN where there is none."""
+    has_pair = torch.from_numpy(paired)
+    finite, missing = torch.isfinite(values).flatten(1).all(1), torch.isnan(values).flatten(1).all(1)
+    wrong = torch.where(has_pair, ~finite, ~missing).nonzero()
+    if len(wrong):
+        document = int(wrong[0])
+        said = (
+            "has a matched pair but not all is finite" if paired[document] else "has no matched pair but not all is NaN"
+        )
+        raise InputError(
+            f"{name}: document {document} {said}", where, "NaN stands for documents without a matched pair"
+        )
+
+
+def _closure(closure: Closure, paired: npt.NDArray[np.bool_]) -> None:
+    where = schema.CLOSURE
+    _dimensions("loss", closure.loss, 3, where)
+    expected = (len(closure.sets), len(paired), 2)
+    if tuple(closure.loss.shape) != expected:
+        raise InputError(
+            f"loss has shape {list(closure.loss.shape)}, sets, documents and classes make {list(expected)}",
+            where,
+            f"give one row of {schema.CLOSURE_SETS} per set",
+        )
+    for index, loss in enumerate(closure.loss):
+        _by_document(f"loss of set {index}", loss, paired, where)

@@ -1,0 +1,130 @@
+"""The clean forward pass: what every later step of a measurement starts from.
+
+Documents are fed one by one, unpadded. So no number depends on which documents share a batch: a float32 matrix product
+over a batch of 1 or of 7 sequences differs in its last digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..data.measurements import FloatArray, IntArray, Panel
+from ..data.models import LoadedModel
+from ..data.options import Progress, Silent
+from .memory import with_back_off
+
+QUEUE = 16
+"""Documents whose results wait on the device before they are copied to the host together."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What the clean model did at every position that predicts a token.
+
+    Parameters
+    ----------
+    losses
+        Per document the loss (nats) of token j + 1 at position j, float64 [S - 1].
+    offsets
+        Row of each document's position 0 in the flat arrays, and their length at the end, [D + 1].
+    residual
+        Residual stream before the final norm, float32 [R, d], on the host.
+    activation
+        Activation at the neuron site, float32 [R, N], on the host.
+    """
+
+    losses: list[FloatArray]
+    offsets: IntArray
+    residual: torch.Tensor
+    activation: torch.Tensor
+
+    def rows(self, panel: Panel) -> torch.Tensor:
+        """Return the row of each scored position in the flat arrays, int64 [T], increasing."""
+        return torch.from_numpy(self.offsets[panel.document] + panel.position)
+
+
+@contextmanager
+def captured_inputs(modules: dict[str, nn.Module]) -> Iterator[dict[str, torch.Tensor]]:
+    """Within the context, the latest first input of each module under its name."""
+    latest: dict[str, torch.Tensor] = {}
+
+    def remember(name: str) -> Any:
+        def hook(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            latest[name] = arguments[0]
+
+        return hook
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            handle = module.register_forward_pre_hook(remember(name))
+            stack.callback(handle.remove)
+        yield latest
+
+
+@torch.no_grad()
+def run_forward(
+    loaded: LoadedModel,
+    documents: Sequence[Sequence[int]],
+    layer: int,
+    *,
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> Forward:
+    """Run the model over the documents and keep what the measurements start from.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    documents
+        Token ids, at least two a document.
+    layer
+        Layer of the neurons.
+    batch
+        Documents in flight before results are copied to the host; changes no number.
+
+    Raises
+    ------
+    InputError
+        If there is not enough memory.
+    """
+    lengths = [len(ids) - 1 for ids in documents]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    adapter = loaded.adapter
+    residual = torch.empty(int(offsets[-1]), adapter.w_out(layer).shape[1])
+    activation = torch.empty(int(offsets[-1]), adapter.w_out(layer).shape[0])
+    sites = {"residual": adapter.final_norm_module, "activation": adapter.neuron_site(layer)}
+    losses: list[FloatArray] = []
+    first, tile = 0, batch or QUEUE
+    with (progress or Silent()).stage("forward pass", len(documents)) as stage, captured_inputs(sites) as latest:
+        while first < len(documents):
+            # `first` is bound now: the loop moves it on before the next call
+            (results, tile) = with_back_off(
+                lambda size, first=first: [_one(loaded, ids, latest) for ids in documents[first : first + size]],  # type: ignore[misc]
+                tile,
+                "document",
+            )
+            for loss, x, a in results:
+                rows = slice(int(offsets[first]), int(offsets[first + 1]))
+                losses.append(loss.double().cpu().numpy())
+                residual[rows], activation[rows] = x, a
+                first += 1
+                stage.advance()
+    return Forward(losses, offsets, residual, activation)
+
+
+def _one(
+    loaded: LoadedModel, ids: Sequence[int], latest: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return loss [S - 1], residual [S - 1, d] and activation [S - 1, N] of one document."""
+    tokens = torch.tensor([list(ids)], device=loaded.device)
+    logits = loaded.model(tokens, use_cache=False).logits[0, :-1].float()
+    loss = nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none")
+    return loss, latest["residual"][0, :-1].float(), latest["activation"][0, :-1].float()

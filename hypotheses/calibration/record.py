@@ -1,0 +1,2 @@
+"""placeholder"""
+def calibration_line(hypothesis_id: str) -> str | None: return None

@@ -1,0 +1,168 @@
+"""Makes planted data sets by the thousand, tests each, and writes one line a finished chunk."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...data.errors import InputError
+from ...data.options import Progress, Silent
+from ...data.planted import Planted, planted
+from .. import catalogue
+from ..engine import assess, sample
+from ..findings import judge_family
+from ..result import Role
+from ..study import Study
+from .scenarios import SCENARIOS, Scenario
+from .truths import true_values
+
+CHUNK = 20
+"""Data sets a chunk: what is lost when a run is cut off."""
+TRUTH_EVERY = 4
+"""Coverage is measured on every fourth data set: finding the truth costs as much as the test."""
+REPLICATES = 199
+ALPHA = 0.05
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A range of data sets of one scenario; the results are a function of it alone."""
+
+    scenario: str
+    hypotheses: tuple[str, ...]
+    first: int
+    count: int
+
+    @property
+    def key(self) -> str:
+        """Name under which it is stored."""
+        return f"{self.scenario}|{','.join(self.hypotheses)}|{self.first}|{self.count}|{SCENARIOS[self.scenario].fingerprint}|{REPLICATES}"  # noqa: E501
+
+
+def run_chunk(chunk: Chunk) -> dict[str, Any]:
+    """One line of the journal: a row a data set and hypothesis."""
+    scenario = SCENARIOS[chunk.scenario]
+    rows: dict[str, list[dict[str, Any]]] = {h: [] for h in chunk.hypotheses}
+    with one_thread():
+        for index in range(chunk.first, chunk.first + chunk.count):
+            made = planted(scenario.dials, dataset_seed(scenario.name, index), scenario.pieces)
+            study = Study(made.measurements, str(scenario.dials.n_head))
+            for hypothesis in chunk.hypotheses:
+                rows[hypothesis].append(test(hypothesis, study, made, index, index % TRUTH_EVERY == 0))
+    return {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
+
+
+def dataset_seed(scenario: str, index: int) -> int:
+    """Seed of a data set, from the scenario's name and its number alone."""
+    return int(np.random.SeedSequence([zlib.crc32(scenario.encode()), index]).generate_state(1)[0])
+
+
+def test(name: str, study: Study, made: Planted, index: int, with_truth: bool) -> dict[str, Any]:
+    """P-value, verdict (of the row alone) and, for each output, [estimate, document low and high, verdict low and high, truth]."""
+    hypothesis = catalogue.hypotheses.get(name)
+    bound = hypothesis.estimand.bind(study)
+    nulls = [catalogue.nulls.get(null) for null in hypothesis.nulls]
+    sampled = tuple(sample(bound, null, study, REPLICATES, index) for null in nulls)
+    found = assess(hypothesis, bound, study, sampled, ALPHA)
+    truth = np.full(len(found.outputs), np.nan)
+    if with_truth:
+        truth = true_values(hypothesis, bound, study, made.truth, nulls[0], sampled[0], index)
+    outputs = []
+    for output, true in zip(found.outputs, truth.tolist(), strict=True):
+        document = output.document
+        low, high = (document.low, document.high) if document is not None else (None, None)
+        outputs.append([_short(x) for x in (output.estimate, low, high, output.verdict.low, output.verdict.high, true)])
+    row: dict[str, Any] = {"p": _short(found.p.value), "doubt": bool(found.outputs[0].doubt), "outputs": outputs}
+    if hypothesis.role is Role.PRIMARY:
+        row["verdict"] = str(judge_family([found], ALPHA)[0].decision.verdict)
+    return row
+
+
+def _short(x: float | None) -> float | None:
+    return None if x is None or not np.isfinite(x) else float(f"{x:.6g}")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch: the workers are the parallelism, and sums do not depend on the machine's cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def chunks(scenarios: Sequence[Scenario], datasets: int) -> list[Chunk]:
+    """All chunks, first data sets of every scenario first, so that a run that is cut off has some of each."""
+    made = []
+    for scenario in scenarios:
+        total = scenario.datasets(datasets)
+        made += [Chunk(scenario.name, scenario.hypotheses, s, min(CHUNK, total - s)) for s in range(0, total, CHUNK)]
+    return sorted(made, key=lambda chunk: chunk.first)
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Finished chunks of a journal; a last line that was cut off is dropped from the file.
+
+    Raises
+    ------
+    InputError
+        If a whole line is not a chunk of this format.
+    """
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if len(whole) < len(text):
+        path.write_bytes(whole)
+    try:
+        lines = [json.loads(line) for line in whole.splitlines()]
+        kept = [line for line in lines if line["format"] == FORMAT]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise InputError("not a calibration journal", str(path), "give another --out") from None
+    return kept
+
+
+def calibrate(
+    scenarios: Sequence[Scenario], datasets: int, jobs: int, journal: Path, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Run every chunk that the journal lacks; returns the finished chunks asked for, in the order of `chunks`.
+
+    Results are the same for any `jobs`.  Workers are spawned processes.
+    """
+    wanted = chunks(scenarios, datasets)
+    done = {line["key"]: line for line in read_journal(journal)}
+    left = [chunk for chunk in wanted if chunk.key not in done]
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with journal.open("a", encoding="utf-8") as file, (progress or Silent()).stage("calibrate", len(left)) as stage:
+        for line in _run(left, jobs):
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            file.flush()
+            done[line["key"]] = line
+            stage.advance()
+    return [done[chunk.key] for chunk in wanted]
+
+
+def _run(left: Sequence[Chunk], jobs: int) -> Iterator[dict[str, Any]]:
+    if jobs == 1:
+        yield from map(run_chunk, left)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = iter(left)
+        running: set[Future[dict[str, Any]]] = {pool.submit(run_chunk, c) for _, c in zip(range(2 * jobs), waiting, strict=False)}
+        while running:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(run_chunk, c) for _, c in zip(finished, waiting, strict=False)}
+            yield from (future.result() for future in finished)

@@ -1,0 +1,194 @@
+"""The planted worlds on which each hypothesis is calibrated: null data, effects of rising strength, and designs of other sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ...data.errors import InputError
+from ...data.planted import Dials, Piece
+
+Purpose: TypeAlias = Literal["null", "power", "design"]
+
+SHARE_OF_DATASETS: dict[Purpose, float] = {"null": 1.0, "power": 0.1, "design": 0.1}
+"""Data sets of a scenario, as a share of the number asked for: a size of .05 needs more of them than a power of .8."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One planted world and the hypotheses that it is a test of.
+
+    ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one at the
+    margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is for readers.
+    """
+
+    name: str
+    purpose: Purpose
+    dials: Dials
+    pieces: tuple[Piece, ...]
+    hypotheses: tuple[str, ...]
+    says: str
+    dial: str = ""
+    strength: float = 0.0
+
+    def datasets(self, asked: int) -> int:
+        """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""
+        return max(min(asked, 20), round(asked * SHARE_OF_DATASETS[self.purpose]))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the world, so that results of another one are never taken for its own."""
+        told = json.dumps(dataclasses.asdict(self.dials), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+INFLUENCE = ("regimes.selectivity", "regimes.contrast")
+ACTIVATIONS = ("clusters.within", "clusters.rewired", "clusters.cohesion", "coordination.dimension")
+WEIGHTS = ("clusters.weights", "clusters.index", "tails.weights")
+HEADS = ("routing.heads", "routing.concentration")
+
+WIDE = Dials(neurons=640)
+ALIKE = Dials(neurons=480, pairs=8, head_class_sd=0.0)
+BRIEF = Dials(neurons=480, pairs=8)
+"""For effects that lie in heads or weights: influence only chooses the plateau, so few positions do."""
+
+
+def _null(name: str, dials: Dials, pieces: tuple[Piece, ...], hypotheses: tuple[str, ...], says: str) -> Scenario:
+    return Scenario(name, "null", dials, pieces, hypotheses, says)
+
+
+def _nulls() -> list[Scenario]:
+    change = dataclasses.replace
+    influence: tuple[Piece, ...] = ("influence",)
+    active: tuple[Piece, ...] = ("influence", "activations")
+    scattered = [
+        _null(f"influence.scatter-{scatter:g}", change(WIDE, scatter=scatter), influence, INFLUENCE,
+              f"neuron-by-class scatter {scatter:g} without specialists; document-by-class effects; loss higher on rare")
+        for scatter in (0.15, 0.3)
+    ]  # fmt: skip
+    laws = [
+        _null(f"influence.{law}", change(WIDE, law=law, covariate_link=0.0), influence, ("regimes.shape", *INFLUENCE),
+              f"influence of {law} shape in both classes, scatter .15")
+        for law in ("lognormal", "Weibull", "Pareto")
+    ]  # fmt: skip
+    return [
+        _null("influence.scatter-0", change(WIDE, scatter=0.0), influence, (*INFLUENCE, "regimes.recruitment"),
+              "classes alike in every neuron; document-by-class effects; loss higher on rare"),
+        *scattered,
+        *laws,
+        _null("influence.few-documents", Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
+              influence, ("regimes.shape", *INFLUENCE), "40 documents of 12 pairs"),
+        _null("activations.sparse", Dials(), active, ACTIVATIONS,
+              "skewed sparse activations, heterogeneous loading, neighbours correlated, diffuse true correlations of sd .05"),
+        _null("activations.diffuse", Dials(background=0.1, loading=0.05), active, ACTIVATIONS,
+              "diffuse true correlations of sd .1"),
+        _null("activations.linked", Dials(covariate_link=0.6), active, ACTIVATIONS,
+              "influence follows activation scale and output norm (correlation .6)"),
+        _null("weights.isotropic", BRIEF, ("influence", "weights"), WEIGHTS, "rows over unequal dimensions, nothing shared"),
+        _null("heads.uneven", BRIEF, ("influence", "heads"), HEADS,
+              "heads act 65 % more on the plateau in both classes, and each head more in one class on all neurons"),
+        _null("heads.alike", ALIKE, ("influence", "heads"), (*HEADS, "routing.profile"),
+              "heads act 65 % more on the plateau in both classes, alike for both"),
+    ]  # fmt: skip
+
+
+EFFECTS: dict[str, tuple[str, tuple[float, ...], Dials, tuple[Piece, ...], str]] = {
+    "regimes.shape": ("flat_both", (1.0, 2.0, 3.0, 4.0), dataclasses.replace(WIDE, covariate_link=0.0), ("influence",),
+                      "log ranks by which the heads of both classes lie below their power law"),
+    "regimes.contrast": ("flat_rare", (0.5, 1.0, 1.5, 2.5), WIDE, ("influence",),
+                         "log ranks by which the head of rare lies below its power law"),
+    "regimes.selectivity": ("specialists", (0.1, 0.2, 0.35, 0.5), WIDE, ("influence",),
+                            "relative excess of the plateau's influence on rare tokens"),
+    "regimes.recruitment": ("recruited", (0.02, 0.05, 0.1), dataclasses.replace(WIDE, scatter=0.0), ("influence",),
+                            "share by which log influence on rare is less spread"),
+    "clusters.within": ("modules", (0.05, 0.1, 0.2, 0.3), Dials(), ("influence", "activations"),
+                        "share of latent variance that two blocks of the plateau have in common"),
+    "clusters.rewired": ("modules", (0.1, 0.2, 0.3), Dials(), ("influence", "activations"),
+                         "share of latent variance that two blocks of the plateau have in common"),
+    "clusters.cohesion": ("cohesion", (0.02, 0.05, 0.1, 0.2), Dials(), ("influence", "activations"),
+                          "share of latent variance that the plateau has in common"),
+    "clusters.weights": ("weight_cluster", (0.05, 0.1, 0.2), BRIEF, ("influence", "weights"),
+                         "cosine that the plateau's weight vectors share"),
+    "clusters.index": ("index_cluster", (0.5, 0.75, 1.0), BRIEF, ("influence", "weights"),
+                       "share of the plateau at neighbouring indices"),
+    "routing.heads": ("routing", (0.1, 0.25, 0.5, 1.0), BRIEF, ("influence", "heads"),
+                      "relative excess of one head's effect on the plateau for rare tokens"),
+    "routing.concentration": ("concentrated", (0.1, 0.2, 0.4), BRIEF, ("influence", "heads"),
+                              "relative excess of the spread of log head effect on the plateau"),
+    "routing.profile": ("profile", (0.1, 0.2, 0.4, 0.8), ALIKE, ("influence", "heads"),
+                        "sd of log head effect between the classes on the plateau"),
+    "coordination.dimension": ("mirrored", (0.1, 0.2, 0.3, 0.4), Dials(), ("influence", "activations"),
+                               "share of latent variance that the plateau has in common, half with opposite sign"),
+    "tails.weights": ("weight_tail", (0.25, 0.5, 1.0), BRIEF, ("influence", "weights"),
+                      "exponent by which the plateau's singular values fall"),
+}  # fmt: skip
+"""Hypothesis -> dial, strengths, world, pieces, what the dial means."""
+
+
+def _powers() -> list[Scenario]:
+    return [
+        Scenario(f"{hypothesis}@{dial}={strength:g}", "power", dataclasses.replace(world, **{dial: strength}), pieces,
+                 (hypothesis,), says, dial, strength)
+        for hypothesis, (dial, strengths, world, pieces, says) in EFFECTS.items()
+        for strength in strengths
+    ]  # fmt: skip
+
+
+def _designs() -> list[Scenario]:
+    many = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
+    wide = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
+    deep = Dials(documents=60, pairs=8, neurons=2560, width=256)
+    few = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
+    heads: tuple[Piece, ...] = ("influence", "heads")
+    active: tuple[Piece, ...] = ("influence", "activations")
+    absences = ("clusters.within", "clusters.cohesion")
+    change = dataclasses.replace
+    return [
+        Scenario("large.heads", "design", many, heads, (*HEADS, "routing.profile"), "no effect, 240 documents"),
+        Scenario("large.activations", "design", wide, active, absences, "no effect, 120 documents, plateau of 51"),
+        Scenario("large.weights", "design", deep, ("influence", "weights"), ("clusters.weights",), "no effect, plateau of 44, width 256"),
+        Scenario("small.heads", "design", few, heads, (*HEADS, "routing.profile"), "no effect, 24 documents"),
+        Scenario("small.activations", "design", few, active, absences, "no effect, 24 documents"),
+        Scenario("edge.heads", "design", change(many, routing=0.25), heads, ("routing.heads",),
+                 "one head's effect is at the margin exactly, 240 documents", "routing", 0.25),
+        Scenario("edge.weights", "design", change(deep, weight_cluster=0.05), ("influence", "weights"), ("clusters.weights",),
+                 "shared cosine at the margin exactly, plateau of 44", "weight_cluster", 0.05),
+        Scenario("edge.cohesion", "design", change(wide, cohesion=0.075), active, ("clusters.cohesion",),
+                 "cohesion near the margin, plateau of 51", "cohesion", 0.075),
+    ]  # fmt: skip
+
+
+SCENARIOS: dict[str, Scenario] = {s.name: s for s in (*_nulls(), *_powers(), *_designs())}
+
+
+def choose(hypotheses: Sequence[str] = (), scenarios: Sequence[str] = ()) -> list[Scenario]:
+    """Scenarios that test any of the hypotheses (ids or families) and whose name is, or begins with, one of those given.
+
+    Raises
+    ------
+    InputError
+        For a name that matches nothing.
+    """
+    known = sorted({h for s in SCENARIOS.values() for h in s.hypotheses})
+    for asked in hypotheses:
+        if not any(_is(asked, h) for h in known):
+            raise InputError(f"no calibration for hypothesis {asked!r}", "ID", f"known: {', '.join(known)}")
+    for asked in scenarios:
+        if not any(name.startswith(asked) for name in SCENARIOS):
+            raise InputError(f"no scenario {asked!r}", "--scenario", f"known: {', '.join(SCENARIOS)}")
+    chosen = []
+    for scenario in SCENARIOS.values():
+        kept = tuple(h for h in scenario.hypotheses if not hypotheses or any(_is(asked, h) for asked in hypotheses))
+        if kept and (not scenarios or any(scenario.name.startswith(asked) for asked in scenarios)):
+            chosen.append(dataclasses.replace(scenario, hypotheses=kept))
+    if not chosen:
+        raise InputError("no scenario tests these hypotheses", "--scenario", "leave --scenario out")
+    return chosen
+
+
+def _is(asked: str, hypothesis: str) -> bool:
+    return asked in (hypothesis, hypothesis.split(".")[0])

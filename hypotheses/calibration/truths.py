@@ -1,0 +1,109 @@
+"""The number that an interval should cover: the estimand at the sets that were chosen, on the planted truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ...data.planted import Truth
+from ...data.planted.activations import true_correlation
+from ...estimators import coactivation
+from ...estimators.class_means import ClassSums, means_under
+from ..engine import TILE, Sampled
+from ..estimands.base import Bound
+from ..estimands.class_contrasts import ContrastBound
+from ..estimands.neuron_sets import SetBound, WithinBound, seeds_for
+from ..hypothesis import Hypothesis
+from ..nulls.base import NullModel
+from ..study import Study
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def true_values(
+    hypothesis: Hypothesis, bound: Bound, study: Study, truth: Truth, null: NullModel, sampled: Sampled, seed: int
+) -> FloatArray:
+    """Population value of each output at the sets chosen on the data, [K]; nan where it has none.
+
+    Selections (plateaus, ranks, modules) stay those made on the data; what they are scored on is the truth.  Centred
+    estimands are taken less the mean of the same null draws on the truth; for weights, whose truth is what was measured, and for
+    `regimes.shape`, whose null is made of the data, less the null mean that the finding itself uses.
+    """
+    if isinstance(bound, ContrastBound):
+        value = _contrast(hypothesis, bound, study, truth)
+        return value - sampled.mean if hypothesis.estimand.centred else value
+    if hypothesis.estimand.weights_only:
+        return np.full(len(bound.outputs), np.nan)
+    if not isinstance(bound, SetBound) or bound.leave_one_out() is None:
+        return np.full(len(bound.outputs), np.nan)
+    return _sets(hypothesis, bound, study, truth, null, len(sampled.estimate) - 1, seed)
+
+
+def true_study(study: Study, truth: Truth) -> Study:
+    """The same study with population correlations, influences and head effects in place of the measured ones."""
+    twin = Study(study.measurements, study.plateau_rule)
+    given: dict[str, Any] = {name: getattr(study, name) for name in ("documents", "half", "plateau", "blind_plateau", "n_head")}
+    level = torch.from_numpy(np.exp(truth.log_influence))
+    sums = level[None, ..., None] * study.pairs[:, None, None, None]
+    given["influence_sums"] = ClassSums(sums, study.pairs, torch.from_numpy(study.half))
+    given["influence"] = torch.stack([level, level])
+    if truth.head_effect is not None:
+        effect = torch.from_numpy(truth.head_effect)
+        given["head_effect"] = effect[:, None].expand(-1, len(study.documents), -1, -1)
+    if truth.circuit is not None:
+        r = torch.from_numpy(true_correlation(truth.circuit))
+        given["correlation"] = (r, r)
+        given["residual_z"] = (without_global_mode(r),) * 2
+    twin.__dict__.update(given)  # where cached_property keeps what it has made
+    return twin
+
+
+def without_global_mode(r: Tensor) -> Tensor:
+    """Fisher z of correlations [N, N] once the first principal component is projected out."""
+    values, vectors = torch.linalg.eigh(r)
+    residual = r - values[-1] * torch.outer(vectors[:, -1], vectors[:, -1])
+    sd = residual.diagonal().sqrt()
+    return coactivation.fisher_z(residual / torch.outer(sd, sd))
+
+
+def _contrast(hypothesis: Hypothesis, bound: ContrastBound, study: Study, truth: Truth) -> FloatArray:
+    there = hypothesis.estimand.bind(true_study(study, truth))
+    if not isinstance(there, ContrastBound) or there.sums.x.shape[2:] != bound.sums.x.shape[2:]:
+        return np.full(len(bound.outputs), np.nan)  # other heads are minor in truth than on the data
+    swaps = torch.zeros(1, bound.sums.documents, dtype=torch.bool)
+    choice = bound.choose(means_under(bound.sums, swaps))
+    value: FloatArray = bound.score(means_under(there.sums, swaps), choice)[0].numpy()
+    return value
+
+
+def _sets(
+    hypothesis: Hypothesis, bound: SetBound, study: Study, truth: Truth, null: NullModel, replicates: int, seed: int
+) -> FloatArray:
+    there = hypothesis.estimand.bind(true_study(study, truth))
+    state = null.prepare(study.measurements, bound.offers()["neurons"])
+    tiles = [range(1), *(range(s, min(s + TILE, replicates + 1)) for s in range(1, replicates + 1, TILE))]
+    values = []
+    for numbers in tiles:
+        draws = bound.identity("neurons") if numbers == range(1) else null.draw(state, numbers, seed)
+        if isinstance(bound, WithinBound):
+            values.append(_within(bound, there, draws, numbers, seed))
+        else:
+            values.append(there.evaluate("neurons", draws, numbers, seed).estimate[:, 0])
+    value = torch.cat(values).numpy()
+    return np.array([value[0] - value[1:].mean()])
+
+
+def _within(bound: WithinBound, there: Bound, draws: Any, numbers: range, seed: int) -> Tensor:
+    """Modules found on the data, scored on the truth, [R]."""
+    if not isinstance(there, WithinBound):
+        raise TypeError("the truth of modules needs the same estimand")
+    seeds, images = seeds_for(numbers, seed, 1), bound.images(draws)
+    scores = []
+    for found in (0, 1):
+        on_data = coactivation.submatrices(bound.study.correlation[found], images[found])
+        scores.append(bound._contrast(on_data, coactivation.submatrices(there.study.correlation[0], images[found]), seeds))
+    return (scores[0] + scores[1]) / 2

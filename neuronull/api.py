@@ -1,0 +1,201 @@
+"""The Python front door: `run` and `measure`, with the command line's options as keywords and the same defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from . import pipeline
+from .data.options import MeasureOptions, Progress, Silent, TestOptions
+from .output import report_format, staged
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .data.measurements import Measurements
+    from .hypotheses.result import ClaimVerdict, Finding, Result
+
+Conditioning = Literal["target", "input"]
+Ablation = Literal["mean", "zero", "resample"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, repr=False)
+class RunResult:
+    """What a run found.
+
+    Attributes
+    ----------
+    result
+        Everything, as written to ``results.json``.
+    out
+        The run's directory, or None where nothing was written.
+    """
+
+    result: Result
+    out: Path | None = None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a hypothesis x null, with the stable columns of ``results.parquet``."""
+        return self.result.table
+
+    @property
+    def claims(self) -> list[ClaimVerdict]:
+        """The verdict on each of the paper's claims."""
+        return self.result.claims
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every row, as objects."""
+        return self.result.findings
+
+    def finding(self, hypothesis: str, null: str | None = None) -> Finding:
+        """Row of `hypothesis`: the one that decides, or the one under `null`.
+
+        Raises
+        ------
+        KeyError
+            If there is no such row; the message lists those there are.
+        """
+        return self.result.finding(hypothesis, null)
+
+    def report(self, path: str | Path) -> Path:
+        """Write a report to `path`, in the format that its suffix names, and return the path.
+
+        Raises
+        ------
+        InputError
+            If no format has that suffix, or the file cannot be written.
+        """
+        from .reports import render
+
+        path = Path(path)
+        return render([self.result], report_format(path), path)
+
+    def __repr__(self) -> str:
+        from .reports.terminal import summary
+
+        return summary(self.result)
+
+    def _repr_html_(self) -> str:
+        from .reports.notebook import result_html
+
+        return result_html(self.result)
+
+
+def run(
+    *,
+    model: str = MeasureOptions.model,
+    revision: str | None = None,
+    corpus: str = MeasureOptions.corpus,
+    counts: str | None = None,
+    layer: int | str = MeasureOptions.layer,
+    suite: Literal["default", "full"] = TestOptions.suite,
+    conditioning: Conditioning = MeasureOptions.conditioning,
+    threshold: float = MeasureOptions.threshold,
+    elbow: bool = MeasureOptions.elbow,
+    ablation: Ablation = MeasureOptions.ablation,
+    plateau: str | float = TestOptions.plateau,
+    measurements: str | Path | None = None,
+    only: str | Sequence[str] = (),
+    null: Mapping[str, str] | None = None,
+    documents: int = MeasureOptions.documents,
+    context: int = MeasureOptions.context,
+    replicates: int = TestOptions.replicates,
+    alpha: float = TestOptions.alpha,
+    seed: int = MeasureOptions.seed,
+    device: str = MeasureOptions.device,
+    dtype: Dtype = MeasureOptions.dtype,
+    jobs: int = TestOptions.jobs,
+    batch: int | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Test the claims on a model, or on measurements that are there already.
+
+    The keywords are the options of ``neuronull run``, which ``neuronull run --help`` explains.
+
+    Parameters
+    ----------
+    null
+        Hypothesis -> null model, in place of its own.
+    out
+        Directory for the run's files, which must be new or empty.  Without it nothing is written; the command line
+        picks a directory.
+    progress
+        Told how far the run is; silent by default.
+
+    Returns
+    -------
+    RunResult
+        A table, findings and claims; a report on request.
+
+    Raises
+    ------
+    InputError
+        If any input cannot be used; the text is the command line's.
+    """
+    place = Path(out) if out is not None else None
+    request = pipeline.Request(
+        MeasureOptions(
+            model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
+            conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
+            context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+        ),
+        TestOptions(
+            suite=suite, only=(only,) if isinstance(only, str) else tuple(only), nulls=dict(null or {}),
+            plateau=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
+        ),
+        measurements=str(measurements) if measurements is not None else None,
+        out=place,
+    )  # fmt: skip
+    return RunResult(pipeline.run(request, progress or Silent()), place)
+
+
+def measure(
+    *,
+    model: str = MeasureOptions.model,
+    revision: str | None = None,
+    corpus: str = MeasureOptions.corpus,
+    counts: str | None = None,
+    layer: int | str = MeasureOptions.layer,
+    conditioning: Conditioning = MeasureOptions.conditioning,
+    threshold: float = MeasureOptions.threshold,
+    elbow: bool = MeasureOptions.elbow,
+    ablation: Ablation = MeasureOptions.ablation,
+    documents: int = MeasureOptions.documents,
+    context: int = MeasureOptions.context,
+    seed: int = MeasureOptions.seed,
+    device: str = MeasureOptions.device,
+    dtype: Dtype = MeasureOptions.dtype,
+    batch: int | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Measurements:
+    """Measure a model and test nothing; with `out`, write a measurement directory there.
+
+    The keywords are the options of ``neuronull measure``.
+
+    Raises
+    ------
+    InputError
+        If any input cannot be used, or `out` is not new or empty.
+    """
+    options = MeasureOptions(
+        model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
+        conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
+        context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+    )  # fmt: skip
+    from .estimators import measure as measuring
+
+    if out is None:
+        return measuring.measure(options, progress or Silent())
+    from .data.store import save
+
+    with staged(Path(out)) as folder:
+        made = measuring.measure(options, progress or Silent())
+        save(made, folder)
+    return made

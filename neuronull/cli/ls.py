@@ -1,0 +1,73 @@
+"""``neuronull ls`` and ``neuronull show``: what there is, and everything declared about one of them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from ..data.errors import InputError
+from ..hypotheses.registry import suggestion
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+_KINDS = ("hypotheses", "estimators", "nulls", "models", "corpora")
+_WIDTH = 118
+
+
+def ls(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="hypotheses, estimators, nulls, models or corpora.")],
+    as_json: Json = False,
+) -> None:
+    """List what there is to choose from: id, one line of what it is, where it came from."""
+    if kind not in _KINDS:
+        raise InputError(f"{kind!r} cannot be listed", "KIND", suggestion(kind, _KINDS) or f"give {', '.join(_KINDS)}")
+    from .. import listing
+
+    entries, broken = listing.KINDS[kind](), listing.broken(kind)
+    if as_json:
+        rows = [asdict(entry) for entry in entries]
+        typer.echo(json.dumps(rows + [{"id": name, "broken": why} for name, why in broken.items()], indent=1))
+        return
+    wide = max((len(entry.id) for entry in entries), default=0)
+    for entry in entries:
+        text = entry.what if entry.origin == "built in" else f"{entry.what}  [{entry.origin}]"
+        typer.echo(_hanging(f"{entry.id:{wide}}   ", text))
+    for name, why in broken.items():
+        typer.echo(_hanging(f"{name:{wide}}   ", f"cannot be used: {why}"), err=True)
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Id of anything that neuronull ls lists.")],
+    as_json: Json = False,
+) -> None:
+    """Print everything that is declared about one hypothesis, estimator, null model, model or corpus."""
+    from .. import listing
+
+    found = listing.declared(name)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for what, told in found.items():
+        typer.echo(f"{what} {told['id']}")
+        _tell({key: value for key, value in told.items() if key not in ("id", "name")}, "  ")
+
+
+def _tell(told: dict[str, Any], indent: str) -> None:
+    wide = max(len(key) for key in told)
+    for key, value in told.items():
+        head = f"{indent}{key:{wide}}  "
+        if isinstance(value, dict):
+            typer.echo(f"{head}{value.pop('is', '')}".rstrip())
+            _tell(value, indent + " " * 4)
+        elif isinstance(value, str) and "\n" in value:
+            typer.echo(f"{head.rstrip()}\n{textwrap.indent(value, indent + '    ')}")
+        else:
+            typer.echo(_hanging(head, "; ".join(map(str, value)) if isinstance(value, list) else str(value)))
+
+
+def _hanging(head: str, text: str) -> str:
+    lines = textwrap.wrap(text, _WIDTH - len(head), break_on_hyphens=False) or [""]
+    return "\n".join([head + lines[0], *(" " * len(head) + line for line in lines[1:])]).rstrip()

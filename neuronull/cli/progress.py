@@ -1,0 +1,95 @@
+"""How far a run is: bars with the time left on a terminal, one plain line a stage elsewhere.  Standard error only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from ..data.options import Progress, Stage
+
+
+class _Bar:
+    """One stage as a bar."""
+
+    def __init__(self, bars: Bars, name: str, total: int) -> None:
+        self._bars = bars
+        self._task = bars.add_task(name, total=max(total, 1))
+
+    def advance(self, steps: int = 1) -> None:
+        self._bars.advance(self._task, steps)
+
+    def end(self, whole: bool) -> None:
+        if whole:  # a stage may be done in fewer steps than it announced
+            task = self._bars.tasks[self._bars.task_ids.index(self._task)]
+            self._bars.update(self._task, completed=task.total)
+        self._bars.stop_task(self._task)
+
+
+class BarProgress:
+    """Stages as bars, each with the time that it took and the time that is left."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+
+    def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
+        """A stage of `total` steps."""
+        return self._stage(name, total)
+
+    @contextmanager
+    def _stage(self, name: str, total: int) -> Iterator[Stage]:
+        bar = _Bar(self._bars, name, total)
+        whole = False
+        try:
+            yield bar
+            whole = True
+        finally:
+            bar.end(whole)
+
+
+class LineProgress:
+    """One line a stage, when it is over: how many steps, how long."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
+        """A stage of `total` steps."""
+        return self._stage(name, total)
+
+    @contextmanager
+    def _stage(self, name: str, total: int) -> Iterator[Stage]:
+        start = time.perf_counter()
+        yield _Uncounted()
+        steps = f", {total} steps" if total > 1 else ""
+        print(f"{name}: {time.perf_counter() - start:.1f} s{steps}", file=self._stream, flush=True)
+
+
+class _Uncounted:
+    def advance(self, steps: int = 1) -> None:
+        """Do nothing: a line tells of the whole stage."""
+
+
+@contextmanager
+def on_stderr() -> Iterator[Progress]:
+    """Progress for a command: bars where standard error is a terminal, else lines."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield LineProgress(sys.stderr)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console) as bars:
+        yield BarProgress(bars)

@@ -1,0 +1,112 @@
+"""Where results go: a directory that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from .data.errors import InputError
+
+if TYPE_CHECKING:
+    from .reports import Format
+
+RUNS = Path("neuronull-runs")
+"""Where the command line puts a run that was given no ``--out``."""
+
+
+def default_directory(model: str, now: datetime | None = None) -> Path:
+    """``neuronull-runs/<UTC time>-<model>`` in the working directory; a number is added where that is taken."""
+    moment = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H%M%S")
+    last = model.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+    stem = f"{moment}-{re.sub(r'[^A-Za-z0-9._-]+', '-', last).strip('.-') or 'model'}"
+    path, n = RUNS / stem, 1
+    while path.exists():
+        n += 1
+        path = RUNS / f"{stem}-{n}"
+    return path
+
+
+def report_format(path: Path, given: str | None = None) -> Format:
+    """Format of a report: the one given, else the one that the file's suffix names.
+
+    Raises
+    ------
+    InputError
+        If there is no such format.
+    """
+    from .reports import FORMATS
+
+    name = given or path.suffix.lower().removeprefix(".")
+    if name not in FORMATS:
+        what = f"no report format {name!r}" if name else f"{path} has no suffix to tell the format by"
+        raise InputError(what, "--format" if given else str(path), f"choose {', '.join(FORMATS)}")
+    return cast("Format", name)
+
+
+@contextmanager
+def staged(out: Path, option: str = "--out") -> Iterator[Path]:
+    """Give a fresh directory beside `out`, which takes the place of `out` at the end.
+
+    After an error or an interrupt nothing is left.  Entering proves that `out` can be written, before the hours of work
+    that fill it.
+
+    Parameters
+    ----------
+    out
+        A path that does not exist yet, or an empty directory.
+    option
+        What the user calls it, for messages.
+
+    Raises
+    ------
+    InputError
+        If `out` is a file, is not empty, or cannot be written.
+    """
+    out = out.expanduser().absolute()
+    _refuse_occupied(out, option)
+    made = [parent for parent in out.parents if not parent.exists()]
+    work = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        _remove_empty(made)
+        mend = "choose a directory that can be written"
+        raise InputError(f"cannot write to {out}: {error.strerror or error}", option, mend) from error
+    try:
+        yield work
+        _take_place(work, out, option)
+    except BaseException:  # also on Ctrl-C
+        shutil.rmtree(work, ignore_errors=True)
+        _remove_empty(made)
+        raise
+
+
+def _refuse_occupied(out: Path, option: str) -> None:
+    try:
+        if not out.exists():
+            return
+        if not out.is_dir():
+            raise InputError(f"{out} is a file", option, "give a directory that does not exist yet")
+        if any(out.iterdir()):
+            raise InputError(f"{out} is not empty", option, "give another directory, or empty this one")
+    except OSError as error:
+        raise InputError(f"cannot read {out}: {error.strerror or error}", option, "choose another directory") from error
+
+
+def _take_place(work: Path, out: Path, option: str) -> None:
+    _refuse_occupied(out, option)  # it may have been filled in the meantime
+    if out.exists():
+        out.rmdir()  # Windows does not rename onto a directory, even an empty one
+    work.rename(out)
+
+
+def _remove_empty(directories: list[Path]) -> None:
+    for directory in directories:  # innermost first
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()

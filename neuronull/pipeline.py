@@ -1,0 +1,174 @@
+"""From options to a result: measure or load, the control on random weights, the suite, the files.
+
+The command line and the Python front door both come through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .data.errors import InputError
+from .data.options import MeasureOptions, Progress, TestOptions, existing
+from .output import staged
+from .provenance import Timed, provenance
+
+if TYPE_CHECKING:
+    from .data.measurements import Measurements
+    from .hypotheses.result import Result
+
+RANDOM_INIT = "control.random_init"
+RANDOM_INIT_DOCUMENTS = 50
+"""The control asks whether anything is found where there is nothing; fifty documents are enough for that."""
+
+REPORT_NAME = "report.html"
+_FREE_WITH_MEASUREMENTS = {"seed", "device", "batch"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for.
+
+    ``measurements`` is a measurement directory to test instead of measuring a model; ``out`` is where the files go,
+    None for nowhere.
+    """
+
+    measure: MeasureOptions
+    tests: TestOptions
+    measurements: str | None = None
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.measurements is None:
+            return
+        given = [f.name for f in fields(self.measure) if getattr(self.measure, f.name) != f.default]
+        idle = [f"--{name.replace('_', '-')}" for name in given if name not in _FREE_WITH_MEASUREMENTS]
+        if idle:
+            raise InputError(f"{', '.join(idle)} decides what is measured, and --measurements is measured already",
+                             idle[0], f"leave out {idle[0]}, or --measurements")  # fmt: skip
+
+
+def run(request: Request, progress: Progress) -> Result:
+    """Do all of it, and write the files where the request names a place.
+
+    Raises
+    ------
+    InputError
+        If any input cannot be used; whatever can be checked before measuring is.
+    """
+    if request.measurements is not None:
+        existing(request.measurements, "--measurements")
+    on_random_weights = check_tests(request.tests) and request.measurements is None
+    if request.out is None:
+        return _found(request, on_random_weights, progress)
+    with staged(request.out) as folder:
+        result = _found(request, on_random_weights, progress)
+        write(result, folder)
+    return result
+
+
+def check_tests(tests: TestOptions) -> bool:
+    """Refuse a test that cannot be run before hours of measuring; say whether it needs the model on random weights.
+
+    Raises
+    ------
+    InputError
+        If a hypothesis or null model is unknown, or the replicates are too few for alpha.
+    """
+    from .hypotheses.catalogue import hypotheses, nulls
+    from .hypotheses.suite import check_replicates, choose
+
+    wanted, controls = choose(tests)
+    check_replicates(wanted, tests)
+    for hypothesis, null in tests.nulls.items():
+        hypotheses.get(hypothesis)
+        nulls.get(null)
+    return RANDOM_INIT in controls
+
+
+def write(result: Result, folder: Path) -> None:
+    """Write everything that a run leaves: results, report, provenance."""
+    from .reports import render
+    from .reports.files import write_results
+
+    write_results(result, folder)
+    render([result], "html", folder / REPORT_NAME)
+    render([result], "md", folder / "report.md")
+
+
+def _found(request: Request, on_random_weights: bool, progress: Progress) -> Result:
+    from .hypotheses.suite import run_suite
+
+    started, timed = datetime.now(UTC), Timed(progress)
+    measurements = _measurements(request, timed)
+    random_init = _random_init(request.measure, timed) if on_random_weights else None
+    result = run_suite(measurements, request.tests, timed, random_init=random_init)
+    result.provenance = provenance(started, _told(request), timed)
+    return result
+
+
+def _measurements(request: Request, progress: Progress) -> Measurements:
+    if request.measurements is not None:
+        from .data.store import load
+
+        return load(existing(request.measurements, "--measurements"))
+    from .estimators.measure import measure
+
+    return measure(request.measure, progress)
+
+
+def _random_init(options: MeasureOptions, timed: Timed) -> Measurements:
+    """Measure the same model with its weights drawn anew."""
+    from .estimators.measure import measure
+
+    documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
+    with timed.labelled("random weights: "):
+        return measure(replace(options, random_init=True, documents=documents), timed)
+
+
+def _told(request: Request) -> dict[str, Any]:
+    told: dict[str, Any] = {f.name: getattr(request.measure, f.name) for f in fields(request.measure)}
+    told |= {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
+    return told | {"measurements": request.measurements}
+
+
+def layer(value: int | str) -> Any:
+    """``--layer`` as options hold it: ``last`` or a number.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if value == "last" or isinstance(value, int):
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"{value!r} is no layer", "--layer", "give last, or a layer's number from 0") from None
+
+
+def nulls_of(pairs: Mapping[str, str] | list[str] | tuple[str, ...]) -> dict[str, str]:
+    """``--null HYPOTHESIS=NULL``, given several times, as a mapping.
+
+    Raises
+    ------
+    InputError
+        If one is not of that form, or a hypothesis is given two nulls.
+    """
+    if isinstance(pairs, Mapping):
+        return dict(pairs)
+    chosen: dict[str, str] = {}
+    for pair in pairs:
+        hypothesis, equals, null = (part.strip() for part in pair.partition("="))
+        if not (hypothesis and equals and null):
+            mend = "give HYPOTHESIS=NULL, for instance clusters.within=hqs"
+            raise InputError(f"{pair!r} is not of the form HYPOTHESIS=NULL", "--null", mend)
+        if hypothesis in chosen:
+            raise InputError(f"{hypothesis} is given two null models, {chosen[hypothesis]} and {null}", "--null",
+                             "give one for each hypothesis")  # fmt: skip
+        chosen[hypothesis] = null
+    return chosen

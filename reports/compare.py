@@ -1,0 +1,300 @@
+"""Several runs side by side: verdicts of models x hypotheses, what differs in set-up, forest plots, random-effects summaries."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.errors import InputError
+from ..hypotheses.result import Finding, Result, Role
+from . import meta, tables, words
+from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, percent
+from .story import Story, tell
+from .tables import Table
+
+MOST_RUNS = 24
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One hypothesis over the runs that have an estimate of it."""
+
+    anchor: str
+    hypothesis: str
+    title: str
+    asks: str
+    labels: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    summary: meta.Summary | None
+    told: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything a report of several runs says."""
+
+    title: str
+    labels: tuple[str, ...]
+    stories: tuple[Story, ...]
+    claims: Table
+    matrix: Table
+    differences: Table
+    shared: Table
+    pooled: Table
+    controls: Table
+    hypotheses: tuple[Compared, ...]
+
+
+def compare(results: Sequence[Result]) -> Comparison:
+    """Set runs side by side.
+
+    Raises
+    ------
+    InputError
+        If there are too few or too many runs for one page.
+    """
+    if not 2 <= len(results) <= MOST_RUNS:
+        raise InputError(f"{len(results)} runs to compare", "RUN", f"give 2 to {MOST_RUNS}")
+    names = labels(results)
+    compared = tuple(_compared(i, h, results, names) for i, h in enumerate(_hypotheses(results), 1))
+    different, same = _setups(results, names)
+    return Comparison(
+        title=f"{count(len(results))} runs side by side",
+        labels=tuple(names),
+        stories=tuple(tell(r) for r in results),
+        claims=_claims(results, names),
+        matrix=_matrix(results, names),
+        differences=different,
+        shared=same,
+        pooled=_pooled(compared),
+        controls=_controls(results, names),
+        hypotheses=tuple(c for c in compared if c.findings),
+    )
+
+
+def labels(results: Sequence[Result]) -> list[str]:
+    """Names of the runs: the model, and where two share it, whatever tells them apart."""
+    names = [r.setup.model for r in results]
+    for field in ("layer", "corpus", "conditioning", "threshold", "ablation", "plateau", "seed"):
+        values = [getattr(r.setup, field) for r in results]
+        twice = {n for n, c in Counter(names).items() if c > 1}
+        telling = {n for n in twice if len({v for m, v in zip(names, values, strict=True) if m == n}) > 1}
+        names = [f"{n}, {field} {v}" if n in telling else n for n, v in zip(names, values, strict=True)]
+    seen: Counter[str] = Counter()
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(name if names.count(name) == 1 else f"{name} ({seen[name]})")
+    return out
+
+
+def _primary(result: Result, hypothesis: str) -> Finding | None:
+    return next((f for f in result.findings if f.hypothesis == hypothesis and f.role is Role.PRIMARY), None)
+
+
+def _hypotheses(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(f.hypothesis for r in results for f in r.findings if f.role is Role.PRIMARY))
+
+
+def _claims(results: Sequence[Result], names: Sequence[str]) -> Table:
+    titles = {c.number: c.title for r in results for c in r.claims}
+    rows = []
+    for number, title in sorted(titles.items()):
+        verdicts = [next((str(c.verdict) for c in r.claims if c.number == number), ABSENT) for r in results]
+        rows.append((f"Claim {number}: {title}", *(_marked(v) for v in verdicts)))
+    return Table("Verdict on each claim", ("Claim", *names), tuple(rows))
+
+
+def _marked(verdict: str) -> str:
+    mark = {str(k): v for k, v in words.VERDICT_MARKS.items()}.get(verdict)
+    return f"{mark} {verdict}" if mark else verdict
+
+
+def _matrix(results: Sequence[Result], names: Sequence[str]) -> Table:
+    rows = []
+    for hypothesis in _hypotheses(results):
+        found = [_primary(r, hypothesis) for r in results]
+        rows.append((f"{words.title_of(hypothesis)} ({hypothesis})", *(_cell(f) for f in found)))
+    return Table("Every finding in every run", ("Finding", *names), tuple(rows))
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None:
+        return "not in this run"
+    n = finding_numbers(finding)
+    told = (
+        ""
+        if n.estimate == ABSENT
+        else f": {n.estimate} {n.verdict_interval if n.verdict_interval != ABSENT else ''}".rstrip()
+    )
+    return f"{_marked(str(finding.verdict or ABSENT))}{told}"
+
+
+def _controls(results: Sequence[Result], names: Sequence[str]) -> Table:
+    ids = list(dict.fromkeys(f.hypothesis for r in results for f in r.findings if f.role is Role.CONTROL))
+    rows = []
+    for control in ids:
+        found = [next((f for f in r.findings if f.hypothesis == control), None) for r in results]
+        rows.append(
+            (
+                words.title_of(control),
+                *("not in this run" if f is None else tables.control_outcome(f)[0] for f in found),
+            )
+        )
+    return Table("Controls", ("Control", *names), tuple(rows))
+
+
+def _setups(results: Sequence[Result], names: Sequence[str]) -> tuple[Table, Table]:
+    """What differs between the runs, and what they share."""
+    setups = [{k: v for k, v in r.setup.model_dump(mode="json").items() if k != "versions"} for r in results]
+    keys = list(dict.fromkeys(k for s in setups for k in s))
+    versions = list(dict.fromkeys(k for r in results for k in r.setup.versions))
+    lines = [(k.replace("_", " "), [_plain(s.get(k)) for s in setups]) for k in keys]
+    lines += [(f"version of {k}", [_plain(r.setup.versions.get(k)) for r in results]) for k in versions]
+    differ = tuple((k, *vs) for k, vs in lines if len(set(vs)) > 1)
+    share = tuple((k, vs[0]) for k, vs in lines if len(set(vs)) == 1 and not k.startswith("version of"))
+    return Table("What differs in set-up", ("Setting", *names), differ), Table(
+        "What the runs share", ("Setting", "Value"), share
+    )
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return count(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = str(value)
+    return text if len(text) <= 44 else text[:12] + "\u2026"
+
+
+def _compared(index: int, hypothesis: str, results: Sequence[Result], names: Sequence[str]) -> Compared:
+    rows = [
+        (n, r.setup.model_hash, f)
+        for n, r in zip(names, results, strict=True)
+        for f in [_primary(r, hypothesis)]
+        if f is not None
+    ]
+    estimated = [(n, h, f) for n, h, f in rows if f.estimate is not None]
+    known = words.HYPOTHESES.get(hypothesis)
+    findings = [f for *_, f in estimated]
+    reason = meta.why_not(findings, [h for _, h, _ in estimated]) if findings else "no run has an estimate"
+    summary = None if reason else meta.combine(findings)
+    return Compared(
+        anchor=f"compared-{index}",
+        hypothesis=hypothesis,
+        title=words.title_of(hypothesis),
+        asks=known.asks if known else next((f.claim for *_, f in rows), ""),
+        labels=tuple(n for n, *_ in estimated),
+        findings=tuple(findings),
+        summary=summary,
+        told=_told(summary, findings) if summary else f"Not averaged: {reason}.",
+    )
+
+
+def summary_decimals(findings: Sequence[Finding]) -> int:
+    """Decimals of a summary: those of its most precise row."""
+    return max((finding_numbers(f).decimals for f in findings), default=3)
+
+
+def _told(s: meta.Summary, findings: Sequence[Finding]) -> str:
+    d = summary_decimals(findings)
+    text = (
+        f"Mean over {count(s.models)} models {fixed(s.estimate, d, sign=True)} {interval(s.low, s.high, d)} (95 %, "
+        "random effects); "
+        f"between models the effect scatters with a standard deviation of {fixed(s.tau, max(d, decimals_for(s.tau)))}."
+    )
+    if s.predicted_low is not None:
+        text += f" One more model of the kind: {interval(s.predicted_low, s.predicted_high, d)} (95 %)."
+    return text
+
+
+def _pooled(compared: Sequence[Compared]) -> Table:
+    rows = []
+    for c in compared:
+        if c.summary is None:
+            continue
+        s, d = c.summary, summary_decimals(c.findings)
+        rows.append(
+            (
+                f"{c.title} ({c.hypothesis})",
+                count(s.models),
+                fixed(s.estimate, d, sign=True),
+                interval(s.low, s.high, d),
+                c.findings[0].unit,
+                fixed(s.tau, max(d, decimals_for(s.tau))),
+                percent(round(s.i2, 2)),
+                interval(s.predicted_low, s.predicted_high, d),
+            )
+        )
+    note = (
+        "DerSimonian and Laird's random effects, with Hartung and Knapp's interval where it is the wider. Few models "
+        "make wide intervals, "
+        "and models trained on the same text by the same people are not a random sample of anything; read this as a "
+        "description."
+    )
+    columns = ("Finding", "Models", "Mean", "95 % interval", "Unit", "Sd between models", "I\u00b2", "One more model")
+    return Table("Over all models", columns, tuple(rows), frozenset({1, 2, 3, 5, 6, 7}), note if rows else "")
+
+
+def render(results: Sequence[Result], format: str) -> str:
+    """Several runs as ``html``, ``md``, ``tex`` or ``json``."""
+    if format == "json":
+        return (
+            json.dumps(
+                {"format": "1", "results": [r.model_dump(mode="json") for r in results]}, indent=1, ensure_ascii=False
+            )
+            + "\n"
+        )
+    comparison = compare(results)
+    if format == "html":
+        return html(comparison)
+    if format == "md":
+        return markdown(comparison)
+    from . import latex
+
+    return "\n\n".join(latex.table(t) for t in (comparison.claims, comparison.matrix, comparison.pooled) if t) + "\n"
+
+
+def html(comparison: Comparison) -> str:
+    """Comparison as a standalone page."""
+    from .figures.forest import Pooled, forest
+    from .html import environment, inline
+
+    figures = {}
+    for c in comparison.hypotheses:
+        pooled = None
+        if c.summary is not None:
+            d = summary_decimals(c.findings)
+            told = f"{fixed(c.summary.estimate, d, sign=True)} {interval(c.summary.low, c.summary.high, d)}"
+            pooled = Pooled("Mean over models (95 %)", c.summary.estimate, c.summary.low, c.summary.high, told)
+        figures[c.anchor] = inline([forest(c.labels, c.findings, pooled)], c.anchor)
+    page: str = environment().get_template("compare.html.j2").render(c=comparison, figures=figures)
+    return page
+
+
+def markdown(comparison: Comparison) -> str:
+    """Comparison as GitHub-flavoured Markdown."""
+    from .markdown import escape, table
+
+    blocks = [
+        f"# {escape(comparison.title)}",
+        escape(words.CLAIMED),
+        table(comparison.claims, 2),
+        table(comparison.matrix, 2),
+    ]
+    blocks += [
+        table(comparison.pooled, 2),
+        table(comparison.differences, 2),
+        table(comparison.controls, 2),
+        table(comparison.shared, 2),
+    ]
+    notes = "\n".join(f"- {escape(c.title)}: {escape(c.told)}" for c in comparison.hypotheses)
+    blocks.insert(5, f"## Each finding over the runs\n\n{notes}" if notes else "")
+    return "\n\n".join(b for b in blocks if b) + "\n"

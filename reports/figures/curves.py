@@ -1,0 +1,137 @@
+"""Influence against rank for rare and common tokens, with the bands that claim 1 compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...hypotheses.result import Curve
+from ..numbers import count, number, typeset
+from .canvas import (
+    BAND,
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    PURPLE,
+    SMALL,
+    VERMILLION,
+    WIDTH,
+    Drawing,
+    in_house_style,
+    new_figure,
+    place,
+    plain_ticks,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STYLES = ((VERMILLION, "-"), (BLUE, (0, (5, 1.5))), (GREEN, (0, (1, 1))), (PURPLE, (0, (4, 1, 1, 1))))
+MIDDLE = 6
+"""The middle band ends at this multiple of the head (METHODS 3, regimes.shape)."""
+
+
+@in_house_style
+def influence_curves(curves: Sequence[Curve]) -> Drawing:
+    """Sorted influence on log-log axes: interval bands where there are some, head and middle bands, knots."""
+    figure = new_figure(286)
+    axes = place(figure, 50, 44, WIDTH - 62, 214)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _limits(axes, curves)
+    _bands(axes, curves[0].head)
+    for curve, (colour, dashes) in zip(curves, _cycle(len(curves)), strict=True):
+        _draw(axes, curve, colour, dashes)
+    axes.set_xlabel("rank of the neuron, by influence")
+    axes.set_ylabel("influence (nats)")
+    plain_ticks(axes, y=True)
+    if not any(curve.low for curve in curves):
+        intervals = ""
+    else:
+        intervals = " Tinted: 95 % interval."
+    axes.legend(loc="lower left", handlelength=2.6, borderaxespad=0.2)
+    return Drawing(figure, _caption(curves) + intervals, _alt(curves))
+
+
+def _cycle(n: int) -> list[tuple[str, object]]:
+    return [_STYLES[i % len(_STYLES)] for i in range(n)]
+
+
+def _limits(axes: Axes, curves: Sequence[Curve]) -> None:
+    values = [v for c in curves for v in (*c.influence, *c.low, *c.high) if v > 0]
+    ranks = [r for c in curves for r in c.rank]
+    if values and ranks:
+        axes.set_xlim(max(1, min(ranks)) * 0.85, max(ranks) * 1.15)
+        axes.set_ylim(min(values) / 1.35, max(values) * 1.6)
+
+
+def _bands(axes: Axes, head: int) -> None:
+    left = axes.get_xlim()[0]
+    axes.axvspan(left, head + 0.5, color=BAND, linewidth=0, zorder=0)
+    for edge in (head + 0.5, MIDDLE * head + 0.5):
+        axes.axvline(edge, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
+    for start, end, name in ((left, head, "plateau"), (head, MIDDLE * head, "middle band")):
+        axes.annotate(
+            name,
+            (float(np.sqrt(start * end)), 1),
+            (0, 4),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=SMALL,
+            color=MUTED,
+        )
+
+
+def _draw(axes: Axes, curve: Curve, colour: str, dashes: object) -> None:
+    rank, level = np.asarray(curve.rank, float), np.asarray(curve.influence, float)
+    seen = level > 0
+    axes.plot(rank[seen], level[seen], color=colour, linestyle=dashes, linewidth=2, label=curve.label, zorder=4)
+    if len(curve.low) == len(rank) == len(curve.high):
+        axes.fill_between(rank, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+    _middle_line(axes, curve, rank[seen], level[seen], colour)
+    inside = [k for k in curve.knots if rank[seen].min(initial=np.inf) <= k <= rank.max(initial=0)]
+    if inside:
+        heights = np.exp(np.interp(np.log(inside), np.log(rank[seen]), np.log(level[seen])))
+        axes.plot(
+            inside, heights, "D", color=colour, markeredgecolor=INK, markeredgewidth=0.7, markersize=5.5, zorder=5
+        )
+
+
+def _middle_line(axes: Axes, curve: Curve, rank: np.ndarray, level: np.ndarray, colour: str) -> None:  # type: ignore[type-arg]
+    """Line through the middle band, carried on into the head, where a plateau would leave it.  A guide for the eye only."""
+    middle = (rank > curve.head) & (rank <= MIDDLE * curve.head)
+    if middle.sum() < 3:
+        return
+    slope, intercept = np.polyfit(np.log(rank[middle]), np.log(level[middle]), 1)
+    ends = np.array([rank.min(), MIDDLE * curve.head])
+    axes.plot(ends, np.exp(intercept) * ends**slope, color=colour, linewidth=0.9, zorder=3, alpha=0.9)
+
+
+def _caption(curves: Sequence[Curve]) -> str:
+    knots = " Diamonds: knots of the segmented fit." if any(c.knots for c in curves) else ""
+    return (
+        "Mean change in loss when one neuron is removed, neurons sorted by it, both axes logarithmic. A power law is "
+        "a straight "
+        f"line; the thin lines carry the middle band's line on into the plateau.{knots}"
+    )
+
+
+def _alt(curves: Sequence[Curve]) -> str:
+    parts = []
+    for curve in curves:
+        if not curve.rank:
+            continue
+        first, last = curve.influence[0], curve.influence[-1]
+        at_head = curve.influence[min(range(len(curve.rank)), key=lambda i, c=curve: abs(c.rank[i] - c.head))]
+        knots = f", knots at rank {', '.join(number(k) for k in curve.knots)}" if curve.knots else ""
+        parts.append(
+            f"{curve.label}: {number(first)} nats at rank {count(curve.rank[0])}, {number(at_head)} at the end of "
+            "the plateau "
+            f"(rank {count(curve.head)}), {number(last)} at rank {count(curve.rank[-1])}{knots}."
+        )
+    return typeset("Influence against rank on logarithmic axes. " + " ".join(parts))

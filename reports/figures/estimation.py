@@ -1,0 +1,218 @@
+"""One finding: estimate, intervals and margin above the null distributions, all on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...hypotheses.result import Finding
+from ..numbers import count, finding_numbers, percent, typeset
+from ..tables import is_edge_null, null_label
+from .canvas import (
+    BAND,
+    BLUE,
+    FILL,
+    INK,
+    LINE,
+    MUTED,
+    SMALL,
+    VERMILLION,
+    WIDTH,
+    Drawing,
+    bare,
+    in_house_style,
+    new_figure,
+    place,
+    plain_ticks,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+_SIDE, _TOP, _BOTTOM = 12.0, 20.0, 38.0
+_ESTIMATE, _NULL, _HEADER = 40.0, 44.0, 20.0
+_BINS = 48
+
+
+@in_house_style
+def estimation(rows: Sequence[Finding]) -> Drawing:
+    """Draw the first row's estimate with its intervals and margin, and each row's null histogram under it.
+
+    Parameters
+    ----------
+    rows
+        Rows of one hypothesis in one unit, the deciding one first.  Rows without draws get no panel.
+    """
+    main, nulls = rows[0], [r for r in rows if r.null_draws and r.estimate is not None]
+    height = _TOP + _ESTIMATE + len(nulls) * (_HEADER + _NULL) + _BOTTOM
+    figure = new_figure(height)
+    limits = _limits(rows)
+    edges = np.linspace(*limits, _BINS + 1)
+    shares = [_shares(r, edges) for r in nulls]
+    top = max((float(s.max()) for s in shares), default=1.0) * 1.08
+    y = height - _TOP - _ESTIMATE
+    axes = place(figure, _SIDE, y, WIDTH - 2 * _SIDE, _ESTIMATE)
+    _draw_estimate(axes, main, limits)
+    for row, share in zip(nulls, shares, strict=True):
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xticks([])
+        y -= _HEADER + _NULL
+        axes = place(figure, _SIDE, y, WIDTH - 2 * _SIDE, _NULL)
+        _draw_null(axes, row, share, edges, top)
+    plain_ticks(axes)
+    axes.set_xlabel(main.unit)
+    return Drawing(figure, _caption(main, nulls, limits), alt_text(main, nulls))
+
+
+def _limits(rows: Sequence[Finding]) -> tuple[float, float]:
+    """Ends of the common axis: everything but the outermost fifth of a percent of each null's draws."""
+    main = rows[0]
+    values: list[float] = [0.0]
+    values += [v for r in rows for v in (r.estimate,) if v is not None]
+    values += [v for v in (main.ci_low, main.ci_high, main.verdict_low, main.verdict_high) if v is not None]
+    if main.margin is not None:
+        values += [main.margin, *([-main.margin] if main.two_sided else [])]
+    for row in rows:
+        if row.null_draws:
+            values += [float(q) for q in np.quantile(row.null_draws, [0.002, 0.998])]
+    finite = [v for v in values if np.isfinite(v)]
+    low, high = min(finite), max(finite)
+    pad = 0.05 * (high - low or 1.0)
+    return low - pad, high + pad
+
+
+def _shares(row: Finding, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    counts, _ = np.histogram(row.null_draws, edges)
+    return np.asarray(counts / len(row.null_draws), dtype=np.float64)
+
+
+def shade_margin(axes: Axes, finding: Finding, limits: tuple[float, float]) -> None:
+    """Shade the effects that are smaller than the margin, and mark zero."""
+    if finding.margin is not None:
+        low = -finding.margin if finding.two_sided else limits[0]
+        axes.axvspan(low, finding.margin, color=BAND, zorder=0, linewidth=0)
+        for edge in (finding.margin, *([-finding.margin] if finding.two_sided else [])):
+            axes.axvline(edge, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
+    axes.axvline(0, color=LINE, linewidth=1, zorder=1)
+
+
+def _draw_estimate(axes: Axes, finding: Finding, limits: tuple[float, float]) -> None:
+    n = finding_numbers(finding)
+    axes.set_xlim(*limits)
+    axes.set_ylim(0, 1)
+    shade_margin(axes, finding, limits)
+    draw_intervals(axes, finding, 0.46)
+    told = f"Estimate {n.estimate}" + (
+        f", {n.verdict_level} interval {n.verdict_interval}" if finding.verdict_low is not None else ""
+    )
+    header(axes, typeset(told), bold=True)
+    if finding.margin is not None:
+        right = (finding.margin - limits[0]) < 0.6 * (limits[1] - limits[0])
+        axes.annotate(
+            f"margin {n.margin}",
+            (finding.margin, 0.97),
+            (4 if right else -4, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            va="top",
+            fontsize=SMALL,
+            color=MUTED,
+        )
+    bare(axes)
+
+
+def draw_intervals(axes: Axes, finding: Finding, y: float) -> None:
+    """Thin line for the 95 % interval, thick one for the verdict interval, dot for the estimate."""
+    if finding.ci_low is not None and finding.ci_high is not None:
+        axes.plot([finding.ci_low, finding.ci_high], [y, y], color=BLUE, linewidth=1.4, solid_capstyle="butt", zorder=3)
+    if finding.verdict_low is not None and finding.verdict_high is not None:
+        axes.plot(
+            [finding.verdict_low, finding.verdict_high],
+            [y, y],
+            color=BLUE,
+            linewidth=4.5,
+            solid_capstyle="butt",
+            zorder=3,
+        )
+    if finding.estimate is not None:
+        axes.plot([finding.estimate], [y], "o", color=INK, markersize=6.5, zorder=4)
+
+
+def header(axes: Axes, text: str, *, bold: bool = False) -> None:
+    """Line of text over the panel, flush left, so that no label needs a margin at the side."""
+    axes.annotate(
+        text,
+        (0, 1),
+        (0, 5),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        fontsize=SMALL,
+        fontweight="bold" if bold else "normal",
+    )
+
+
+def _draw_null(axes: Axes, row: Finding, share: NDArray[np.float64], edges: NDArray[np.float64], top: float) -> None:
+    n = finding_numbers(row)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, top)
+    axes.stairs(share, edges, fill=True, color=FILL, zorder=2, linewidth=0)
+    axes.axvline(0, color=LINE, linewidth=1, zorder=1)
+    axes.axvline(float(row.estimate or 0.0), color=VERMILLION, linewidth=2, zorder=3)
+    weak = " (weak null)" if is_edge_null(row) else ""
+    header(axes, typeset(f"{null_label(row)}{weak}: {n.p}"))
+    bare(axes)
+
+
+def _caption(main: Finding, nulls: Sequence[Finding], limits: tuple[float, float]) -> str:
+    n = finding_numbers(main)
+    parts = []
+    if main.verdict_low is not None:
+        parts.append(
+            f"Dot: estimate; thick bar: {n.verdict_level} interval, which the verdict uses; thin bar: "
+            f"{n.interval_level} interval."
+        )
+    elif main.ci_low is not None:
+        parts.append(f"Dot: estimate; thin bar: {n.interval_level} interval.")
+    if main.margin is not None:
+        parts.append("Shaded: effects smaller than the margin.")
+    if nulls:
+        parts.append("Grey: what the null model gives, as shares of its draws; orange line: what was observed.")
+    outside = sum(1 for r in nulls for v in r.null_draws if not limits[0] <= v <= limits[1])
+    if outside:
+        total = sum(len(r.null_draws) for r in nulls)
+        parts.append(
+            f"{count(outside)} of {count(total)} draws ({percent(round(outside / total, 4))}) lie beyond the axis."
+        )
+    return " ".join(parts)
+
+
+def alt_text(main: Finding, nulls: Sequence[Finding]) -> str:
+    """Say the figure in numbers."""
+    n = finding_numbers(main)
+    parts = [f"Estimate {n.estimate} {main.unit}"]
+    if main.verdict_low is not None:
+        parts.append(f"{n.verdict_level} interval {n.verdict_interval}")
+    if main.ci_low is not None:
+        parts.append(f"{n.interval_level} interval {n.interval}")
+    if main.margin is not None:
+        parts.append(f"margin {'plus or minus ' if main.two_sided else ''}{n.margin}")
+    text = ", ".join(parts) + "."
+    for row in nulls:
+        m = finding_numbers(row)
+        low, middle, high = (m_ for m_ in np.quantile(row.null_draws, [0.025, 0.5, 0.975]))
+        spread = (
+            f"middle 95 % of draws {_at(low, m.decimals)} to {_at(high, m.decimals)}, median {_at(middle, m.decimals)}"
+        )
+        text += f" Null model {null_label(row)}: {spread}; observed {m.estimate}, {m.p}."
+    return typeset(text)
+
+
+def _at(value: float, decimals: int) -> str:
+    from ..numbers import fixed
+
+    return fixed(float(value), decimals)

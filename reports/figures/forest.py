@@ -1,0 +1,183 @@
+"""Many estimates under one another: all findings of a run in margins, or one finding over several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...hypotheses.result import Finding, Verdict
+from ..numbers import finding_numbers, typeset
+from ..words import VERDICT_MARKS, title_of
+from .canvas import (
+    BAND,
+    BLUE,
+    INK,
+    LINE,
+    MUTED,
+    SMALL,
+    WIDTH,
+    Drawing,
+    bare,
+    in_house_style,
+    new_figure,
+    place,
+    plain_ticks,
+)
+from .estimation import draw_intervals
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_ROW, _SIDE = 31.0, 12.0
+_FAR = 4.0
+"""In margins; what lies beyond is cut with an arrow."""
+
+
+@in_house_style
+def overview(findings: Sequence[Finding]) -> Drawing | None:
+    """Draw every deciding finding in multiples of its own margin, so that one shaded band serves all."""
+    shown = [
+        f
+        for f in findings
+        if f.estimate is not None and f.verdict_low is not None and f.verdict_high is not None and f.margin
+    ]
+    if not shown:
+        return None
+    figure = new_figure(_ROW * len(shown) + 56)
+    axes = place(figure, _SIDE, 42, WIDTH - 2 * _SIDE, _ROW * len(shown) + 4)
+    low = max(-_FAR, min([-1.3, *(f.verdict_low / f.margin for f in shown if f.verdict_low is not None and f.margin)]))
+    axes.set_xlim(low - 0.15, _FAR)
+    axes.set_ylim(len(shown) - 0.35, -0.75)
+    for i, f in enumerate(shown):
+        _band(axes, i, 1.0, f.two_sided)
+        _overview_row(axes, f, i, axes.get_xlim())
+    bare(axes)
+    axes.set_xlabel("estimate, in multiples of the finding's margin")
+    plain_ticks(axes)
+    caption = (
+        "Every deciding finding with its verdict interval, each in multiples of its own margin (1 = the smallest "
+        "effect that would "
+        "matter). Shaded: smaller than the margin. Arrow: goes on beyond the axis."
+    )
+    return Drawing(figure, caption, _overview_alt(shown))
+
+
+def _band(axes: Axes, i: int, margin: float | None, two_sided: bool) -> None:
+    """Shade one row's effects below its margin; its label stands clear above."""
+    top, bottom = i - 0.22, i + 0.22
+    if margin is not None:
+        low = -margin if two_sided else axes.get_xlim()[0]
+        axes.fill([low, margin, margin, low], [top, top, bottom, bottom], color=BAND, linewidth=0, zorder=0)
+        for edge in (margin, *([-margin] if two_sided else [])):
+            axes.plot([edge, edge], [top, bottom], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
+    axes.plot([0, 0], [top, bottom], color=LINE, linewidth=1, zorder=1)
+
+
+def _overview_row(axes: Axes, f: Finding, i: int, limits: tuple[float, float]) -> None:
+    if not f.margin:
+        return
+    low, high, value = ((v or 0.0) / f.margin for v in (f.verdict_low, f.verdict_high, f.estimate))
+    ends = max(low, limits[0]), min(high, limits[1])
+    if ends[0] < ends[1]:
+        axes.plot(ends, (i, i), color=BLUE, linewidth=4, solid_capstyle="butt", zorder=3)
+    if high > limits[1]:
+        axes.plot([limits[1] - 0.06], [i], ">", color=BLUE, markersize=7, zorder=4)
+    if low < limits[0]:
+        axes.plot([limits[0] + 0.06], [i], "<", color=BLUE, markersize=7, zorder=4)
+    if limits[0] <= value <= limits[1]:
+        axes.plot([value], [i], "o", color=INK, markersize=6, zorder=5)
+    mark = VERDICT_MARKS.get(f.verdict, "") if f.verdict else ""
+    axes.annotate(
+        title_of(f.hypothesis),
+        (0, i),
+        (3, 7),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        fontsize=SMALL,
+    )
+    axes.annotate(
+        f"{f.verdict} {mark}",
+        (1, i),
+        (-3, 7),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=SMALL,
+        fontweight="bold" if f.verdict is not Verdict.UNDETERMINED else "normal",
+    )
+
+
+def _overview_alt(shown: Sequence[Finding]) -> str:
+    told = []
+    for f in shown:
+        n = finding_numbers(f)
+        told.append(f"{title_of(f.hypothesis)}: {n.estimate} {n.verdict_interval}, margin {n.margin}, {f.verdict}")
+    return typeset("; ".join(told) + ".")
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Random-effects summary that closes a forest plot."""
+
+    label: str
+    estimate: float
+    low: float
+    high: float
+    told: str
+
+
+@in_house_style
+def forest(labels: Sequence[str], findings: Sequence[Finding], pooled: Pooled | None = None) -> Drawing:
+    """One hypothesis over several runs, on one axis, with the summary as a diamond where there is one."""
+    rows = [(label, f) for label, f in zip(labels, findings, strict=True) if f.estimate is not None]
+    total = len(rows) + (1 if pooled else 0)
+    figure = new_figure(_ROW * total + 56)
+    axes = place(figure, _SIDE, 42, WIDTH - 2 * _SIDE, _ROW * total + 4)
+    ends = [
+        v for _, f in rows for v in (f.estimate, f.ci_low, f.ci_high, f.verdict_low, f.verdict_high) if v is not None
+    ] + [0.0]
+    ends += [m for _, f in rows if f.margin is not None for m in (f.margin, -f.margin if f.two_sided else f.margin)]
+    ends += [pooled.low, pooled.high] if pooled else []
+    pad = 0.05 * (max(ends) - min(ends) or 1.0)
+    limits = (min(ends) - pad, max(ends) + pad)
+    axes.set_xlim(*limits)
+    axes.set_ylim(total - 0.35, -0.75)
+    for i, (label, f) in enumerate(rows):
+        _band(axes, i, f.margin, f.two_sided)
+        draw_intervals(axes, f, i)
+        _row_label(axes, i, label, f"{finding_numbers(f).estimate} {finding_numbers(f).verdict_interval}")
+    if pooled:
+        i = len(rows)
+        axes.fill(
+            [pooled.low, pooled.estimate, pooled.high, pooled.estimate],
+            [i, i - 0.2, i, i + 0.2],
+            color=INK,
+            zorder=4,
+            linewidth=0,
+        )
+        _row_label(axes, i, pooled.label, pooled.told)
+    bare(axes)
+    axes.set_xlabel(rows[0][1].unit if rows else "")
+    plain_ticks(axes)
+    told = [f"{label}: {finding_numbers(f).estimate} {finding_numbers(f).verdict_interval}" for label, f in rows]
+    told += [f"{pooled.label}: {pooled.told}"] if pooled else []
+    return Drawing(
+        figure,
+        "Dot: estimate; thick bar: verdict interval; thin bar: 95 % interval; shaded: smaller than the margin.",
+        typeset("; ".join(told) + "."),
+    )
+
+
+def _row_label(axes: Axes, i: int, left: str, right: str) -> None:
+    style: dict[str, Any] = {
+        "xycoords": ("axes fraction", "data"),
+        "textcoords": "offset points",
+        "va": "bottom",
+        "fontsize": SMALL,
+    }
+    axes.annotate(left if len(left) <= 30 else left[:29] + "\u2026", (0, i), (3, 7), ha="left", **style)
+    axes.annotate(typeset(right), (1, i), (-3, 7), ha="right", **style)

@@ -1,0 +1,154 @@
+"""Results on disk: written whole or not at all, byte for byte the same for equal results, read back with one-line errors."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from ..data.errors import InputError
+from ..hypotheses.result import COLUMNS, Finding, Result
+
+JSON_NAME, PARQUET_NAME, CSV_NAME, PROVENANCE_NAME = "results.json", "results.parquet", "results.csv", "provenance.json"
+FORMAT = "1"
+
+
+def write_results(result: Result, directory: Path | str) -> None:
+    """Write ``results.json``, ``results.parquet``, ``results.csv`` and ``provenance.json`` into `directory`.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be written.
+    """
+    directory = Path(directory)
+    provenance = json.dumps(result.provenance, indent=1, sort_keys=True, default=str, ensure_ascii=False) + "\n"
+    write_file(directory / JSON_NAME, result_json(result).encode())
+    write_file(directory / PARQUET_NAME, _parquet(result))
+    write_file(directory / CSV_NAME, result_csv(result).encode())
+    write_file(directory / PROVENANCE_NAME, provenance.encode())
+
+
+def result_json(result: Result) -> str:
+    """``results.json``: the whole result without its provenance; not-a-number and infinity become null."""
+    return result.model_dump_json(indent=1) + "\n"
+
+
+def result_csv(result: Result) -> str:
+    """``results.csv``: the stable columns, an empty cell where nothing was computed, floats in full."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rows(result))
+    return text.getvalue()
+
+
+def _rows(result: Result) -> list[dict[str, Any]]:
+    return [f.model_dump(include=set(COLUMNS), mode="json") for f in result.findings]
+
+
+def column_types() -> dict[str, type]:
+    """Type of each stable column, from `Finding`; the same whether or not a column holds a value."""
+    kinds: dict[str, type] = {}
+    for name in COLUMNS:
+        annotation = Finding.model_fields[name].annotation
+        options = [t for t in get_args(annotation) or (annotation,) if t is not NoneType]
+        kinds[name] = next((t for t in (int, float) if t in options), str)
+    return kinds
+
+
+def _parquet(result: Result) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+    schema = pa.schema([pa.field(name, arrow[kind]) for name, kind in column_types().items()])
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(_rows(result), schema=schema), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `path` through a neighbour and a rename, so that a half-written file never has its name.
+
+    Raises
+    ------
+    InputError
+        If the disk or the permissions do not let it.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True) if beside.parent.is_dir() else None
+        raise InputError(
+            f"cannot write: {error.strerror or error}", str(path), "choose another --out or free space"
+        ) from error
+
+
+def load_result(source: Path | str) -> Result:
+    """Read a result back from a run's directory or its ``results.json``; provenance too where it lies beside.
+
+    Raises
+    ------
+    InputError
+        If there is no result, or the file is not one of format 1.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / JSON_NAME
+    if not path.exists():
+        raise InputError(f"no {JSON_NAME} there", str(source), "give a run's directory or its results.json")
+    data = _read_json(path, "results")
+    if not isinstance(data, dict) or "setup" not in data or "findings" not in data:
+        raise InputError("not a neuronull result", str(path), "give a results.json written by neuronull run")
+    if data.get("format", FORMAT) != FORMAT:
+        raise InputError(
+            f"result format {data['format']!r}, this version reads {FORMAT!r}", str(path), "upgrade neuronull"
+        )
+    result = _validated(lambda: Result.model_validate(_finite_draws(data)), path)
+    beside = path.with_name(PROVENANCE_NAME)
+    if beside.exists():
+        provenance = _read_json(beside, "provenance")
+        result.provenance = provenance if isinstance(provenance, dict) else {}
+    return result
+
+
+def _read_json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read the {what}: {error.strerror or error}", str(path)) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"the {what} are not JSON: {error}", str(path), "the file may be cut short; run again"
+        ) from error
+
+
+def _finite_draws(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out null draws that were written as null (not a number): the model asks for floats."""
+    for finding in data["findings"] if isinstance(data["findings"], list) else []:
+        if isinstance(finding, dict) and isinstance(finding.get("null_draws"), list):
+            finding["null_draws"] = [v for v in finding["null_draws"] if v is not None]
+    return data
+
+
+def _validated(build: Callable[[], Result], path: Path) -> Result:
+    try:
+        return build()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
+        raise InputError(
+            f"{field}: {first['msg']}{more}", str(path), "the file is damaged or of another version"
+        ) from error

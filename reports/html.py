@@ -1,0 +1,165 @@
+"""A result as one standalone HTML page: no script, no request, figures inline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ..hypotheses.result import Finding, Result, Role
+from . import references, tables, words
+from .figures.canvas import Drawing, to_svg
+from .numbers import percent, typeset
+from .story import ClaimSection, FindingSection, Story, slug, tell
+
+
+@dataclass(frozen=True)
+class InlineFigure:
+    """A drawing ready for the page."""
+
+    svg: Any
+    caption: str
+
+
+@cache
+def environment() -> Any:
+    """Jinja environment of the room's templates; every value is escaped unless it is `Markup`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    env = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters.update(num=typeset, percent=percent, slug=slug, sentence=as_sentence)
+    env.globals.update(words=words, marks={str(k): v for k, v in words.VERDICT_MARKS.items()}, zip=zip)
+    return env
+
+
+def as_sentence(text: str) -> str:
+    """A phrase with a capital and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
+
+
+def render(result: Result, *, opened: bool = False) -> str:
+    """Whole report of one run as an HTML document; `opened` unfolds every fold, for paper."""
+    story = tell(result)
+    html: str = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            story=story,
+            t=_tables(result),
+            bibtex=references.bibtex(result),
+            command=_command(result),
+            overview=inline([_overview(result)], "overview"),
+            of_finding={s.anchor: finding_figures(s) for s in _sections(story)},
+            of_claim={c.anchor: claim_figures(result, c) for c in _claims(story)},
+            balance=[
+                (tables.balance(b), inline([_love(b)], f"balance-{i}")) for i, b in enumerate(result.balance) if b.rows
+            ],
+            opened=opened,
+        )
+    )
+    return html
+
+
+def _tables(result: Result) -> dict[str, tables.Table]:
+    return {
+        "overview": tables.overview(result),
+        "controls": tables.controls(result),
+        "multiplicity": tables.multiplicity(result),
+        "left_out": tables.left_out(result),
+        "setup": tables.setup(result),
+        "provenance": tables.provenance(result),
+        "versions": tables.versions(result),
+    }
+
+
+def _claims(story: Story) -> list[ClaimSection]:
+    return [*story.claims, *([story.further] if story.further else [])]
+
+
+def _sections(story: Story) -> list[FindingSection]:
+    return [s for c in _claims(story) for s in c.findings]
+
+
+def _command(result: Result) -> str:
+    command = result.provenance.get("command", "")
+    return " ".join(map(str, command)) if isinstance(command, list | tuple) else str(command)
+
+
+def inline(drawings: Iterable[Drawing | None], key: str) -> list[InlineFigure]:
+    """Drawings as SVG for the page; `key` keeps their ids apart."""
+    from markupsafe import Markup
+
+    return [InlineFigure(Markup(to_svg(d, f"{key}-{i}")), d.caption) for i, d in enumerate(drawings) if d is not None]
+
+
+def _overview(result: Result) -> Drawing | None:
+    from .figures.forest import overview
+
+    return overview([f for f in result.findings if f.role is Role.PRIMARY])
+
+
+def _love(balance: Any) -> Drawing:
+    from .figures.balance import love_plot
+
+    return love_plot(balance)
+
+
+def by_unit(rows: Sequence[Finding]) -> list[list[Finding]]:
+    """Rows that can share an axis, the deciding row's unit first; rows without an estimate are left out."""
+    groups: dict[str, list[Finding]] = {}
+    for row in sorted(rows, key=lambda r: r.role is not Role.PRIMARY):
+        if row.estimate is not None:
+            groups.setdefault(row.unit, []).append(row)
+    return list(groups.values())
+
+
+def finding_figures(section: FindingSection) -> list[InlineFigure]:
+    """Estimation plots of one hypothesis, one for each unit."""
+    from .figures.estimation import estimation
+
+    groups = [
+        g
+        for g in by_unit(section.rows)
+        if any(r.null_draws or r.ci_low is not None or r.verdict_low is not None for r in g)
+    ]
+    return inline((estimation(group) for group in groups), section.anchor)
+
+
+def claim_figures(result: Result, section: ClaimSection) -> dict[str, list[InlineFigure]]:
+    """Figures that belong to a whole claim: curves, graphs, head map."""
+    families = {f.row.family for f in section.findings}
+    return {
+        "curves": _curves(result) if "regimes" in families else [],
+        "graphs": _graphs(result) if "clusters" in families else [],
+        "heads": _heads(result) if "routing" in families else [],
+    }
+
+
+def _curves(result: Result) -> list[InlineFigure]:
+    from .figures.curves import influence_curves
+
+    return inline([influence_curves(result.curves)], "curves") if any(c.rank for c in result.curves) else []
+
+
+def _graphs(result: Result) -> list[InlineFigure]:
+    from .figures.networks import twins
+
+    return inline(twins([g for g in result.graphs if g.nodes]), "graph")
+
+
+def _heads(result: Result) -> list[InlineFigure]:
+    from .figures.heads import head_intervals, head_map
+
+    if result.head_map is None:
+        return []
+    judged = next((f for f in result.findings if f.hypothesis == "routing.heads" and f.role is Role.PRIMARY), None)
+    return inline([head_map(result.head_map, judged), head_intervals(result.head_map, judged)], "heads")

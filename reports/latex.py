@@ -1,0 +1,122 @@
+"""Tables for a paper: booktabs, every piece of foreign text escaped, plain pdflatex."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from ..hypotheses.result import Result
+from . import tables
+from .numbers import count, percent
+from .tables import Table
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "\u2212": "$-$",
+    "\u2013": "--",
+    "\u2014": "---",
+    "\u2018": "`",
+    "\u2019": "'",
+    "\u201c": "``",
+    "\u201d": "''",
+    "\u2026": r"\ldots{}",
+    "\u00b1": r"$\pm$",
+    "\u00b2": r"\textsuperscript{2}",
+    "\u00d7": r"$\times$",
+    "\u2713": "",
+    "\u2717": "",
+    "\u00a0": "~",
+}
+
+
+def escape(text: str) -> str:
+    r"""Text that LaTeX prints as it is; what pdflatex has no letter for becomes its nearest ASCII, else its code point.
+
+    Examples
+    --------
+    >>> escape("50 % of a_b & -.02")
+    '50 \\% of a\\_b \\& $-$.02'
+    """
+    from .numbers import typeset
+
+    return "".join(_letter(c) for c in typeset(" ".join(text.split()))).strip()
+
+
+def _letter(c: str) -> str:
+    if c in _SPECIAL:
+        return _SPECIAL[c]
+    if c.isascii():
+        # ligatures such as ?` and !` turn into other signs
+        return "{`}" if c == "`" else c
+    plain = unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode()
+    return "".join(_SPECIAL.get(p, p) for p in plain) or f"[U+{ord(c):04X}]"
+
+
+def table(data: Table, label: str = "") -> str:
+    """A floating booktabs table."""
+    align = "".join("r" if i in data.numeric else "l" for i in range(len(data.columns)))
+    lines = [
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{escape(data.caption)}}}",
+        *([rf"\label{{tab:{label}}}"] if label else []),
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        " & ".join(escape(c) for c in data.columns) + r" \\",
+        r"\midrule",
+        *(" & ".join(_cell(c) for c in row) + r" \\" for row in data.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *([rf"\par\smallskip\footnotesize {escape(data.note)}"] if data.note else []),
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """A cell; braces keep ``[`` from being read as the optional argument of the line break before it."""
+    cell = escape(text)
+    return f"{{{cell}}}" if cell.startswith(("[", "*")) else cell
+
+
+def render(result: Result) -> str:
+    r"""Tables of findings and claims, to be read in with ``\input`` in a document that loads booktabs."""
+    s = result.setup
+    level = percent(1 - 2 * s.alpha)
+    found = tables.overview(result)
+    used = [i for i, name in enumerate(found.columns) if name != "Finding"]
+    caption = (
+        f"Findings on {s.model}, layer {s.layer}: {count(s.n_documents)} documents of {s.corpus}, "
+        f"{count(s.n_positions)} positions, "
+        f"plateau of {count(s.n_head)} among {count(s.n_neurons)} neurons, B = {count(s.replicates)} draws. The "
+        f"{level} interval decides "
+        "the verdict with the margin and the adjusted p."
+    )
+    findings = Table(
+        caption,
+        tuple(found.columns[i] for i in used),
+        tuple(tuple(row[i] for i in used) for row in found.rows),
+        frozenset(new for new, old in enumerate(used) if old in found.numeric),
+    )
+    claims = Table(
+        f"Claims of Liu (2025), tested on {s.model}",
+        ("Claim", "Verdict", "Because"),
+        tuple((f"{c.number}. {c.title}", str(c.verdict), c.sentence) for c in result.claims),
+    )
+    blocks = [
+        "% needs \\usepackage{booktabs}",
+        *(table(t, label) for t, label in ((claims, "claims"), (findings, "findings")) if t),
+    ]
+    return "\n\n".join(blocks) + "\n"

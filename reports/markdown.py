@@ -1,0 +1,141 @@
+"""A result as GitHub-flavoured Markdown; every piece of foreign text is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable
+
+from ..hypotheses.result import Result, Verdict
+from . import references, tables, words
+from .numbers import typeset
+from .story import ClaimSection, FindingSection, Story, tell
+from .tables import Table
+
+
+def escape(text: str) -> str:
+    """Text that Markdown and HTML leave as it is, on one line; numbers get the true minus.
+
+    Underscores inside words stay: GitHub does not read them as emphasis.
+    """
+    text = " ".join(text.split())
+    text = re.sub(r"([\\`*|~$])", r"\\\1", text)
+    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
+    text = re.sub(r"\](?=[(\[:])", r"\\]", text)
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text).replace("<", "&lt;").replace(">", "&gt;")
+    return typeset(re.sub(r"^([#+-]|\d+[.)])(?=\s)", r"\\\1", text))
+
+
+def table(data: Table, level: int = 0) -> str:
+    """Pipe table with its caption in bold (or as a heading of `level`), empty where there are no rows."""
+    if not data:
+        return ""
+    rule = ["---:" if i in data.numeric else "---" for i in range(len(data.columns))]
+    lines = [_row(data.columns), "| " + " | ".join(rule) + " |", *(_row(row) for row in data.rows)]
+    caption = f"{'#' * level} {escape(data.caption)}" if level else f"**{escape(data.caption)}**"
+    return "\n\n".join([caption, "\n".join(lines), *([escape(data.note)] if data.note else [])])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(escape(c) for c in cells) + " |"
+
+
+def render(result: Result) -> str:
+    """Whole report of one run."""
+    story = tell(result)
+    blocks = [
+        f"# {escape(story.title)}",
+        escape(f"{story.claimed} {story.tested} {story.sure}"),
+        "## What was found",
+        "\n".join(_claim_line(c) for c in story.claims),
+        escape(story.controls_line),
+        _verdict_words(story.verdicts),
+        table(tables.overview(result), 2),
+        *(block for c in story.claims for block in _claim(c)),
+        *(_claim(story.further) if story.further else []),
+        *_rest(result, story),
+    ]
+    return "\n\n".join(b for b in blocks if b) + "\n"
+
+
+def _claim_line(section: ClaimSection) -> str:
+    claim = section.claim
+    if claim is None:
+        return ""
+    told = list(dict.fromkeys([*_sentence(claim.sentence), *section.enough]))
+    more = escape(" ".join(told))
+    return f"- **Claim {claim.number}, {escape(claim.title)}: {claim.verdict}.** {escape(section.headline)} "
+    f"{more}".rstrip()
+
+
+def _sentence(text: str) -> list[str]:
+    """A phrase as a sentence."""
+    text = text.strip()
+    return [text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")] if text else []
+
+
+def _verdict_words(verdicts: Container[Verdict]) -> str:
+    return "\n".join(
+        f"- *{verdict}*: {escape(means)}." for verdict, means in words.VERDICT_MEANS.items() if verdict in verdicts
+    )
+
+
+def _claim(section: ClaimSection) -> list[str]:
+    heading = (
+        f"## Claim {section.claim.number}: {escape(section.title)}" if section.claim else f"## {escape(section.title)}"
+    )
+    tally = f"{escape(section.headline)} ({escape(section.tally)})" if section.headline else escape(section.tally)
+    return [heading, tally, *(block for f in section.findings for block in _finding(f))]
+
+
+def _finding(section: FindingSection) -> list[str]:
+    verdict = f": {section.verdict}" if section.verdict else ""
+    paragraphs = (
+        section.asks,
+        section.sentence,
+        section.why,
+        section.enough,
+        section.measured,
+        section.reading,
+        section.notes,
+    )
+    return [
+        f"### {escape(section.title)} (`{section.hypothesis.replace('`', '')}`){verdict}",
+        *dict.fromkeys(escape(s) for p in paragraphs for s in _sentence(p)),
+        table(section.numbers),
+        table(section.nulls) if len(section.rows) > 1 else "",
+        _folded(section.heads),
+        table(section.also),
+    ]
+
+
+def _folded(data: Table) -> str:
+    if not data:
+        return ""
+    return f"<details><summary>{escape(data.caption)}</summary>\n\n{table(data)}\n\n</details>"
+
+
+def _rest(result: Result, story: Story) -> list[str]:
+    bullets = "\n".join(f"- {escape(w)}" for w in result.warnings)
+    return [
+        table(tables.controls(result), 2),
+        *(table(tables.balance(b), 2) for b in result.balance),
+        table(tables.multiplicity(result), 2),
+        table(tables.left_out(result), 2),
+        f"## Warnings\n\n{bullets}" if bullets else "",
+        "## Limits\n\n" + "\n".join(f"- **{escape(head)}.** {escape(text)}" for head, text in story.limits),
+        "## Terms\n\n" + "\n".join(f"- **{escape(term)}**: {escape(means)}" for term, means in words.GLOSSARY),
+        table(tables.setup(result), 2),
+        table(tables.provenance(result), 2),
+        _command(result),
+        _folded(tables.versions(result)),
+        f"## Citation\n\n```bibtex\n{references.bibtex(result)}\n```",
+    ]
+
+
+def _command(result: Result) -> str:
+    command = result.provenance.get("command")
+    if not command:
+        return ""
+    text = " ".join(command) if isinstance(command, list | tuple) else str(command)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"Command:\n\n{fence}\n{text}\n{fence}"

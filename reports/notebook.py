@@ -1,0 +1,75 @@
+"""Findings and results in a notebook: an HTML table with one plain sentence, and matplotlib axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from ..hypotheses.result import Finding, Result
+from . import reasons, tables
+from .numbers import typeset
+from .story import tell
+from .tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def finding_html(finding: Finding) -> str:
+    """Numbers of one finding, under its sentence."""
+    sentence = finding.sentence or reasons.why(finding) or str(finding)
+    null = tables.null_label(finding)
+    verdict = f" \u2013 <b>{escape(str(finding.verdict))}</b>" if finding.verdict else ""
+    head = f"<p><code>{escape(finding.hypothesis)}</code> against {escape(null)}{verdict}. {_text(sentence)}</p>"
+    return f"<div>{head}{_table(tables.numbers_of(finding))}</div>"
+
+
+def result_html(result: Result) -> str:
+    """Claims and findings of a run, under one sentence on what was tested."""
+    story = tell(result)
+    rows = tuple((f"{c.claim.number}. {c.title}", str(c.claim.verdict), c.headline) for c in story.claims if c.claim)
+    claims = Table("Claims", ("Claim", "Verdict", "In a sentence"), rows)
+    return f"<div><p>{_text(story.tested)}</p>{_table(claims)}{_table(tables.overview(result))}</div>"
+
+
+def plot_finding(finding: Finding, beside: Sequence[Finding] = ()) -> Axes:
+    """Estimation plot of a finding; the axes of its estimate, whose ``.figure`` holds the null histograms too.
+
+    Parameters
+    ----------
+    beside
+        Further rows of the same hypothesis and unit, e.g. under other null models.
+
+    Raises
+    ------
+    ValueError
+        If the finding has no estimate.
+    """
+    if finding.estimate is None:
+        raise ValueError(f"{finding.hypothesis} has no estimate to draw; its verdict is {finding.verdict}")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from .figures.estimation import estimation
+
+    drawing = estimation([finding, *beside])
+    FigureCanvasAgg(drawing.figure)
+    drawing.figure.patch.set_alpha(1)
+    axes: Axes = drawing.figure.axes[0]
+    return axes
+
+
+def _text(text: str) -> str:
+    return escape(typeset(text))
+
+
+def _table(data: Table) -> str:
+    if not data:
+        return ""
+    side = ["right" if i in data.numeric else "left" for i in range(len(data.columns))]
+    head = "".join(f'<th scope="col" style="text-align:{side[i]}">{_text(c)}</th>' for i, c in enumerate(data.columns))
+    body = "".join(
+        "<tr>" + "".join(f'<td style="text-align:{side[i]}">{_text(c)}</td>' for i, c in enumerate(row)) + "</tr>"
+        for row in data.rows
+    )
+    return f"<table><caption>{_text(data.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,257 @@
+"""The order of the telling: one result as claims, findings and their rows, shared by HTML, Markdown and the notebook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..hypotheses.result import ClaimVerdict, Finding, Kind, Result, Role, Verdict
+from . import reasons, tables, words
+from .numbers import ABSENT, count, finding_numbers, percent
+from .tables import Table
+
+
+@dataclass(frozen=True)
+class FindingSection:
+    """One hypothesis: the row that decides (or the first one, where none does) and all rows beside it."""
+
+    anchor: str
+    hypothesis: str
+    title: str
+    asks: str
+    measured: str
+    row: Finding
+    rows: tuple[Finding, ...]
+    sentence: str
+    why: str
+    enough: str
+    reading: str
+    null_words: str
+    notes: str
+    numbers: Table
+    nulls: Table
+    heads: Table
+    also: Table
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Verdict of the deciding row; None where no row decides."""
+        return self.row.verdict if self.row.role is Role.PRIMARY else None
+
+    @property
+    def tested(self) -> bool:
+        """Whether anything was estimated."""
+        return any(r.estimate is not None for r in self.rows)
+
+
+@dataclass(frozen=True)
+class ClaimSection:
+    """One claim of the paper, or the findings that belong to none (`claim` is None)."""
+
+    anchor: str
+    claim: ClaimVerdict | None
+    title: str
+    headline: str
+    tally: str
+    rule: str
+    enough: tuple[str, ...]
+    findings: tuple[FindingSection, ...]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything a report of one run says, in order."""
+
+    title: str
+    claimed: str
+    tested: str
+    sure: str
+    claims: tuple[ClaimSection, ...]
+    further: ClaimSection | None
+    verdicts: frozenset[Verdict]
+    controls_line: str
+    controls_passed: bool
+    limits: tuple[tuple[str, str], ...]
+
+
+def tell(result: Result) -> Story:
+    """Put a result in the order in which it is told."""
+    sections = [_finding_section(i, h, result) for i, h in enumerate(_hypotheses(result), 1)]
+    claims = [_claim_section(c, [s for s in sections if belongs(s.row, c)], result) for c in result.claims]
+    told = {s.hypothesis for c in claims for s in c.findings}
+    rest = [s for s in sections if s.hypothesis not in told]
+    line, passed = _controls_line(result)
+    return Story(
+        title=_title(result),
+        claimed=words.CLAIMED if any(_is_papers(c) for c in result.claims) else "",
+        tested=_tested(result),
+        sure=_sure(result),
+        claims=tuple(claims),
+        further=ClaimSection(
+            "further", None, "Further findings", "", reasons.tally(s.row for s in rest), "", (), tuple(rest)
+        )
+        if rest
+        else None,
+        verdicts=frozenset(
+            {c.verdict for c in result.claims} | {f.verdict for f in result.findings if f.verdict is not None}
+        ),
+        controls_line=line,
+        controls_passed=passed,
+        limits=_limits(result),
+    )
+
+
+def slug(text: str) -> str:
+    """Part of an HTML id made from any text."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def belongs(finding: Finding, claim: ClaimVerdict) -> bool:
+    """Whether the finding is told under the claim: named there, or of the same family."""
+    return finding.hypothesis in claim.hypotheses or finding.family in {h.split(".")[0] for h in claim.hypotheses}
+
+
+def _hypotheses(result: Result) -> list[str]:
+    return list(dict.fromkeys(f.hypothesis for f in result.findings if f.role is not Role.CONTROL))
+
+
+def _title(result: Result) -> str:
+    numbers = {1: "One claim", 2: "Two claims", 3: "Three claims"}
+    what = numbers.get(len(result.claims), f"{len(result.claims)} claims") if result.claims else "Claims"
+    return f"{what} about rare words, tested on {result.setup.model}"
+
+
+def _tested(result: Result) -> str:
+    s = result.setup
+    return (
+        f"Layer {s.layer} of {s.model} ({s.architecture}, {count(s.n_neurons)} neurons) while it reads "
+        f"{count(s.n_documents)} documents "
+        f"({count(s.n_positions)} scored positions) of {s.corpus}. The {count(s.n_head)} neurons that matter most "
+        "for rare words, "
+        "the \u201cplateau\u201d, are compared with ordinary neurons."
+    )
+
+
+def _sure(result: Result) -> str:
+    s = result.setup
+    return (
+        f"Each verdict follows from a rule that was fixed beforehand, with an error rate of {percent(s.alpha)} and "
+        f"{count(s.replicates)} draws from each null model."
+    )
+
+
+def _claim_section(claim: ClaimVerdict, sections: Sequence[FindingSection], result: Result) -> ClaimSection:
+    headline = words.HEADLINES.get(claim.number, {}).get(claim.verdict, "") if _is_papers(claim) else ""
+    needs = tuple(dict.fromkeys(s.enough for s in sections if s.enough and s.verdict is Verdict.UNDETERMINED))
+    return ClaimSection(
+        anchor=f"claim-{claim.number}",
+        claim=claim,
+        title=claim.title,
+        headline=headline or f"{claim.title}: {claim.verdict}.",
+        tally=reasons.tally(reasons.deciding(result, claim.hypotheses)),
+        rule=_rule(claim, reasons.deciding(result, claim.hypotheses)),
+        enough=needs,
+        findings=tuple(sections),
+    )
+
+
+def _rule(claim: ClaimVerdict, rows: Sequence[Finding]) -> str:
+    """How the claim's verdict follows from its rows'."""
+    told = reasons.tally(rows)
+    if claim.verdict is Verdict.SUPPORTED:
+        return f"The claim is supported because every test that decides it is ({told})."
+    if claim.verdict is Verdict.REFUTED:
+        return f"The claim is refuted because at least one test that decides it is ({told}). It holds only if all "
+        "its parts do."
+    if claim.verdict is Verdict.UNDETERMINED:
+        return (
+            f"The claim is undetermined: no test refutes it, but not every test that decides it supports it ({told})."
+        )
+    return "No test that decides this claim was run."
+
+
+def _is_papers(claim: ClaimVerdict) -> bool:
+    """Whether the claim is the paper's claim of that number, whose headline the report knows."""
+    family = {1: "regimes", 2: "clusters", 3: "routing"}.get(claim.number)
+    return family is not None and all(h.split(".")[0] == family for h in claim.hypotheses)
+
+
+def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSection:
+    rows = tuple(f for f in result.findings if f.hypothesis == hypothesis)
+    row = next((f for f in rows if f.role is Role.PRIMARY), rows[0])
+    known = words.HYPOTHESES.get(hypothesis)
+    reason = (
+        reasons.why(row)
+        if row.role is Role.PRIMARY
+        else "Reported for comparison: this row carries no verdict and decides no claim."
+    )
+    return FindingSection(
+        anchor=f"finding-{index}-{slug(hypothesis)}",
+        hypothesis=hypothesis,
+        title=known.title if known else (row.claim or hypothesis),
+        asks=known.asks if known else row.claim,
+        measured=known.measured if known else "",
+        row=row,
+        rows=rows,
+        sentence=row.sentence or _fallback_sentence(row),
+        why=reason,
+        enough=reasons.enough(row),
+        reading=_reading(row),
+        null_words=words.null_words(row.null_model),
+        notes=row.notes if row.notes and row.notes not in reason else "",
+        numbers=tables.numbers_of(row),
+        nulls=tables.nulls_of([r for r in rows if r.estimate is not None]),
+        heads=tables.heads_of(row),
+        also=tables.also_measured(row),
+    )
+
+
+def _fallback_sentence(row: Finding) -> str:
+    n = finding_numbers(row)
+    if row.estimate is None:
+        return ""
+    bounds = (f"{n.verdict_level} interval {n.verdict_interval}", f"{n.interval_level} interval {n.interval}")
+    told = [
+        f"Estimate {n.estimate} ({row.unit})",
+        *[b for b in bounds if not b.endswith(ABSENT)][:1],
+        *([n.p] if n.p != ABSENT else []),
+    ]
+    return ", ".join(told) + "."
+
+
+def _reading(row: Finding) -> str:
+    """Which way the estimate points and how the claim reads it."""
+    known = words.HYPOTHESES.get(row.hypothesis)
+    sense = f"Above zero: {known.plus}; below: {known.minus}. " if known else ""
+    if row.kind is Kind.ABSENCE:
+        return sense + "The claim says that there is no such effect."
+    if row.kind is Kind.PRESENCE and row.two_sided:
+        return sense + "The claim says that there is an effect, in either direction."
+    return sense + "The claim says that there is such an effect." if row.kind is Kind.PRESENCE else sense
+
+
+def _controls_line(result: Result) -> tuple[str, bool]:
+    outcomes = [tables.control_outcome(f)[0] for f in result.findings if f.role is Role.CONTROL]
+    if not outcomes:
+        return "No controls were run.", False
+    failed = [
+        words.title_of(f.hypothesis)
+        for f in result.findings
+        if f.role is Role.CONTROL and tables.control_outcome(f)[0] == "failed"
+    ]
+    if failed:
+        return f"{_list(failed)} failed among {len(outcomes)} controls: read every verdict with that in mind.", False
+    passed = outcomes.count("passed")
+    others = f"; {len(outcomes) - passed} not run" if passed < len(outcomes) else ""
+    return f"{passed} of {len(outcomes)} controls of the pipeline passed{others}.", passed == len(outcomes)
+
+
+def _list(items: Iterable[str]) -> str:
+    first, *rest = items
+    return f"{', '.join([first, *rest[:-1]])} and {rest[-1]}" if rest else first
+
+
+def _limits(result: Result) -> tuple[tuple[str, str], ...]:
+    embedded = (words.EMBEDDED_LIMIT,) if result.setup.model.startswith("docs-") else ()
+    return (*embedded, *words.LIMITS)

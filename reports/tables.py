@@ -1,0 +1,271 @@
+"""The report's tables as plain strings, built once and told in HTML, Markdown and LaTeX alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..hypotheses.result import Balance, Finding, Result, Role
+from . import reasons, words
+from .numbers import ABSENT, count, finding_numbers, fixed, margin_text, number, p_cell, percent, scientific
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption; the first column heads its rows.
+
+    Attributes
+    ----------
+    numeric
+        Indices of the columns that are set flush right.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = field(default_factory=frozenset)
+    note: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+
+def _table(
+    caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, words_in: Sequence[int] = (), note: str = ""
+) -> Table:
+    """Build a table whose columns are numeric but for the first and those of `words_in`; empty columns are dropped."""
+    kept_rows = [tuple(row) for row in rows]
+    used = [i for i in range(len(columns)) if i == 0 or any(row[i] not in ("", ABSENT) for row in kept_rows)]
+    numeric = frozenset(new for new, old in enumerate(used) if old != 0 and old not in words_in)
+    return Table(
+        caption, tuple(columns[i] for i in used), tuple(tuple(r[i] for i in used) for r in kept_rows), numeric, note
+    )
+
+
+def overview(result: Result) -> Table:
+    """Every deciding row in one line."""
+    rows = []
+    for f in result.findings:
+        if f.role is Role.PRIMARY:
+            n = finding_numbers(f)
+            unit = f.unit if f.estimate is not None else ""
+            told = (words.title_of(f.hypothesis), f.hypothesis, str(f.verdict or ""))
+            rows.append((*told, n.estimate, n.verdict_interval, n.margin, unit, n.p_adjusted))
+    level = percent(1 - 2 * result.setup.alpha)
+    columns = ("Finding", "Hypothesis", "Verdict", "Estimate", f"{level} interval", "Margin", "Unit", "Adjusted p")
+    return _table("Every finding with a verdict", columns, rows, words_in=(1, 2, 6))
+
+
+def numbers_of(finding: Finding) -> Table:
+    """What was estimated and how well, one number a row."""
+    n = finding_numbers(finding)
+    means = f" ({finding.margin_means})" if finding.margin_means else ""
+    effect = f"Effect size ({finding.effect_size_name})" if finding.effect_size_name else "Effect size"
+    pairs = [
+        (f"Estimate ({finding.unit})", n.estimate),
+        (f"{n.verdict_level} interval, for the verdict", n.verdict_interval),
+        (f"{n.interval_level} interval, over documents", n.interval),
+        ("Margin" + means, n.margin),
+        ("p", n.p_cell),
+        (f"Range of p from {n.replicates} draws (95 %)", n.p_interval),
+        ("Adjusted p, in its family", n.p_adjusted),
+        ("Equivalence p", n.p_equivalence),
+        ("q, over all findings", n.q),
+        ("Smallest detectable effect (power .8)", n.detectable),
+        ("Smallest margin this design could support", n.supportable),
+        (effect, n.effect_size),
+    ]
+    return Table("In numbers", ("Quantity", "Value"), tuple((k, v) for k, v in pairs if v != ABSENT), frozenset({1}))
+
+
+def nulls_of(findings: Sequence[Finding]) -> Table:
+    """One hypothesis under each of its null models, side by side."""
+    rows = []
+    for f in findings:
+        n = finding_numbers(f)
+        rows.append(
+            (
+                null_label(f),
+                str(f.role),
+                n.estimate,
+                f.unit,
+                n.null_mean,
+                n.null_sd,
+                n.p_cell,
+                n.replicates,
+                words.null_words(f.null_model),
+            )
+        )
+    columns = ("Null model", "Role", "Estimate", "Unit", "Null mean", "Null sd", "p", "B", "What it puts at random")
+    note = words.REWIRING_NOTE if any(is_edge_null(f) for f in findings) else ""
+    return _table("The same hypothesis under each null model", columns, rows, words_in=(1, 3, 8), note=note)
+
+
+def null_label(finding: Finding) -> str:
+    """Name of the row's null model; the two of a two-way rule joined by a plus sign."""
+    label = finding.details.get("null_label")
+    return label if isinstance(label, str) else (finding.null_model or "none").replace("+", " + ")
+
+
+def is_edge_null(finding: Finding) -> bool:
+    """Whether the row's null rewires edges as if they were independent."""
+    return not words.EDGE_NULLS.isdisjoint((finding.null_model or "").split("+"))
+
+
+def heads_of(finding: Finding) -> Table:
+    """One row a head, strongest first."""
+    heads = sorted(reasons.per_head(finding), key=lambda r: -float(r["estimate"]))
+    d = reasons.head_decimals(finding, heads)
+    rows = [
+        (
+            f"{int(r['layer'])}.{int(r['head'])}" if r["head"] >= 0 else f"{int(r['layer'])}, minor heads pooled",
+            fixed(r["estimate"], d, sign=True),
+            fixed(r.get("low"), d),
+            fixed(r.get("high"), d),
+            p_cell(r.get("p_adjusted"), replicates=finding.replicates, alpha=finding.alpha),
+        )
+        for r in heads
+    ]
+    note = f"Margin {margin_text(finding.margin, d)}." if finding.margin is not None else ""
+    return _table(
+        "Heads (layer.head), strongest first", ("Head", "Estimate", "Low", "High", "Adjusted p"), rows, note=note
+    )
+
+
+_TOLD_ELSEWHERE = frozenset({"per_head", "why", "what_would_be_enough", "null_label"})
+
+
+def also_measured(finding: Finding) -> Table:
+    """Scalars of `details` that have no column of their own."""
+    return _table("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)))
+
+
+def _scalars(details: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in details.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if not prefix and key in _TOLD_ELSEWHERE:
+            continue
+        if isinstance(value, bool):
+            yield name, "yes" if value else "no"
+        elif isinstance(value, int | float):
+            yield name, number(float(value))
+        elif isinstance(value, str) and len(value) <= 80:
+            yield name, value
+        elif isinstance(value, dict) and not prefix:
+            yield from _scalars(value, f"{key}: ")
+
+
+def multiplicity(result: Result) -> Table:
+    """Raw, adjusted and false-discovery p-values of the deciding rows."""
+    rows = []
+    for f in result.findings:
+        if f.role is Role.PRIMARY and f.p_value is not None:
+            n = finding_numbers(f)
+            rows.append((f.hypothesis, f.family, n.p_cell, n.p_adjusted, n.q, n.p_equivalence))
+    note = "Adjusted within a family by Holm's method (maxT where draws are joint); q over all rows by Benjamini and "
+    "Hochberg."
+    columns = ("Hypothesis", "Family", "p", "Adjusted p", "q", "Equivalence p")
+    return _table("Correction for many tests", columns, rows, words_in=(1,), note=note)
+
+
+def controls(result: Result) -> Table:
+    """Each control and whether it passed."""
+    rows = [(words.title_of(f.hypothesis), *control_outcome(f)) for f in result.findings if f.role is Role.CONTROL]
+    return _table("Controls", ("Control", "Outcome", "What was seen"), rows, words_in=(1, 2))
+
+
+def control_outcome(finding: Finding) -> tuple[str, str]:
+    """``("passed", what was seen)`` from the notes, which begin with ``passed:``, ``failed:`` or ``not run:``."""
+    outcome, colon, seen = finding.notes.partition(":")
+    if colon and outcome.strip() in ("passed", "failed", "not run"):
+        return outcome.strip(), seen.strip()
+    return "see note", finding.notes
+
+
+def left_out(result: Result) -> Table:
+    """Hypotheses that were not run, and why."""
+    rows = [(words.title_of(k) if k in words.HYPOTHESES else k, k, v) for k, v in sorted(result.left_out.items())]
+    return _table("Left out", ("Finding", "Hypothesis", "Why"), rows, words_in=(1, 2))
+
+
+def balance(item: Balance) -> Table:
+    """Standardised mean differences of one match."""
+    rows = [
+        (name, fixed(value, 2, sign=True), "more than .25" if abs(value) > 0.25 else "") for name, value in item.rows
+    ]
+    return _table(f"Balance: {item.label}", ("Covariate", "Standardised difference", "Remark"), rows, words_in=(2,))
+
+
+def setup(result: Result) -> Table:
+    """What was measured on what."""
+    s = result.setup
+    elbow = "off" if s.elbow is None else f"rank {count(s.elbow)}"
+    rows = [
+        ("Model", s.model + (f", revision {s.revision}" if s.revision else "")),
+        ("Architecture", f"{s.architecture}, layer {s.layer}, {count(s.n_neurons)} neurons, {s.dtype}"),
+        ("Text", s.corpus),
+        (
+            "Size",
+            f"{count(s.n_documents)} documents, {count(s.n_positions)} scored positions, {count(s.n_pairs)} matched "
+            "rare-common pairs",
+        ),
+        (
+            "Rare tokens",
+            f"frequency rank beyond {percent(s.threshold)} of the vocabulary, by the {s.conditioning} token; Zipf "
+            f"elbow {elbow}",
+        ),
+        ("Plateau", f"{count(s.n_head)} neurons (rule: {s.plateau})"),
+        ("Influence", f"{s.ablation} ablation"),
+        ("Tests", f"suite {s.suite}, B = {count(s.replicates)} draws, alpha {p_cell(s.alpha)}, seed {s.seed}"),
+        ("Audit", audit_text(result)),
+    ]
+    extras = [
+        (k.replace("_", " "), str(v))
+        for k, v in sorted((s.model_extra or {}).items())
+        if isinstance(v, str | int | float)
+    ]
+    return _table("Set-up", ("What", "Value"), [*rows, *extras], words_in=(1,))
+
+
+def audit_text(result: Result) -> str:
+    """Largest difference between the fast and the direct computation of influence."""
+    s = result.setup
+    if s.audit_max_abs_error is None:
+        return "no audit in these measurements"
+    entries = (
+        ""
+        if s.audit_entries is None
+        else f"{count(s.audit_entries)} influences computed again by a full forward pass; "
+    )
+    return f"{entries}largest difference {scientific(s.audit_max_abs_error)} nats"
+
+
+def provenance(result: Result) -> Table:
+    """Where the numbers came from: hashes, command, durations."""
+    s = result.setup
+    rows = [
+        ("Model weights, SHA-256", s.model_hash),
+        ("Text, SHA-256", s.corpus_hash),
+        ("Token counts, SHA-256", s.counts_hash),
+    ]
+    for key, value in sorted(result.provenance.items()):
+        if key == "command":
+            continue
+        rows += _flat(key.replace("_", " "), value)
+    return _table("Provenance", ("What", "Value"), rows, words_in=(1,))
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [pair for k, v in value.items() for pair in _flat(f"{name}: {k}", v)]
+    if isinstance(value, list | tuple):
+        return [(name, ", ".join(str(v) for v in value))]
+    if isinstance(value, float):
+        return [(name, number(value))]
+    return [] if value is None else [(name, str(value))]
+
+
+def versions(result: Result) -> Table:
+    """Versions of the software that made the numbers."""
+    return _table("Versions", ("Package", "Version"), sorted(result.setup.versions.items()), words_in=(1,))

@@ -1,0 +1,114 @@
+"""The table that ends a run, in plain text; colour is laid over the same text where a terminal has it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..hypotheses.result import Finding, Result, Role, Verdict
+from . import reasons, words
+from .numbers import ABSENT, count, finding_numbers, scientific
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+WIDTH = 118
+_COLOURS = {
+    Verdict.SUPPORTED: "bold green",
+    Verdict.REFUTED: "bold red",
+    Verdict.UNDETERMINED: "bold yellow",
+    Verdict.NOT_RUN: "dim",
+}
+
+
+def summary(result: Result, report_path: Path | str | None = None, width: int = WIDTH) -> str:
+    """Header, claims, findings and controls as plain text of at most `width` columns (paths are never broken)."""
+    blocks = [_header(result, width), _claims(result, width), _findings(result, width), _controls(result, width)]
+    blocks.append(_wrapped("left out   ", ", ".join(sorted(result.left_out)), width) if result.left_out else [])
+    blocks.append([line for warning in result.warnings for line in _wrapped("warning    ", warning, width)])
+    if report_path is not None:
+        blocks.append([f"report   {report_path}"])
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def styled(result: Result, report_path: Path | str | None = None, width: int = WIDTH) -> Text:
+    """`summary` with the verdicts coloured; the text is the same letter for letter."""
+    from rich.text import Text
+
+    text = Text(summary(result, report_path, width), no_wrap=True)
+    for verdict, colour in _COLOURS.items():
+        text.highlight_words([f"   {verdict}   ", f"   {verdict}\n"], colour)
+    text.highlight_regex(r"(?m)^(Claim \d+|warning|failed\b.*)", "bold")
+    return text
+
+
+def _header(result: Result, width: int) -> list[str]:
+    s = result.setup
+    measured = (
+        f"{s.model} on {s.corpus}: {count(s.n_documents)} documents, {count(s.n_positions)} positions, "
+        f"{count(s.n_neurons)} neurons, plateau {count(s.n_head)}"
+    )
+    audit = "no audit" if s.audit_max_abs_error is None else f"audit {scientific(s.audit_max_abs_error)} nats"
+    how = f"B = {count(s.replicates)}, seed {s.seed}, {audit}"
+    if len(measured) + 3 + len(how) <= width:
+        return [f"{measured}   {how}"]
+    return [*_wrapped("", measured, width), how]
+
+
+def _claims(result: Result, width: int) -> list[str]:
+    rows = [(f"Claim {c.number}", c.title, str(c.verdict), c.sentence) for c in result.claims]
+    return _columns(rows, width, gap=3)
+
+
+def _findings(result: Result, width: int) -> list[str]:
+    return _columns([_row(f) for f in result.findings if f.role is Role.PRIMARY], width, gap=3)
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    n = finding_numbers(finding)
+    unit = words.UNIT_SHORT.get(finding.unit, finding.unit)
+    told = (
+        " ".join(part for part in (n.estimate, n.verdict_interval, unit) if part != ABSENT)
+        if finding.estimate is not None
+        else ""
+    )
+    margin = "" if n.margin == ABSENT else f"margin {n.margin}"
+    p = "" if n.p == ABSENT else n.p
+    if n.p_adjusted not in (ABSENT, n.p_cell):
+        p += f", adjusted {n.p_adjusted}"
+    return (
+        finding.hypothesis,
+        told,
+        margin,
+        p,
+        str(finding.verdict or ""),
+        finding.sentence or finding.notes or reasons.why(finding),
+    )
+
+
+def _controls(result: Result, width: int) -> list[str]:
+    rows = [(f.hypothesis, f.notes or "no note") for f in result.findings if f.role is Role.CONTROL]
+    return _columns(rows, width, gap=3)
+
+
+def _columns(rows: Sequence[tuple[str, ...]], width: int, gap: int) -> list[str]:
+    """Left-aligned columns; the last one wraps under itself, or under the row where too little room is left for it."""
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    indent = sum(widths) + gap * len(widths)
+    lines: list[str] = []
+    for row in rows:
+        head = (" " * gap).join(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=True)) + " " * gap
+        if width - indent >= 24:
+            lines += _wrapped(head, row[-1], width)
+        else:
+            lines += [head.rstrip(), *(_wrapped("    ", row[-1], width) if row[-1] else [])]
+    return lines
+
+
+def _wrapped(head: str, text: str, width: int) -> list[str]:
+    body = textwrap.wrap(text, max(width - len(head), 20), break_on_hyphens=False) or [""]
+    return [(head + body[0]).rstrip(), *(" " * len(head) + line for line in body[1:])]

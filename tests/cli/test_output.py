@@ -1,0 +1,156 @@
+"""A run's directory appears whole or not at all; progress goes to standard error; provenance names no host."""
+
+from __future__ import annotations
+
+import io
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress as Bars
+
+from neuronull.cli.progress import BarProgress, LineProgress, on_stderr
+from neuronull.data.errors import InputError
+from neuronull.data.options import MeasureOptions, Silent, TestOptions
+from neuronull.output import default_directory, report_format, staged
+from neuronull.pipeline import Request, nulls_of
+from neuronull.provenance import Timed, provenance
+
+NOON = datetime(2026, 11, 22, 15, 0, 9, tzinfo=UTC)
+
+
+def test_staged_appears_whole(tmp_path: Path):
+    out = tmp_path / "a" / "run"
+    with staged(out) as folder:
+        (folder / "x").write_text("1")
+        assert not out.exists()
+    assert [p.name for p in out.iterdir()] == ["x"]
+    assert [p.name for p in out.parent.iterdir()] == ["run"]
+
+
+def test_staged_takes_an_empty_directory(tmp_path: Path):
+    with staged(tmp_path) as folder:
+        (folder / "x").write_text("1")
+    assert (tmp_path / "x").exists()
+
+
+def _fill_and_fail(out: Path, error: type[BaseException]) -> None:
+    with staged(out) as folder:
+        (folder / "x").write_text("1")
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_staged_leaves_nothing_after(error: type[BaseException], tmp_path: Path):
+    with pytest.raises(error):
+        _fill_and_fail(tmp_path / "a" / "run", error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_staged_does_not_take_what_was_filled_meanwhile(tmp_path: Path):
+    staging = staged(tmp_path / "run")
+    staging.__enter__()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "other").write_text("theirs")
+    with pytest.raises(InputError, match="not empty"):
+        staging.__exit__(None, None, None)
+    assert (tmp_path / "run" / "other").read_text() == "theirs"
+
+
+def test_staged_refuses_a_file(tmp_path: Path):
+    (tmp_path / "f").write_text("1")
+    with pytest.raises(InputError, match="is a file"), staged(tmp_path / "f"):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_staged_refuses_what_cannot_be_written(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="Permission denied"), staged(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("docs-gpt2", "2026-11-22T150009-docs-gpt2"),
+        ("EleutherAI/pythia-410m", "2026-11-22T150009-pythia-410m"),
+        ("../models/my model/", "2026-11-22T150009-my-model"),
+        ("C:\\models\\m", "2026-11-22T150009-m"),
+        ("..", "2026-11-22T150009-model"),
+    ],
+)
+def test_default_directory(model: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    first = default_directory(model, NOON)
+    assert first == Path("neuronull-runs") / name
+    first.mkdir(parents=True)
+    assert default_directory(model, NOON).name == f"{name}-2"
+
+
+def test_report_format():
+    assert report_format(Path("x.MD")) == "md"
+    assert report_format(Path("x.txt"), "json") == "json"
+    with pytest.raises(InputError, match="no report format 'doc'"):
+        report_format(Path("x.doc"))
+
+
+def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]):
+    with on_stderr() as progress, progress.stage("influence", 3) as stage:
+        stage.advance(3)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("influence: ")
+    assert captured.err.endswith("3 steps\n")
+
+
+def test_a_stage_that_fails_prints_no_line():
+    stream = io.StringIO()
+    with pytest.raises(InputError), LineProgress(stream).stage("heads", 2):
+        raise InputError("no")
+    assert stream.getvalue() == ""
+
+
+def test_bars_end_whole_or_where_they_failed():
+    with Bars(console=Console(file=io.StringIO())) as bars:
+        progress = BarProgress(bars)
+        with progress.stage("done early", 10) as stage:
+            stage.advance(4)
+        with pytest.raises(ValueError, match="x"):
+            _fail_in(progress)
+        assert [task.completed for task in bars.tasks] == [10, 4]
+
+
+def _fail_in(progress: BarProgress) -> None:
+    with progress.stage("failed", 10) as stage:
+        stage.advance(4)
+        raise ValueError("x")
+
+
+def test_stages_are_timed_and_passed_on():
+    timed = Timed(Silent())
+    with timed.stage("a", 1), timed.stage("b", 1):
+        pass
+    with timed.labelled("random weights: "), timed.stage("a", 1):
+        pass
+    assert list(timed.seconds) == ["b", "a", "random weights: a"]
+
+
+def test_provenance_names_versions_and_no_host():
+    told = provenance(datetime.now(UTC), {"model": "m"}, Timed(Silent()))
+    assert {"python", "neuronull", "torch", "numpy"} <= set(told["versions"])
+    assert told["peak_memory_mib"]["process"] > 10
+    assert os.uname().nodename not in str(told["machine"])
+
+
+def test_measurements_leave_no_room_for_what_was_measured():
+    with pytest.raises(InputError, match=r"^--model, --threshold decides"):
+        Request(MeasureOptions(model="x", threshold=0.3), TestOptions(), measurements="m")
+    Request(MeasureOptions(seed=3, device="cpu", batch=4), TestOptions(), measurements="m")
+
+
+def test_nulls_of():
+    assert nulls_of(["a.b = c", "d.e=f"]) == {"a.b": "c", "d.e": "f"}
+    assert nulls_of({"a.b": "c"}) == {"a.b": "c"}

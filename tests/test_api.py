@@ -1,0 +1,112 @@
+"""The Python front door: the command line's options, the same texts, null models from a function or a class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+import neuronull as nn
+from neuronull.cli.run import run as command
+from neuronull.data.options import MeasureOptions, TestOptions
+from neuronull.hypotheses.catalogue import nulls
+from neuronull.hypotheses.nulls.base import NullModel, Observed
+
+
+def test_keywords_are_the_command_lines_options_with_the_same_defaults():
+    keywords = {p.name: p.default for p in inspect.signature(nn.run).parameters.values()}
+    options = {p.name: p.default for p in inspect.signature(command).parameters.values()}
+    assert set(keywords) - {"progress"} == set(options)
+    assert {name for name in options if keywords[name] != options[name]} == {"only"}  # () and None
+
+
+def test_the_defaults_are_those_of_the_options():
+    keywords = {p.name: p.default for p in inspect.signature(nn.run).parameters.values()}
+    for options in (MeasureOptions(), TestOptions()):
+        for name in set(vars(options)) & set(keywords) - {"only"}:
+            assert keywords[name] == getattr(options, name)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ({"threshold": 2.0}, r"^2 is out of range \(--threshold\); give a number between 0 and 1, ends excluded$"),
+        ({"layer": "top"}, r"^'top' is no layer \(--layer\)"),
+        ({"only": "clusters.withn"}, "did you mean clusters"),
+        ({"only": ["clusters.within"], "null": {"clusters.within": "nothing"}}, "unknown null model 'nothing'"),
+        ({"replicates": 5}, r"\(--replicates\); give at least"),
+        ({"measurements": "nowhere"}, "no such file or directory: nowhere"),
+    ],
+)
+def test_errors_have_the_command_lines_text(call: dict[str, object], says: str):
+    with pytest.raises(nn.InputError, match=says):
+        nn.run(**call)
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    """Forget the null models that a test registers."""
+    before = set(nulls.names())
+    yield
+    for name in set(nulls.names()) - before:
+        del nulls._entries[name]
+
+
+@pytest.mark.usefixtures("registered")
+def test_null_model_from_a_function():
+    @nn.null_model("rolled", randomises="neurons", preserves=("gaps",), breaks=("place",), reference="circular shift")
+    def rolled(observed: Observed, rng: np.random.Generator) -> np.ndarray:
+        """All neurons move on by the same random number of places."""
+        return np.roll(np.arange(len(observed.value)), rng.integers(len(observed.value)))
+
+    null = nulls.get("rolled")
+    assert (null.name, null.randomises, null.preserves, null.reference) == ("rolled", "neurons", ("gaps",), "circular shift")
+    state = null.prepare(None, null.example())
+    whole = null.draw(state, range(1, 41), seed=1)
+    assert whole.dtype == torch.int64
+    assert torch.equal(whole[7:9], null.draw(state, range(8, 10), seed=1)), "a draw depends on (seed, replicate) alone"
+    assert not torch.equal(whole, null.draw(state, range(1, 41), seed=2))
+    assert len({tuple(row) for row in whole.tolist()}) == len(null.example().value), "every rotation comes up"
+    assert rolled.__name__ == "rolled"
+
+
+@pytest.mark.usefixtures("registered")
+def test_null_model_from_a_function_may_be_iterated():
+    @nn.null_model("doubled", randomises="activations", example=Observed("activations", torch.ones(3, 2)))
+    def doubled(observed: Observed, rng: np.random.Generator) -> torch.Tensor:
+        return observed.value * int(rng.integers(1, 3))
+
+    null = nulls.get("doubled")
+    draws = list(null.draw(null.prepare(None, null.example()), range(1, 4), seed=0))
+    assert [tuple(draw.shape) for draw in draws] == [(3, 2)] * 3
+
+
+@pytest.mark.usefixtures("registered")
+def test_null_model_from_a_class():
+    @nn.null_model("still", randomises="neurons", exchangeable="nothing")
+    class Still(NullModel):
+        """Nothing moves."""
+
+        def prepare(self, measurements: object, observed: Observed) -> int:
+            return len(observed.value)
+
+        def draw(self, state: int, replicates: range, seed: int) -> torch.Tensor:
+            return torch.arange(state).repeat(len(replicates), 1)
+
+        def example(self) -> Observed:
+            return Observed("neurons", torch.arange(3))
+
+    assert isinstance(nulls.get("still"), Still)
+    assert (Still.name, Still.randomises, Still.exchangeable) == ("still", "neurons", "nothing")
+
+
+def test_null_model_refuses_what_it_cannot_use():
+    with pytest.raises(nn.InputError, match="'chairs' cannot be randomised"):
+        nn.null_model("x", randomises="chairs")  # type: ignore[arg-type]
+    with pytest.raises(nn.InputError, match="int is no NullModel"):
+        nn.null_model("x", randomises="neurons")(int)  # type: ignore[type-var]
+    with pytest.raises(nn.InputError, match=r"'matched_sets' is registered twice: built in and .*<lambda>"):
+        nn.null_model("matched_sets", randomises="neurons")(lambda observed, rng: None)
