@@ -63,6 +63,8 @@ def read_documents(directory: Path) -> pd.DataFrame:
     """
     where = schema.DOCUMENTS
     table = _table(directory, where, schema.DOCUMENT_COLUMNS)
+    if not table.num_rows:
+        raise InputError("there are no documents", where, "write one row per document")
     ids, source = table["input_ids"], table["source"]
     if not _is_list(ids.type) or not pa.types.is_integer(ids.type.value_type):
         raise InputError(f"the column input_ids holds {ids.type}", where, "it must hold lists of whole numbers")
@@ -108,7 +110,7 @@ def read_neurons(directory: Path) -> pd.DataFrame | None:
     table = _table(directory, where, schema.NEURON_COLUMNS)
     for column in schema.NEURON_COLUMNS:
         _numbers(table, column, where)
-    return table.to_pandas()
+    return table.to_pandas(use_threads=False)
 
 
 def read_tensors(directory: Path, file: schema.TensorFile) -> dict[str, torch.Tensor]:
@@ -175,13 +177,13 @@ def read_closure(directory: Path) -> Closure | None:
         return None
     if not (directory / schema.CLOSURE_SETS).is_file():
         raise InputError(f"there is {schema.CLOSURE} but no {schema.CLOSURE_SETS}", schema.CLOSURE, _SEE)
-    return Closure(tensors["loss"], _table(directory, schema.CLOSURE_SETS, ()).to_pandas())
+    return Closure(tensors["loss"], _table(directory, schema.CLOSURE_SETS, ()).to_pandas(use_threads=False))
 
 
 def _table(directory: Path, name: str, columns: tuple[str, ...]) -> pa.Table:
     try:
         with pq.ParquetFile(directory / name) as file:  # not `read_table`: it reads columns into names of folders
-            table = file.read()
+            table = file.read(use_threads=False)  # the tables are small; threads would wait for each other
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(name, error) from None
     missing = [column for column in columns if column not in table.column_names]
@@ -192,24 +194,19 @@ def _table(directory: Path, name: str, columns: tuple[str, ...]) -> pa.Table:
 
 
 def _integers(table: pa.Table, column: str, where: str) -> npt.NDArray[np.int64]:
-    values = _complete(table, column, where)
+    values = table[column]
+    if values.null_count:
+        raise InputError(f"the column {column} has {values.null_count:,} missing values", where, "write every row")
     if not pa.types.is_integer(values.type):
         raise InputError(f"the column {column} holds {values.type}", where, "it must hold whole numbers")
     return np.array(values.to_numpy(), dtype=np.int64)
 
 
 def _numbers(table: pa.Table, column: str, where: str) -> npt.NDArray[np.float64]:
-    values = _complete(table, column, where)
+    values = table[column]  # a missing number is NaN, which whoever checks the values refuses or not
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         raise InputError(f"the column {column} holds {values.type}", where, "it must hold numbers")
     return np.array(values.to_numpy(), dtype=np.float64)
-
-
-def _complete(table: pa.Table, column: str, where: str) -> pa.ChunkedArray:
-    values = table[column]
-    if values.null_count:
-        raise InputError(f"the column {column} has {values.null_count:,} missing values", where, "write every row")
-    return values
 
 
 def _is_list(kind: pa.DataType) -> bool:

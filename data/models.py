@@ -38,7 +38,8 @@ class LoadedModel:
     adapter
         Where its parts are.
     id
-        As the user gave it; a re-initialised model has ``:random_init-SEED`` behind it.
+        Hub id, embedded name, or a local directory's own name without its parents; a re-initialised model has
+        ``:random_init-SEED`` behind it.
     revision
         Commit of the Hub's repository, or what the user gave.
     hash
@@ -128,7 +129,7 @@ def load_model(
         model=_place(model, target),
         tokenizer=tokenizer,
         adapter=adapter_for(model, name),
-        id=f"{name}:random_init-{seed}" if random_init else name,
+        id=f"{source.name}:random_init-{seed}" if random_init else source.name,
         revision=source.revision,
         hash=weights_hash,
         config=config,
@@ -168,15 +169,16 @@ def hash_parameters(model: Any) -> str:
 
 
 def _find(name: str, revision: str | None) -> _Source:
-    directory = _embedded_directory(name)
-    if directory is None and Path(name).expanduser().exists():
-        directory = Path(name).expanduser()
-    if directory is not None:
+    embedded = _embedded_directory(name)
+    if embedded is not None:
+        return _Source(name, str(embedded), embedded, revision, {"local_files_only": True})
+    directory = Path(name).expanduser()
+    if directory.exists():
         if not directory.is_dir():
             raise InputError(f"{name} is a file", "--model", "give the directory that holds config.json")
         if not (directory / "config.json").is_file():
             raise InputError(f"no config.json in {name}", "--model", "give the directory of a Hugging Face model")
-        return _Source(name, str(directory), directory, revision, {"local_files_only": True})
+        return _Source(directory.resolve().name, str(directory), directory, revision, {"local_files_only": True})
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"no such directory: {name}", "--model", "check the path")
     return _find_on_hub(name, revision)

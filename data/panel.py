@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .corpora import MIN_DOCUMENTS
 from .errors import InputError
 from .measurements import COMMON, NEITHER, RARE, FloatArray, IntArray, Panel
 
@@ -26,9 +27,6 @@ FIRST_POSITION = 3
 
 DECILES = 10
 """Bins of baseline loss within which positions are matched."""
-
-MIN_DOCUMENTS = 20
-"""Fewest documents with a matched pair: the document is the unit of every test."""
 
 MIN_HALF_DOCUMENTS = 2
 """Fewest documents with a matched pair in each half: the jackknife leaves one out."""

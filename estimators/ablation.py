@@ -52,6 +52,14 @@ class Ablation:
             return torch.zeros_like(self.mean)[None, :]
         return activation[torch.from_numpy(self.donors[rows])].float()
 
+    def entries(self, activation: torch.Tensor, rows: IntArray, neurons: IntArray) -> torch.Tensor:
+        """Return what replaces single entries ``activation[rows, neurons]``, float32 [E]."""
+        if self.kind == "mean":
+            return self.mean[torch.from_numpy(neurons)]
+        if self.donors is None:
+            return torch.zeros(len(rows))
+        return activation[torch.from_numpy(self.donors[rows]), torch.from_numpy(neurons)].float()
+
 
 def make_ablation(kind: Kind, activation: torch.Tensor, panel: Panel, seed: int) -> Ablation:
     """Return the replacements for a panel.
@@ -92,5 +100,7 @@ def draw_donors(document: IntArray, seed: int) -> IntArray:
     if total and first[-1] == 0:  # one document
         first, after = np.arange(total), np.arange(1, total + 1)
     others = total - (after - first)
-    drawn = np.minimum((np.random.Generator(np.random.Philox(key=seed)).random(total) * others).astype(np.int64), others - 1)
-    return np.asarray(np.where(drawn < first, drawn, drawn + after - first), dtype=np.int64).clip(0, total - 1)
+    uniform = np.random.Generator(np.random.Philox(key=seed)).random(total)
+    drawn = np.minimum((uniform * others).astype(np.int64), others - 1)
+    donors = np.where(drawn < first, drawn, drawn + after - first)
+    return np.asarray(donors, dtype=np.int64).clip(0, max(total - 1, 0))

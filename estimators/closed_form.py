@@ -12,8 +12,9 @@ need only [d]-vectors per position, E_p[u_i^2] one product [n, V] x [V, N].
 The remainder is R = integral over a in [0, 1] of (1 - a)^2 / 2 K'''(a), K(a) = log E_p[exp(a eps)], and K'''(a) is the
 third central moment of eps under p tilted by exp(a eps). With W = max eps - min eps and B = max eps - E_p[eps], that is
 at most W times the tilted variance, and the tilted variance at most exp(a B) Var_p[eps]: its numerator by bounding the
-tilt, its denominator by Jensen. So |R| <= W Var_p[eps] phi(B), phi(B) = (e^B - 1 - B - B^2/2) / B^3. Extremes over the
-vocabulary are bounded by those of z and u_i apart. An entry whose bound is not inside the tolerance is computed exactly.
+tilt, its denominator by Jensen. So |R| <= W Var_p[eps] phi(B), phi(B) = (e^B - 1 - B - B^2/2) / B^3. Extremes over
+the vocabulary are bounded by those of z and u_i apart. An entry whose bound is not inside the tolerance is computed
+exactly.
 """
 
 from __future__ import annotations
@@ -150,11 +151,14 @@ class ClosedForm:
         """Return left @ right.T in a workspace."""
         return torch.mm(left, right.T, out=self._workspace.take(name, (len(left), len(right))))
 
-    def _probabilities(self, z: torch.Tensor, block: _Block, log_sum: torch.Tensor) -> torch.Tensor:
+    def _log_probabilities(self, z: torch.Tensor, block: _Block, log_sum: torch.Tensor) -> torch.Tensor:
         out = torch.sub(z, log_sum[:, None], out=self._workspace.take("p", z.shape))
         if block.offset is not None:
             out += block.offset
-        return out.exp_()
+        return out
+
+    def _probabilities(self, z: torch.Tensor, block: _Block, log_sum: torch.Tensor) -> torch.Tensor:
+        return self._log_probabilities(z, block, log_sum).exp_()
 
     def _open(self, residual: torch.Tensor, target: torch.Tensor) -> _Tile:
         """Norm and unembed the clean residual stream, and take the moments under the clean softmax."""
@@ -211,9 +215,9 @@ class ClosedForm:
         sums = torch.zeros(len(narrow), dtype=torch.float64, device=tile.stream.device)
         log_sums = torch.full((len(wide),), -torch.inf, dtype=torch.float64, device=tile.stream.device)
         for z, block, u in zip(tile.z, self._blocks, self._each_u(), strict=True):
-            p = self._probabilities(z, block, tile.log_sum)
-            sums += block_sums(p, z, u, entries[narrow])
-            log_sums = torch.logaddexp(log_sums, block_log_sums(p, z, u, entries[wide]))
+            log_p = self._log_probabilities(z, block, tile.log_sum)
+            log_sums = torch.logaddexp(log_sums, block_log_sums(log_p, z, u, entries[wide]))
+            sums += block_sums(log_p.exp_(), z, u, entries[narrow])
         out = torch.empty(len(entries), dtype=torch.float64, device=tile.stream.device)
         out[narrow], out[wide] = sums.log(), log_sums
         return out

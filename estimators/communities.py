@@ -28,7 +28,7 @@ from .leiden import (
     stream,
 )
 from .leiden import value as _value
-from .rewiring import TRIES_PER_EDGE, check_signs, switch_matrices
+from .rewiring import TRIES_PER_EDGE, check_signs, check_tries, switch_matrices
 
 __all__ = [
     "RewiredExcess",
@@ -281,6 +281,7 @@ def rewired_excess(
     keys = check_seeds(seeds, len(adjacency))
     if rewirings < 2:
         raise ValueError(f"rewirings is {rewirings}; at least 2 are needed for a standard deviation")
+    check_tries(tries_per_edge, 0)
     n, copies = adjacency.shape[1], rewirings + 1
     q = np.empty((len(adjacency), copies))
 

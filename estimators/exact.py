@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _CHUNK_FLOATS = 1 << 24
 """Floats of one temporary of the tensor path."""
 
-LARGEST_EXPONENT = 80.0
-"""Entries whose exponents might be larger are computed another way: float32 ends at exp(88)."""
+LARGEST_EXPONENT = 60.0
+"""Entries whose exponents might be larger are computed another way.
+
+A probability below exp(-87) is 0 in float32; times exp(60) it would still have been nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -84,17 +87,23 @@ def tensor_sums(p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entr
     return torch.cat(out) if out else p.new_empty(0)
 
 
-def block_log_sums(p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries) -> torch.Tensor:
-    """Return the log of what `block_sums` returns, whatever the size of the exponents, float64 [E]."""
-    chunk = max(1, _CHUNK_FLOATS // p.shape[1])
+def block_log_sums(log_p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries) -> torch.Tensor:
+    """Return the log of what `block_sums` returns, whatever the size of the exponents, float64 [E].
+
+    Parameters
+    ----------
+    log_p
+        Log of the clean probabilities of the block, float32 [n, v]; the others are those of `block_sums`.
+    """
+    chunk = max(1, _CHUNK_FLOATS // log_p.shape[1])
     out = []
     for start in range(0, len(entries), chunk):
         part = slice(start, start + chunk)
         exponent = u[entries.column[part]].double() * entries.kappa[part, None]
         exponent += z[entries.row[part]].double() * entries.rho[part, None]
-        exponent -= entries.shift[part, None]
-        out.append((exponent + p[entries.row[part]].double().log()).logsumexp(1))
-    return torch.cat(out) if out else p.new_empty(0, dtype=torch.float64)
+        exponent += log_p[entries.row[part]]
+        out.append(exponent.logsumexp(1) - entries.shift[part])
+    return torch.cat(out) if out else log_p.new_empty(0, dtype=torch.float64)
 
 
 def _jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -23,6 +23,8 @@ from .memory import with_back_off
 QUEUE = 16
 """Documents whose results wait on the device before they are copied to the host together."""
 
+_CHUNK = 4096
+
 
 @dataclass(frozen=True)
 class Forward:
@@ -45,9 +47,18 @@ class Forward:
     residual: torch.Tensor
     activation: torch.Tensor
 
-    def rows(self, panel: Panel) -> torch.Tensor:
-        """Return the row of each scored position in the flat arrays, int64 [T], increasing."""
-        return torch.from_numpy(self.offsets[panel.document] + panel.position)
+    def scored(self, panel: Panel) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return residual [T, d] and activation [T, N] at the scored positions; the rest of both is overwritten."""
+        rows = torch.from_numpy(self.offsets[panel.document] + panel.position)
+        return _compact(self.residual, rows), _compact(self.activation, rows)
+
+
+def _compact(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return ``values[rows]`` for increasing rows, in place: a copy of [T, N] may not fit."""
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        values[start : start + len(part)] = values[part]
+    return values[: len(rows)]
 
 
 @contextmanager

@@ -6,9 +6,8 @@ refinement into well-connected parts, aggregation, repeated until an iteration c
 node with the part of largest gain.  Every modularity-like quality (unsigned, signed, any resolution) is such a matrix,
 so one kernel serves them all; `neuronull.estimators.communities` builds the matrices.
 
-Each (seed, restart) has its own splitmix64 stream, and no operation depends on how the graphs are spread over threads.
-The kernels are compiled on first use and kept in numba's cache where one can be written.  Threads are Python threads
-around kernels that release the GIL, and no OpenMP pool: processes that use them can still be forked.
+Each (seed, restart) has its own splitmix64 stream, and nothing depends on how graphs are spread over threads: Python
+ones, around kernels that release the GIL, and no OpenMP pool, so that the process can still be forked.
 """
 
 from __future__ import annotations
@@ -34,9 +33,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S11, _S27, _S30, _S31 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(31)
 _UNIT = 1.0 / (1 << 53)
-_RELATIVE_TOLERANCE = 1e-12
-"""Gains below this share of n * max |B| are rounding, not improvement."""
-
+_RELATIVE_TOLERANCE = 1e-12  # gains below this share of n max |B| are rounding
 _MOST_ITERATIONS = 1000
 _DEFAULT_THREADS: int = getattr(numba.config, "NUMBA_NUM_THREADS", 1)
 _CHUNK_BYTES = 2_000_000
@@ -132,7 +129,7 @@ def _best_community(
 
     Home wins ties, then the empty one: nodes that have nothing in common stay apart.
     """
-    best, best_pull = label[node], pull[label[node], node] + tolerance
+    best, best_pull = int(label[node]), pull[label[node], node] + tolerance
     if best_pull < 0.0 and vacant >= 0:
         best, best_pull = vacant, 0.0
     for slot in range(k):
@@ -156,8 +153,7 @@ def _move_nodes(
     size = np.zeros(n, np.int64)
     for i in range(n):
         size[label[i]] += 1
-    # active[:k] lists the communities in use, active[k:] the empty ones; slot_of is its inverse
-    active, slot_of = np.arange(n), np.arange(n)
+    active, slot_of = np.arange(n), np.arange(n)  # active[:k]: communities in use, then the empty ones; its inverse
     pull[k:n, :n] = 0.0
     head, length, moved = 0, n, False
     while length > 0:
@@ -209,7 +205,7 @@ def _refine(
     """Split every community into well-connected parts: singletons merged, each at most once, where that gains most.
 
     A node or part is well connected if the pull from the rest of its community is not negative (the sets R and T of
-    algorithm A.2, for a general quality matrix).  ``part[:n]`` is written.
+    algorithm A.2).  ``part[:n]`` is written.
     """
     order = np.empty(n, np.int64)
     _shuffle(state, order, n)
@@ -359,13 +355,13 @@ def leiden(
     ----------
     quality
         [R, n, n]; only its symmetric part matters.  With a modularity matrix (divided by twice the total weight) the
-        value is Q.  The diagonal adds a constant and does not influence the partition.
+        value is Q.  The diagonal adds a constant.
     seeds
         uint64 [R], one key a matrix; a result depends on its own matrix and key alone.
     restarts
         Independent runs, each iterated until stable; the best is kept, the earliest among equals.
     threads
-        Threads over R; ``None`` for all that the process may use.
+        Threads over R; ``None`` for all.
 
     Returns
     -------

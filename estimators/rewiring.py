@@ -171,7 +171,7 @@ def rewire(
     """
     original = _check_edges(edges, n)
     keys = np.ascontiguousarray(seeds).astype(np.uint64)
-    tries = _check_tries(tries_per_edge, len(original))
+    tries = check_tries(tries_per_edge, len(original))
     copies = np.repeat(original[None], len(keys), axis=0)
 
     def work(start: int, stop: int) -> None:
@@ -235,7 +235,7 @@ def signed_rewire(
     """
     rewired = check_signs(signs)
     keys = check_seeds(seeds, len(rewired))
-    _check_tries(tries_per_edge, 0)
+    check_tries(tries_per_edge, 0)
 
     def work(start: int, stop: int) -> None:
         switch_matrices(rewired[start:stop], float(tries_per_edge), keys[start:stop])
@@ -274,7 +274,7 @@ def mixing(edges: npt.ArrayLike, n: int, seed: int, tries_per_edge: float = TRIE
         The traces; a chain that has mixed is level at the end.
     """
     original = _check_edges(edges, n)
-    tries = _check_tries(tries_per_edge, len(original))
+    tries = check_tries(tries_per_edge, len(original))
     degree = np.bincount(original.ravel(), minlength=n)
     first_keys = _pair_keys(original, n)
     current, taken = original.copy(), np.zeros(n * n // 8 + 1, np.uint8)
@@ -336,7 +336,7 @@ def check_signs(signs: npt.ArrayLike) -> SignArray:
     return copy
 
 
-def _check_tries(tries_per_edge: float, edge_count: int) -> int:
+def check_tries(tries_per_edge: float, edge_count: int) -> int:
     """Return the switches to try for `edge_count` edges, or raise a ValueError."""
     if not 0 < tries_per_edge < np.inf:
         raise ValueError(f"tries_per_edge is {tries_per_edge}; expected a positive number, at least 10 to mix")

@@ -23,6 +23,13 @@ ABSOLUTE, RELATIVE = 1e-4, 1e-3
 PROVEN_SHARE = 0.5
 """Share of the contract that the bound on the remainder may use up; the rest is for rounding."""
 
+VARIANCE_ROUNDING = 1e-5
+"""Allowance in the bound for rounding of the variance, as a share of kappa^2 E[u^2] + rho^2 E[z^2].
+
+The variance is a difference of these float32 sums. Where one token has nearly all probability it may come out as 0
+although tokens of probability 1e-20 decide what happens after a large ablation.
+"""
+
 
 @dataclass(frozen=True)
 class Neurons:
@@ -128,6 +135,7 @@ def _by_tensors(
     variance.clamp_min_(0)
     torch.add(kappa * (terms.u - terms.u_target) + rho * (at.z - at.z_target), variance, alpha=0.5, out=effects)
     highest, lowest = _extremes(rho, kappa, at, neurons)
+    variance += VARIANCE_ROUNDING * (kappa.square() * terms.uu + rho.square() * at.zz)
     bound = (highest - lowest) * variance * phi(highest - kappa * terms.u - rho * at.z)
     allowed = PROVEN_SHARE * (ABSOLUTE + RELATIVE * (effects.abs() - bound).clamp_min(0))
     return ~(bound <= allowed)  # so that not-a-number is not settled
@@ -142,9 +150,7 @@ def _perturbation(terms: Terms, at: Positions, of: Neurons, width: int) -> tuple
     return -q / (ratio * (1 + ratio)), c / ratio
 
 
-def _extremes(
-    rho: torch.Tensor, kappa: torch.Tensor, at: Positions, of: Neurons
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _extremes(rho: torch.Tensor, kappa: torch.Tensor, at: Positions, of: Neurons) -> tuple[torch.Tensor, torch.Tensor]:
     """Return an upper and a lower bound of eps over the vocabulary; rho z lies between rho z_lowest and 0."""
     a, b, from_z = kappa * of.u_highest, kappa * of.u_lowest, rho * at.z_lowest
     return torch.maximum(a, b) + from_z.clamp_min(0), torch.minimum(a, b) + from_z.clamp_max(0)
@@ -160,9 +166,7 @@ def phi(b: torch.Tensor) -> torch.Tensor:
     return torch.where(b < 1, 1 / (6 - 1.5 * b), (large.expm1() - large - large.square() / 2) / large.pow(3))
 
 
-def _compiled(
-    terms: Terms, positions: Positions, neurons: Neurons, width: int, effects: torch.Tensor
-) -> torch.Tensor:
+def _compiled(terms: Terms, positions: Positions, neurons: Neurons, width: int, effects: torch.Tensor) -> torch.Tensor:
     unsettled = np.empty(effects.shape, dtype=np.bool_)
     arrays = [getattr(part, f.name).numpy() for part in (terms, positions, neurons) for f in fields(part)]
     _compiled_pass(*arrays, np.float32(1 / width), effects.numpy(), unsettled)
@@ -203,6 +207,7 @@ def _compiled_pass(
             large = max(room, one)
             series = one / (np.float32(6.0) - np.float32(1.5) * min(room, one))
             closed = (compiled_exp(large) - one - large - half * large * large) / (large * large * large)
+            variance += np.float32(VARIANCE_ROUNDING) * (kappa * kappa * uu[t, i] + rho * rho * zz[t])
             bound = (highest - lowest) * variance * (series if room < one else closed)
             effects[t, i] = effect
             unsettled[t, i] = not (bound <= absolute + relative * max(abs(effect) - bound, zero))

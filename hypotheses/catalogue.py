@@ -17,9 +17,21 @@ CLAIMS: dict[int, tuple[str, str]] = {
 _NULL_MODELS = {
     "matched_sets": "MatchedSets",
     "random_sets": "RandomSets",
-    "influence_law": "InfluenceLaw",
+    "head_sets": "HeadSets",
+    "label_swaps": "LabelSwaps",
     "document_swaps": "DocumentSwaps",
     "neuron_swaps": "NeuronSwaps",
+    "document_permuted": "DocumentPermuted",
+    "circular_shift": "CircularShift",
+    "hqs": "HQS",
+    "correlation_cm": "CorrelationCM",
+    "random_matrix": "RandomMatrix",
+    "rewired": "Rewired",
+    "signed_rewired": "SignedRewired",
+    "erdos_renyi": "ErdosRenyi",
+    "influence_law": "InfluenceLaw",
+    "random_init": "RandomInit",
+    "shuffled_corpus": "ShuffledCorpus",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.errors import MissingInput
+from ..data.errors import InputError, MissingInput
 from ..estimators.class_means import ClassSums
 from .engine import sample
 from .estimands.class_contrasts import ContrastBound, selectivity
@@ -36,7 +36,7 @@ class _Declared:
         return "control"
 
 
-def run_control(name: str, make: RowMaker, flagged: Callable[[], tuple[list[str], int]] | None) -> Finding:
+def run_control(name: str, make: RowMaker, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
     """One control as a finding; its notes begin with passed, failed or not run.
 
     Parameters
@@ -44,8 +44,7 @@ def run_control(name: str, make: RowMaker, flagged: Callable[[], tuple[list[str]
     name
         Id of the control.
     flagged
-        Runs the suite on the re-initialised model and names the findings it flagged, and how many it tested; None
-        without such a model.
+        Runs the suite on the re-initialised model: names of the findings it flagged, and how many it tested.
     """
     controls = {
         "control.random_init": lambda: _random_init(make, flagged),
@@ -72,15 +71,13 @@ def _row(make: RowMaker, declared: _Declared, notes: str, **given: Any) -> Findi
     )
 
 
-def _random_init(make: RowMaker, flagged: Callable[[], tuple[list[str], int]] | None) -> Finding:
+def _random_init(make: RowMaker, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
     declared = _Declared(
         "control.random_init", "A model with random weights shows none of the claimed effects.", "findings"
     )
-    if flagged is None:
-        return _row(make, declared, "not run: there is no model to re-initialise")
     try:
         names, tested = flagged()
-    except MissingInput as error:
+    except InputError as error:  # the control fails to run, the run does not
         return _row(make, declared, f"not run: {error}")
     said = (
         f"passed: none of {tested} hypotheses found an effect"

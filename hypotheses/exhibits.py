@@ -83,7 +83,7 @@ def head_map(study: Study, findings: Sequence[Finding]) -> HeadMap:
 
 
 def graphs(study: Study, seed: int) -> list[GraphTwin]:
-    """The plateau's co-activation graph (strongest correlations of the scoring half), a rewired and a random-set twin."""
+    """The plateau's co-activation graph (strongest correlations), a rewired and a random-set twin."""
     plateau = study.plateau[0]
     observed = Observed(
         "neurons", torch.arange(study.measurements.n_neurons), plateau=study.plateau, strata=study.strata

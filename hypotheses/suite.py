@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,15 +26,14 @@ def run_suite(
     measurements: Measurements,
     options: TestOptions,
     progress: Progress | None = None,
-    random_init: Measurements | None = None,
+    random_init: Callable[[], Measurements] | None = None,
 ) -> Result:
     """Test every hypothesis asked for whose inputs are there.
 
     Parameters
     ----------
     random_init
-        Measurements of the same model with re-initialised weights, for `control.random_init`; None leaves that
-        control out.
+        Measures the same model with re-initialised weights, for `control.random_init`; None where there is no model.
 
     Raises
     ------
@@ -51,9 +50,9 @@ def run_suite(
     def flagged() -> tuple[list[str], int]:
         if random_init is None:
             raise MissingInput("there is no model to re-initialise")
-        return flags(wanted, random_init, options, progress)
+        return flags(wanted, random_init(), options, progress)
 
-    findings += [run_control(name, make, flagged if random_init is not None else None) for name in controls]
+    findings += [run_control(name, make, flagged) for name in controls]
     return Result(
         setup=make.setup, findings=findings, left_out=left_out, claims=claim_verdicts(findings, options),
         warnings=list(measurements.manifest.extra("warnings", [])), **exhibits.collect(study, findings, options.seed),

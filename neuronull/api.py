@@ -50,7 +50,7 @@ class RunResult:
     @property
     def findings(self) -> list[Finding]:
         """Every row, as objects."""
-        return self.result.findings
+        return [shown(finding) for finding in self.result.findings]
 
     def finding(self, hypothesis: str, null: str | None = None) -> Finding:
         """Row of `hypothesis`: the one that decides, or the one under `null`.
@@ -60,7 +60,7 @@ class RunResult:
         KeyError
             If there is no such row; the message lists those there are.
         """
-        return self.result.finding(hypothesis, null)
+        return shown(self.result.finding(hypothesis, null))
 
     def report(self, path: str | Path) -> Path:
         """Write a report to `path`, in the format that its suffix names, and return the path.
@@ -84,6 +84,13 @@ class RunResult:
         from .reports.notebook import result_html
 
         return result_html(self.result)
+
+
+def shown(finding: Finding) -> Finding:
+    """`finding` as an object that a notebook shows as a sentence and a table."""
+    from .notebook import ShownFinding
+
+    return ShownFinding.model_construct(**dict(finding))
 
 
 def run(

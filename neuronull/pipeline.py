@@ -19,12 +19,14 @@ from .provenance import Timed, provenance
 if TYPE_CHECKING:
     from .data.measurements import Measurements
     from .hypotheses.result import Result
+    from .reports import Format
 
 RANDOM_INIT = "control.random_init"
 RANDOM_INIT_DOCUMENTS = 50
 """The control asks whether anything is found where there is nothing; fifty documents are enough for that."""
 
 REPORT_NAME = "report.html"
+REPORTS: tuple[tuple[Format, str], ...] = (("html", REPORT_NAME), ("md", "report.md"))
 _FREE_WITH_MEASUREMENTS = {"seed", "device", "batch"}
 
 
@@ -63,10 +65,11 @@ def run(request: Request, progress: Progress) -> Result:
         existing(request.measurements, "--measurements")
     on_random_weights = check_tests(request.tests) and request.measurements is None
     if request.out is None:
-        return _found(request, on_random_weights, progress)
+        return _Run(request, progress).found(on_random_weights)
     with staged(request.out) as folder:
-        result = _found(request, on_random_weights, progress)
-        write(result, folder)
+        job = _Run(request, progress)
+        result = job.found(on_random_weights)
+        job.write(result, folder)
     return result
 
 
@@ -89,50 +92,63 @@ def check_tests(tests: TestOptions) -> bool:
     return RANDOM_INIT in controls
 
 
-def write(result: Result, folder: Path) -> None:
-    """Write everything that a run leaves: results, report, provenance."""
-    from .reports import render
-    from .reports.files import write_results
+class _Run:
+    """One run under way: its request, its clock."""
 
-    write_results(result, folder)
-    render([result], "html", folder / REPORT_NAME)
-    render([result], "md", folder / "report.md")
+    def __init__(self, request: Request, progress: Progress) -> None:
+        self.request, self.timed, self.started = request, Timed(progress), datetime.now(UTC)
 
+    def found(self, on_random_weights: bool) -> Result:
+        """Measure or load, then test."""
+        from .hypotheses.suite import run_suite
 
-def _found(request: Request, on_random_weights: bool, progress: Progress) -> Result:
-    from .hypotheses.suite import run_suite
+        measurements = self._measurements()
+        random_init = self._random_init if on_random_weights else None
+        result = run_suite(measurements, self.request.tests, self.timed, random_init=random_init)
+        result.provenance = self._provenance()
+        return result
 
-    started, timed = datetime.now(UTC), Timed(progress)
-    measurements = _measurements(request, timed)
-    random_init = _random_init(request.measure, timed) if on_random_weights else None
-    result = run_suite(measurements, request.tests, timed, random_init=random_init)
-    result.provenance = provenance(started, _told(request), timed)
-    return result
+    def write(self, result: Result, folder: Path) -> None:
+        """Write everything that a run leaves: report, results, provenance."""
+        from .reports import render, write_results
 
+        with self.timed.stage("report", 2) as stage:
+            for format, name in REPORTS:
+                render([result], format, folder / name)
+                stage.advance()
+        result.provenance = self._provenance()  # with the time that the report took
+        write_results(result, folder)
 
-def _measurements(request: Request, progress: Progress) -> Measurements:
-    if request.measurements is not None:
-        from .data.store import load
+    def _measurements(self) -> Measurements:
+        if self.request.measurements is not None:
+            from .data.store import load
 
-        return load(existing(request.measurements, "--measurements"))
-    from .estimators.measure import measure
+            return load(existing(self.request.measurements, "--measurements"))
+        from .estimators.measure import measure
 
-    return measure(request.measure, progress)
+        return measure(self.request.measure, self.timed)
 
+    def _random_init(self) -> Measurements:
+        """Measure the same model with its weights drawn anew."""
+        from .estimators.measure import measure
 
-def _random_init(options: MeasureOptions, timed: Timed) -> Measurements:
-    """Measure the same model with its weights drawn anew."""
-    from .estimators.measure import measure
+        options = self.request.measure
+        documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
+        with self.timed.labelled("random weights: "):
+            return measure(replace(options, random_init=True, documents=documents), self.timed)
 
-    documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
-    with timed.labelled("random weights: "):
-        return measure(replace(options, random_init=True, documents=documents), timed)
+    def _provenance(self) -> dict[str, Any]:
+        return provenance(self.started, _told(self.request), self.timed)
 
 
 def _told(request: Request) -> dict[str, Any]:
-    told: dict[str, Any] = {f.name: getattr(request.measure, f.name) for f in fields(request.measure)}
-    told |= {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
-    return told | {"measurements": request.measurements}
+    """Every option that had a say, given or by default."""
+    measured = request.measurements is not None
+    told: dict[str, Any] = {"measurements": request.measurements} if measured else {}
+    for f in fields(request.measure):
+        if f.name != "random_init" and (not measured or f.name in _FREE_WITH_MEASUREMENTS):
+            told[f.name] = getattr(request.measure, f.name)
+    return told | {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
 
 
 def layer(value: int | str) -> Any:

@@ -1,4 +1,4 @@
-"""Several runs side by side: verdicts of models x hypotheses, what differs in set-up, forest plots, random-effects summaries."""
+"""Several runs side by side: verdicts of models x hypotheses, set-up, forest plots, random-effects summaries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..data.errors import InputError
 from ..hypotheses.result import Finding, Result, Role
-from . import meta, tables, words
+from . import glossary, meta, tables, words
 from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, percent
 from .story import Story, tell
 from .tables import Table
@@ -109,7 +109,7 @@ def _claims(results: Sequence[Result], names: Sequence[str]) -> Table:
 
 
 def _marked(verdict: str) -> str:
-    mark = {str(k): v for k, v in words.VERDICT_MARKS.items()}.get(verdict)
+    mark = {str(k): v for k, v in glossary.VERDICT_MARKS.items()}.get(verdict)
     return f"{mark} {verdict}" if mark else verdict
 
 
@@ -285,7 +285,7 @@ def markdown(comparison: Comparison) -> str:
 
     blocks = [
         f"# {escape(comparison.title)}",
-        escape(words.CLAIMED),
+        escape(glossary.CLAIMED),
         table(comparison.claims, 2),
         table(comparison.matrix, 2),
     ]

@@ -1,4 +1,4 @@
-"""Results on disk: written whole or not at all, byte for byte the same for equal results, read back with one-line errors."""
+"""Results on disk: written whole or not at all, the same bytes for equal results, read back with one-line errors."""
 
 from __future__ import annotations
 

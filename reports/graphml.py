@@ -17,8 +17,8 @@ _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 def network(results: Sequence[Result]) -> Any:
     """Return all graphs of the runs as one networkx graph of separate parts.
 
-    Nodes carry ``run``, ``graph`` (plateau, rewired ...), ``neuron`` and ``community``, edges the correlation ``r`` and its size
-    as ``weight``, so that a program that reads only one graph to a file still gets them all and can filter.
+    Nodes carry ``run``, ``graph`` (plateau, rewired ...), ``neuron`` and ``community``, edges the correlation ``r`` and
+    its size as ``weight``, so that a program that reads only one graph to a file still gets them all and can filter.
     """
     import networkx as nx
 

@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from ..hypotheses.result import Finding, Result, Role
-from . import references, tables, words
+from . import glossary, origin, references, tables
 from .figures.canvas import Drawing, to_svg
 from .numbers import percent, typeset
-from .story import ClaimSection, FindingSection, Story, slug, tell
+from .story import ClaimSection, FindingSection, Story, as_sentence, slug, tell
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,8 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     env.filters.update(num=typeset, percent=percent, slug=slug, sentence=as_sentence)
-    env.globals.update(words=words, marks={str(k): v for k, v in words.VERDICT_MARKS.items()}, zip=zip)
+    env.globals.update(g=glossary, marks={str(k): v for k, v in glossary.VERDICT_MARKS.items()}, zip=zip)
     return env
-
-
-def as_sentence(text: str) -> str:
-    """A phrase with a capital and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
 
 
 def render(result: Result, *, opened: bool = False) -> str:
@@ -56,7 +50,7 @@ def render(result: Result, *, opened: bool = False) -> str:
             story=story,
             t=_tables(result),
             bibtex=references.bibtex(result),
-            command=_command(result),
+            command=origin.command(result),
             overview=inline([_overview(result)], "overview"),
             of_finding={s.anchor: finding_figures(s) for s in _sections(story)},
             of_claim={c.anchor: claim_figures(result, c) for c in _claims(story)},
@@ -75,9 +69,11 @@ def _tables(result: Result) -> dict[str, tables.Table]:
         "controls": tables.controls(result),
         "multiplicity": tables.multiplicity(result),
         "left_out": tables.left_out(result),
-        "setup": tables.setup(result),
-        "provenance": tables.provenance(result),
-        "versions": tables.versions(result),
+        "setup": origin.setup(result),
+        "provenance": origin.provenance(result),
+        "options": origin.options(result),
+        "stages": origin.stages(result),
+        "versions": origin.versions(result),
     }
 
 
@@ -87,11 +83,6 @@ def _claims(story: Story) -> list[ClaimSection]:
 
 def _sections(story: Story) -> list[FindingSection]:
     return [s for c in _claims(story) for s in c.findings]
-
-
-def _command(result: Result) -> str:
-    command = result.provenance.get("command", "")
-    return " ".join(map(str, command)) if isinstance(command, list | tuple) else str(command)
 
 
 def inline(drawings: Iterable[Drawing | None], key: str) -> list[InlineFigure]:

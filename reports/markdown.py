@@ -6,9 +6,9 @@ import re
 from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
-from . import references, tables, words
+from . import glossary, origin, references, tables
 from .numbers import typeset
-from .story import ClaimSection, FindingSection, Story, tell
+from .story import ClaimSection, FindingSection, Story, as_sentence, tell
 from .tables import Table
 
 
@@ -61,30 +61,21 @@ def _claim_line(section: ClaimSection) -> str:
     claim = section.claim
     if claim is None:
         return ""
-    told = list(dict.fromkeys([*_sentence(claim.sentence), *section.enough]))
-    more = escape(" ".join(told))
-    return f"- **Claim {claim.number}, {escape(claim.title)}: {claim.verdict}.** {escape(section.headline)} "
-    f"{more}".rstrip()
-
-
-def _sentence(text: str) -> list[str]:
-    """A phrase as a sentence."""
-    text = text.strip()
-    return [text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")] if text else []
+    lines = [f"- **Claim {claim.number}, {escape(claim.title)}: {claim.verdict}.** {escape(section.headline)}"]
+    lines += [f"  - {glossary.VERDICT_MARKS[verdict]} {escape(told)}" for verdict, told in section.tests]
+    return "\n".join([*lines, *(f"  - {escape(needed)}" for needed in section.enough)])
 
 
 def _verdict_words(verdicts: Container[Verdict]) -> str:
     return "\n".join(
-        f"- *{verdict}*: {escape(means)}." for verdict, means in words.VERDICT_MEANS.items() if verdict in verdicts
+        f"- *{verdict}*: {escape(means)}." for verdict, means in glossary.VERDICT_MEANS.items() if verdict in verdicts
     )
 
 
 def _claim(section: ClaimSection) -> list[str]:
-    heading = (
-        f"## Claim {section.claim.number}: {escape(section.title)}" if section.claim else f"## {escape(section.title)}"
-    )
-    tally = f"{escape(section.headline)} ({escape(section.tally)})" if section.headline else escape(section.tally)
-    return [heading, tally, *(block for f in section.findings for block in _finding(f))]
+    number = f"Claim {section.claim.number}: " if section.claim else ""
+    told = [escape(text) for text in (section.headline, section.rule) if text]
+    return [f"## {number}{escape(section.title)}", *told, *(block for f in section.findings for block in _finding(f))]
 
 
 def _finding(section: FindingSection) -> list[str]:
@@ -100,7 +91,7 @@ def _finding(section: FindingSection) -> list[str]:
     )
     return [
         f"### {escape(section.title)} (`{section.hypothesis.replace('`', '')}`){verdict}",
-        *dict.fromkeys(escape(s) for p in paragraphs for s in _sentence(p)),
+        *dict.fromkeys(escape(s) for p in paragraphs for s in [as_sentence(p)] if s),
         table(section.numbers),
         table(section.nulls) if len(section.rows) > 1 else "",
         _folded(section.heads),
@@ -123,19 +114,18 @@ def _rest(result: Result, story: Story) -> list[str]:
         table(tables.left_out(result), 2),
         f"## Warnings\n\n{bullets}" if bullets else "",
         "## Limits\n\n" + "\n".join(f"- **{escape(head)}.** {escape(text)}" for head, text in story.limits),
-        "## Terms\n\n" + "\n".join(f"- **{escape(term)}**: {escape(means)}" for term, means in words.GLOSSARY),
-        table(tables.setup(result), 2),
-        table(tables.provenance(result), 2),
+        "## Terms\n\n" + "\n".join(f"- **{escape(term)}**: {escape(means)}" for term, means in glossary.GLOSSARY),
+        table(origin.setup(result), 2),
+        table(origin.provenance(result), 2),
         _command(result),
-        _folded(tables.versions(result)),
+        *(_folded(data) for data in (origin.stages(result), origin.options(result), origin.versions(result))),
         f"## Citation\n\n```bibtex\n{references.bibtex(result)}\n```",
     ]
 
 
 def _command(result: Result) -> str:
-    command = result.provenance.get("command")
+    command = origin.command(result)
     if not command:
         return ""
-    text = " ".join(command) if isinstance(command, list | tuple) else str(command)
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"Command:\n\n{fence}\n{text}\n{fence}"
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", command)), default=0))
+    return f"Command:\n\n{fence}\n{command}\n{fence}"

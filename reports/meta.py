@@ -88,8 +88,9 @@ def scatter(effect: NDArray[np.float64], variance: NDArray[np.float64]) -> tuple
 def combine(findings: Sequence[Finding]) -> Summary:
     """Average commensurate rows, one a model.
 
-    The interval is Hartung and Knapp's (t with k - 1 degrees of freedom), never narrower than DerSimonian and Laird's standard
-    error allows: with few models the plain normal interval is far too narrow, and Hartung and Knapp's can be by luck.
+    The interval is Hartung and Knapp's (t with k - 1 degrees of freedom), never narrower than DerSimonian and Laird's
+    standard error allows: with few models the plain normal interval is far too narrow, and Hartung and Knapp's can be
+    by luck.
 
     Raises
     ------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def finding_html(finding: Finding) -> str:
     """Numbers of one finding, under its sentence."""
-    sentence = finding.sentence or reasons.why(finding) or str(finding)
+    sentence = reasons.said(finding) or reasons.why(finding) or str(finding)
     null = tables.null_label(finding)
     verdict = f" \u2013 <b>{escape(str(finding.verdict))}</b>" if finding.verdict else ""
     head = f"<p><code>{escape(finding.hypothesis)}</code> against {escape(null)}{verdict}. {_text(sentence)}</p>"

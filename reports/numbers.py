@@ -1,7 +1,7 @@
 """The one formatter: every number, p-value and interval of the terminal, HTML, Markdown and LaTeX comes from here.
 
-House style: no leading zero (``.004``), a sign on estimates (``+.12``), as many decimals as the interval's half-width has
-two significant digits, thousands commas in counts.  Strings are ASCII; `typeset` puts in the true minus for print.
+House style: no leading zero (``.004``), a sign on estimates (``+.12``), as many decimals as give the interval's
+half-width two significant digits, thousands commas in counts.  Strings are ASCII; `typeset` puts in the true minus.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def percent(value: float | None) -> str:
 def p_digits(p: float | None, *, replicates: int | None = None, alpha: float | None = None) -> str:
     """Print a p-value without its name: ``= .003``, ``= .31``, ``< .001``.
 
-    A Monte-Carlo p from B replicates is never below 1/(1+B), so ``< .001`` is printed only for B of 1,000 or more.  Rounding
-    never carries p across `alpha`.
+    A Monte-Carlo p from B replicates is never below 1/(1+B), so ``< .001`` is printed only for B of 1,000 or more.
+    Rounding never carries p across `alpha`.
     """
     if p is None or math.isnan(p):
         return ABSENT
@@ -139,7 +139,7 @@ def interval(low: float | None, high: float | None, decimals: int) -> str:
 
 
 def typeset(text: str) -> str:
-    """Put the true minus sign before numbers, for HTML and Markdown (screen readers skip the hyphen); a lone - becomes a dash."""
+    """Put in the true minus sign, which screen readers say where they skip a hyphen; a lone - becomes a dash."""
     if text == ABSENT:
         return "\u2013"
     return re.sub(r"(?<![\w.)\]-])-(?=\.?\d|inf\b)", "\u2212", text).replace("\u2212inf", "\u2212∞")

@@ -20,7 +20,7 @@ BROWSERS = (
     "msedge",
     "chrome-headless-shell",
 )
-_SECONDS = 180
+_SECONDS = 600
 
 
 def browser() -> str | None:

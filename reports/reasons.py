@@ -1,4 +1,4 @@
-"""Why a verdict fell as it did: which number against which, in one sentence; the rule is METHODS 5, first match wins."""
+"""What was found in one plain sentence, and why the verdict fell so: which number against which (METHODS 5)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..hypotheses.result import Finding, Kind, Result, Role, Verdict
+from . import words
 from .numbers import FindingNumbers, apart, count, decimals_for, finding_numbers, fixed, margin_text, p_cell
 
 
@@ -14,14 +15,42 @@ def by_the_numbers(finding: Finding) -> Verdict | None:
 
     The engine's verdict stands in `finding.verdict`; it may differ where a further rule (coverage, a refusal) decided.
     """
-    high, low, margin, p = finding.verdict_high, finding.verdict_low, finding.margin, finding.p_adjusted
-    if high is None or low is None or margin is None:
+    low, margin, p = finding.verdict_low, finding.margin, finding.p_adjusted
+    if finding.verdict_high is None or low is None or margin is None:
         return None
-    inside = high < margin and (not finding.two_sided or low > -margin)
+    inside = by_margin(finding)
     shown = p is not None and p < finding.alpha
     if finding.kind is Kind.ABSENCE:
         return Verdict.SUPPORTED if inside else Verdict.REFUTED if shown and low >= margin else Verdict.UNDETERMINED
     return Verdict.REFUTED if inside else Verdict.SUPPORTED if shown else Verdict.UNDETERMINED
+
+
+def by_margin(finding: Finding) -> bool:
+    """Whether the whole verdict interval lies inside the margin."""
+    high, low, margin = finding.verdict_high, finding.verdict_low, finding.margin
+    if high is None or low is None or margin is None:
+        return False
+    return high < margin and (not finding.two_sided or low > -margin)
+
+
+def said(finding: Finding) -> str:
+    """One plain sentence on what was found, the same in the terminal and in every report.
+
+    The suite's own hypotheses have theirs in `words`; any other speaks for itself.
+    """
+    known = words.HYPOTHESES.get(finding.hypothesis)
+    if known is None or finding.role is not Role.PRIMARY or finding.verdict is None:
+        return finding.sentence
+    if finding.verdict is Verdict.NOT_RUN:
+        return "Not measured in this run."
+    if finding.verdict is Verdict.UNDETERMINED:
+        if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
+            return f"{known.plus[0].upper()}{known.plus[1:]}, but perhaps by less than would matter."
+        return f"This run cannot tell {known.whether}."
+    there = (finding.verdict is Verdict.SUPPORTED) is (finding.kind is not Kind.ABSENCE)
+    other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0
+    clause = (known.minus if other_way else known.plus) if there else f"{known.none}, up to the margin"
+    return clause[0].upper() + clause[1:] + "."
 
 
 def why(finding: Finding) -> str:
@@ -36,12 +65,14 @@ def why(finding: Finding) -> str:
     expected = by_the_numbers(finding)
     if expected is None:
         return _engine_why(finding)
-    reason = _REASONS[finding.kind, expected](finding, finding_numbers(finding))
+    n = finding_numbers(finding)
     if expected is finding.verdict:
-        return reason
+        return _REASONS[finding.kind, expected](finding, n)
+    # a further rule, such as doubt about the interval's coverage, stood against the numbers
+    numbers = _inside(finding, n) if by_margin(finding) else _outside(finding, n)
     return (
-        f"{reason} By these numbers alone the verdict would be {expected}; a further rule made it {finding.verdict}. "
-        + (_engine_why(finding))
+        f"{str(finding.verdict).capitalize()}, though {numbers}, which alone would make it {expected}: "
+        f"{_engine_why(finding)}"
     )
 
 
@@ -115,8 +146,8 @@ def _presence_supported(f: Finding, n: FindingNumbers) -> str:
         else f"Its size is less sure: the {n.verdict_level} interval {n.verdict_interval} holds effects smaller than "
         f"the margin ({n.margin}) too."
     )
-    return f"Supported, because {_p(f, n)} is below {_alpha(f)}: chance as the null model makes it seldom gives as "
-    f"much. {size}"
+    rare = f"{_p(f, n)} is below {_alpha(f)}: the null model seldom gives as much"
+    return f"Supported, because {rare}. {size}"
 
 
 def _presence_open(f: Finding, n: FindingNumbers) -> str:
@@ -153,9 +184,11 @@ def _is_number(value: object) -> bool:
 
 
 def head_name(row: dict[str, Any]) -> str:
-    """``head 2.4`` for layer 2, head 4; a pooled row has head -1."""
+    """``head 2.4`` for layer 2, head 4; a pooled row has head -1, and layer -1 where it is over all layers."""
     layer, head = int(row["layer"]), int(row["head"])
-    return f"the pooled minor heads of layer {layer}" if head < 0 else f"head {layer}.{head}"
+    if head >= 0:
+        return f"head {layer}.{head}"
+    return f"the pooled minor heads of layer {layer}" if layer >= 0 else "the minor heads, pooled"
 
 
 def head_decimals(finding: Finding, rows: Iterable[dict[str, Any]]) -> int:

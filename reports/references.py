@@ -57,7 +57,8 @@ PAPERS: dict[str, str] = {
 }""",
     "schuirmann1987": """@article{schuirmann1987,
   author = {Schuirmann, Donald J.},
-  title = {A Comparison of the Two One-Sided Tests Procedure and the Power Approach for Assessing the Equivalence of Average Bioavailability},
+  title = {A Comparison of the Two One-Sided Tests Procedure and the Power Approach for Assessing the Equivalence of
+    Average Bioavailability},
   journal = {Journal of Pharmacokinetics and Biopharmaceutics},
   volume = {15}, number = {6}, pages = {657--680}, year = {1987}
 }""",

@@ -1,4 +1,4 @@
-"""JSON schema of ``results.json``, made from the result's own model; ``python -m neuronull.reports.schema`` writes it anew."""
+"""JSON schema of ``results.json``, from the result's own model; ``python -m neuronull.reports.schema`` rewrites it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of the telling: one result as claims, findings and their rows, shared by HTML, Markdown and the notebook."""
+"""The order of the telling: one result as claims, findings and their rows, the same in every format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..hypotheses.result import ClaimVerdict, Finding, Kind, Result, Role, Verdict
-from . import reasons, tables, words
+from . import glossary, reasons, tables, words
 from .numbers import ABSENT, count, finding_numbers, percent
 from .tables import Table
 
@@ -47,13 +47,25 @@ class FindingSection:
 
 @dataclass(frozen=True)
 class ClaimSection:
-    """One claim of the paper, or the findings that belong to none (`claim` is None)."""
+    """One claim of the paper, or the findings that belong to none (`claim` is None).
+
+    Attributes
+    ----------
+    headline
+        The verdict in one sentence for a reader who knows nothing of the paper.
+    tests
+        Verdict and plain sentence of every finding that decides the claim.
+    rule
+        How the claim's verdict follows from them.
+    enough
+        What would have been enough where it is undetermined.
+    """
 
     anchor: str
     claim: ClaimVerdict | None
     title: str
     headline: str
-    tally: str
+    tests: tuple[tuple[Verdict, str], ...]
     rule: str
     enough: tuple[str, ...]
     findings: tuple[FindingSection, ...]
@@ -84,15 +96,11 @@ def tell(result: Result) -> Story:
     line, passed = _controls_line(result)
     return Story(
         title=_title(result),
-        claimed=words.CLAIMED if any(_is_papers(c) for c in result.claims) else "",
+        claimed=glossary.CLAIMED if any(_is_papers(c) for c in result.claims) else "",
         tested=_tested(result),
         sure=_sure(result),
         claims=tuple(claims),
-        further=ClaimSection(
-            "further", None, "Further findings", "", reasons.tally(s.row for s in rest), "", (), tuple(rest)
-        )
-        if rest
-        else None,
+        further=ClaimSection("further", None, "Further findings", "", (), "", (), tuple(rest)) if rest else None,
         verdicts=frozenset(
             {c.verdict for c in result.claims} | {f.verdict for f in result.findings if f.verdict is not None}
         ),
@@ -142,18 +150,25 @@ def _sure(result: Result) -> str:
 
 
 def _claim_section(claim: ClaimVerdict, sections: Sequence[FindingSection], result: Result) -> ClaimSection:
-    headline = words.HEADLINES.get(claim.number, {}).get(claim.verdict, "") if _is_papers(claim) else ""
-    needs = tuple(dict.fromkeys(s.enough for s in sections if s.enough and s.verdict is Verdict.UNDETERMINED))
+    rows = reasons.deciding(result, claim.hypotheses)
+    known = glossary.HEADLINES[claim.number][claim.verdict] if _is_papers(claim) else ""
+    needs = (s.enough for s in sections if s.enough and s.verdict is Verdict.UNDETERMINED)
     return ClaimSection(
         anchor=f"claim-{claim.number}",
         claim=claim,
         title=claim.title,
-        headline=headline or f"{claim.title}: {claim.verdict}.",
-        tally=reasons.tally(reasons.deciding(result, claim.hypotheses)),
-        rule=_rule(claim, reasons.deciding(result, claim.hypotheses)),
-        enough=needs,
+        headline=known or as_sentence(f"{claim.title}: {claim.sentence or claim.verdict}"),
+        tests=tuple((f.verdict, as_sentence(reasons.said(f) or f.hypothesis)) for f in rows if f.verdict is not None),
+        rule=_rule(claim, rows),
+        enough=tuple(dict.fromkeys(as_sentence(n) for n in needs)) if claim.verdict is Verdict.UNDETERMINED else (),
         findings=tuple(sections),
     )
+
+
+def as_sentence(text: str) -> str:
+    """A phrase with a capital and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
 
 
 def _rule(claim: ClaimVerdict, rows: Sequence[Finding]) -> str:
@@ -173,7 +188,7 @@ def _rule(claim: ClaimVerdict, rows: Sequence[Finding]) -> str:
 
 def _is_papers(claim: ClaimVerdict) -> bool:
     """Whether the claim is the paper's claim of that number, whose headline the report knows."""
-    family = {1: "regimes", 2: "clusters", 3: "routing"}.get(claim.number)
+    family = glossary.FAMILY_OF_CLAIM.get(claim.number)
     return family is not None and all(h.split(".")[0] == family for h in claim.hypotheses)
 
 
@@ -194,12 +209,12 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
         measured=known.measured if known else "",
         row=row,
         rows=rows,
-        sentence=row.sentence or _fallback_sentence(row),
+        sentence=as_sentence(_sentence(row)),
         why=reason,
         enough=reasons.enough(row),
         reading=_reading(row),
         null_words=words.null_words(row.null_model),
-        notes=row.notes if row.notes and row.notes not in reason else "",
+        notes=as_sentence(row.notes) if row.verdict is not Verdict.NOT_RUN and row.notes not in reason else "",
         numbers=tables.numbers_of(row),
         nulls=tables.nulls_of([r for r in rows if r.estimate is not None]),
         heads=tables.heads_of(row),
@@ -207,7 +222,10 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
     )
 
 
-def _fallback_sentence(row: Finding) -> str:
+def _sentence(row: Finding) -> str:
+    """What was found in words; where nothing decides, in numbers."""
+    if row.role is Role.PRIMARY and reasons.said(row):
+        return reasons.said(row)
     n = finding_numbers(row)
     if row.estimate is None:
         return ""
@@ -241,10 +259,11 @@ def _controls_line(result: Result) -> tuple[str, bool]:
         if f.role is Role.CONTROL and tables.control_outcome(f)[0] == "failed"
     ]
     if failed:
-        return f"{_list(failed)} failed among {len(outcomes)} controls: read every verdict with that in mind.", False
+        which = f"{_list(failed)} failed, of {len(outcomes)} controls"
+        return f"A check of the pipeline itself went wrong ({which}): read every verdict with that in mind.", False
     passed = outcomes.count("passed")
     others = f"; {len(outcomes) - passed} not run" if passed < len(outcomes) else ""
-    return f"{passed} of {len(outcomes)} controls of the pipeline passed{others}.", passed == len(outcomes)
+    return f"{passed} of {len(outcomes)} checks of the pipeline itself passed{others}.", passed > 0
 
 
 def _list(items: Iterable[str]) -> str:
@@ -253,5 +272,5 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _limits(result: Result) -> tuple[tuple[str, str], ...]:
-    embedded = (words.EMBEDDED_LIMIT,) if result.setup.model.startswith("docs-") else ()
-    return (*embedded, *words.LIMITS)
+    embedded = (glossary.EMBEDDED_LIMIT,) if result.setup.model.startswith("docs-") else ()
+    return (*embedded, *glossary.LIMITS)

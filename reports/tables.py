@@ -8,7 +8,7 @@ from typing import Any
 
 from ..hypotheses.result import Balance, Finding, Result, Role
 from . import reasons, words
-from .numbers import ABSENT, count, finding_numbers, fixed, margin_text, number, p_cell, percent, scientific
+from .numbers import ABSENT, finding_numbers, fixed, margin_text, number, p_cell, percent
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Table:
         return bool(self.rows)
 
 
-def _table(
+def table_of(
     caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, words_in: Sequence[int] = (), note: str = ""
 ) -> Table:
     """Build a table whose columns are numeric but for the first and those of `words_in`; empty columns are dropped."""
@@ -54,7 +54,7 @@ def overview(result: Result) -> Table:
             rows.append((*told, n.estimate, n.verdict_interval, n.margin, unit, n.p_adjusted))
     level = percent(1 - 2 * result.setup.alpha)
     columns = ("Finding", "Hypothesis", "Verdict", "Estimate", f"{level} interval", "Margin", "Unit", "Adjusted p")
-    return _table("Every finding with a verdict", columns, rows, words_in=(1, 2, 6))
+    return table_of("Every finding with a verdict", columns, rows, words_in=(1, 2, 6))
 
 
 def numbers_of(finding: Finding) -> Table:
@@ -99,7 +99,7 @@ def nulls_of(findings: Sequence[Finding]) -> Table:
         )
     columns = ("Null model", "Role", "Estimate", "Unit", "Null mean", "Null sd", "p", "B", "What it puts at random")
     note = words.REWIRING_NOTE if any(is_edge_null(f) for f in findings) else ""
-    return _table("The same hypothesis under each null model", columns, rows, words_in=(1, 3, 8), note=note)
+    return table_of("The same hypothesis under each null model", columns, rows, words_in=(1, 3, 8), note=note)
 
 
 def null_label(finding: Finding) -> str:
@@ -128,7 +128,7 @@ def heads_of(finding: Finding) -> Table:
         for r in heads
     ]
     note = f"Margin {margin_text(finding.margin, d)}." if finding.margin is not None else ""
-    return _table(
+    return table_of(
         "Heads (layer.head), strongest first", ("Head", "Estimate", "Low", "High", "Adjusted p"), rows, note=note
     )
 
@@ -138,7 +138,7 @@ _TOLD_ELSEWHERE = frozenset({"per_head", "why", "what_would_be_enough", "null_la
 
 def also_measured(finding: Finding) -> Table:
     """Scalars of `details` that have no column of their own."""
-    return _table("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)))
+    return table_of("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)))
 
 
 def _scalars(details: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -166,13 +166,13 @@ def multiplicity(result: Result) -> Table:
     note = "Adjusted within a family by Holm's method (maxT where draws are joint); q over all rows by Benjamini and "
     "Hochberg."
     columns = ("Hypothesis", "Family", "p", "Adjusted p", "q", "Equivalence p")
-    return _table("Correction for many tests", columns, rows, words_in=(1,), note=note)
+    return table_of("Correction for many tests", columns, rows, words_in=(1,), note=note)
 
 
 def controls(result: Result) -> Table:
     """Each control and whether it passed."""
     rows = [(words.title_of(f.hypothesis), *control_outcome(f)) for f in result.findings if f.role is Role.CONTROL]
-    return _table("Controls", ("Control", "Outcome", "What was seen"), rows, words_in=(1, 2))
+    return table_of("Controls", ("Control", "Outcome", "What was seen"), rows, words_in=(1, 2))
 
 
 def control_outcome(finding: Finding) -> tuple[str, str]:
@@ -186,7 +186,7 @@ def control_outcome(finding: Finding) -> tuple[str, str]:
 def left_out(result: Result) -> Table:
     """Hypotheses that were not run, and why."""
     rows = [(words.title_of(k) if k in words.HYPOTHESES else k, k, v) for k, v in sorted(result.left_out.items())]
-    return _table("Left out", ("Finding", "Hypothesis", "Why"), rows, words_in=(1, 2))
+    return table_of("Left out", ("Finding", "Hypothesis", "Why"), rows, words_in=(1, 2))
 
 
 def balance(item: Balance) -> Table:
@@ -194,78 +194,4 @@ def balance(item: Balance) -> Table:
     rows = [
         (name, fixed(value, 2, sign=True), "more than .25" if abs(value) > 0.25 else "") for name, value in item.rows
     ]
-    return _table(f"Balance: {item.label}", ("Covariate", "Standardised difference", "Remark"), rows, words_in=(2,))
-
-
-def setup(result: Result) -> Table:
-    """What was measured on what."""
-    s = result.setup
-    elbow = "off" if s.elbow is None else f"rank {count(s.elbow)}"
-    rows = [
-        ("Model", s.model + (f", revision {s.revision}" if s.revision else "")),
-        ("Architecture", f"{s.architecture}, layer {s.layer}, {count(s.n_neurons)} neurons, {s.dtype}"),
-        ("Text", s.corpus),
-        (
-            "Size",
-            f"{count(s.n_documents)} documents, {count(s.n_positions)} scored positions, {count(s.n_pairs)} matched "
-            "rare-common pairs",
-        ),
-        (
-            "Rare tokens",
-            f"frequency rank beyond {percent(s.threshold)} of the vocabulary, by the {s.conditioning} token; Zipf "
-            f"elbow {elbow}",
-        ),
-        ("Plateau", f"{count(s.n_head)} neurons (rule: {s.plateau})"),
-        ("Influence", f"{s.ablation} ablation"),
-        ("Tests", f"suite {s.suite}, B = {count(s.replicates)} draws, alpha {p_cell(s.alpha)}, seed {s.seed}"),
-        ("Audit", audit_text(result)),
-    ]
-    extras = [
-        (k.replace("_", " "), str(v))
-        for k, v in sorted((s.model_extra or {}).items())
-        if isinstance(v, str | int | float)
-    ]
-    return _table("Set-up", ("What", "Value"), [*rows, *extras], words_in=(1,))
-
-
-def audit_text(result: Result) -> str:
-    """Largest difference between the fast and the direct computation of influence."""
-    s = result.setup
-    if s.audit_max_abs_error is None:
-        return "no audit in these measurements"
-    entries = (
-        ""
-        if s.audit_entries is None
-        else f"{count(s.audit_entries)} influences computed again by a full forward pass; "
-    )
-    return f"{entries}largest difference {scientific(s.audit_max_abs_error)} nats"
-
-
-def provenance(result: Result) -> Table:
-    """Where the numbers came from: hashes, command, durations."""
-    s = result.setup
-    rows = [
-        ("Model weights, SHA-256", s.model_hash),
-        ("Text, SHA-256", s.corpus_hash),
-        ("Token counts, SHA-256", s.counts_hash),
-    ]
-    for key, value in sorted(result.provenance.items()):
-        if key == "command":
-            continue
-        rows += _flat(key.replace("_", " "), value)
-    return _table("Provenance", ("What", "Value"), rows, words_in=(1,))
-
-
-def _flat(name: str, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [pair for k, v in value.items() for pair in _flat(f"{name}: {k}", v)]
-    if isinstance(value, list | tuple):
-        return [(name, ", ".join(str(v) for v in value))]
-    if isinstance(value, float):
-        return [(name, number(value))]
-    return [] if value is None else [(name, str(value))]
-
-
-def versions(result: Result) -> Table:
-    """Versions of the software that made the numbers."""
-    return _table("Versions", ("Package", "Version"), sorted(result.setup.versions.items()), words_in=(1,))
+    return table_of(f"Balance: {item.label}", ("Covariate", "Standardised difference", "Remark"), rows, words_in=(2,))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..hypotheses.result import Finding, Result, Role, Verdict
 from . import reasons, words
 from .numbers import ABSENT, count, finding_numbers, scientific
+from .story import as_sentence
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -78,14 +79,13 @@ def _row(finding: Finding) -> tuple[str, ...]:
     p = "" if n.p == ABSENT else n.p
     if n.p_adjusted not in (ABSENT, n.p_cell):
         p += f", adjusted {n.p_adjusted}"
-    return (
-        finding.hypothesis,
-        told,
-        margin,
-        p,
-        str(finding.verdict or ""),
-        finding.sentence or finding.notes or reasons.why(finding),
-    )
+    return (finding.hypothesis, told, margin, p, str(finding.verdict or ""), _told(finding))
+
+
+def _told(finding: Finding) -> str:
+    if finding.verdict is Verdict.NOT_RUN:
+        return finding.notes or reasons.said(finding)
+    return " ".join(as_sentence(text) for text in (reasons.said(finding), reasons.enough(finding)) if text)
 
 
 def _controls(result: Result, width: int) -> list[str]:

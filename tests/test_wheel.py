@@ -97,7 +97,8 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home)
     python = home / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])", cwd=home).strip())
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=home)
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=home)
     # After the wheel's own directory, and as a plain path: an editable neuronull over there is not followed.
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     return home / "bin" / "neuronull"

@@ -40,8 +40,9 @@ class Dials:
         class, ``head_noise_sd`` of every entry; ``head_class_sd`` of head x class, alike for all neurons; ``head_scatter`` of neuron x
         class; ``plateau_head_scale``, by which heads act more on the plateau in *both* classes; ``unreachable`` heads.
     Effects, strength 0 = absent
-        ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger).  ``flat_rare``, ``flat_both``: log
-        ranks by which the head lies below its power law (negative: above), for rare or for both classes.
+        ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger).  ``flat_rare``, ``flat_both``:
+        share by which the head's log influence is drawn to that of its last neuron (1 = flat), for rare or for both
+        classes; ``raised_rare``, ``raised_both``: log ranks by which the head is lifted above its power law.
         ``recruited``: share by which the spread of log influence on rare is narrowed.  ``modules``, ``cohesion``, ``mirrored``:
         shares of latent variance that two blocks of the plateau, all of it, or all of it with random signs have in common.
         ``routing``: relative excess of one head's effect on the plateau for rare.  ``concentrated``: relative excess of the
@@ -91,6 +92,8 @@ class Dials:
     specialists: float = 0.0
     flat_rare: float = 0.0
     flat_both: float = 0.0
+    raised_rare: float = 0.0
+    raised_both: float = 0.0
     recruited: float = 0.0
     modules: float = 0.0
     cohesion: float = 0.0
@@ -108,7 +111,7 @@ class Dials:
         for name in ("documents", "pairs", "neurons", "width", "heads"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
-        for name in ("pairs_spread", "neighbours", "covariate_link", "recruited", "index_cluster", "weight_cluster"):
+        for name in ("pairs_spread", "neighbours", "covariate_link", "recruited", "index_cluster", "weight_cluster", "flat_rare", "flat_both"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1], got {getattr(self, name)}")
         for field in fields(self):

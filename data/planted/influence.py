@@ -80,11 +80,12 @@ def true_log_influence(dials: Dials, scale: FloatArray, rng: np.random.Generator
     base = _gathered(base, dials, rng)
     order = np.argsort(-base, kind="stable")
     plateau = np.sort(order[: dials.n_head])
-    step = _middle_slope(base[order], dials.n_head)
+    base[plateau] = _bent(base[order], dials.flat_both, dials.raised_both, dials.n_head)[np.argsort(order[: dials.n_head])]
     out = np.stack([base, base]) + dials.scatter / np.sqrt(2) * rng.standard_normal((2, dials.neurons))
     out[0] = out[0].mean() + (1 - dials.recruited) * (out[0] - out[0].mean()) + dials.class_shift
-    out[0, plateau] += np.log1p(dials.specialists) - dials.flat_rare * step
-    out[:, plateau] -= dials.flat_both * step
+    out[0, plateau] += np.log1p(dials.specialists)
+    own = np.argsort(-out[0], kind="stable")
+    out[0, own[: dials.n_head]] = _bent(out[0, own], dials.flat_rare, dials.raised_rare, dials.n_head)
     return BASE + out, plateau.astype(np.int64)
 
 
@@ -110,6 +111,13 @@ def _gathered(base: FloatArray, dials: Dials, rng: np.random.Generator) -> Float
         at = int(np.flatnonzero(out == base[neuron])[0])
         out[place], out[at] = out[at], out[place]
     return out
+
+
+def _bent(ordered: FloatArray, flat: float, raised: float, n_head: int) -> FloatArray:
+    """Head of a sorted curve, [n_h], drawn to its last value by the share `flat` and lifted by `raised` log ranks."""
+    head = ordered[:n_head]
+    bent: FloatArray = head[-1] + (1 - flat) * (head - head[-1]) + raised * _middle_slope(ordered, n_head)
+    return bent
 
 
 def _middle_slope(ordered: FloatArray, n_head: int) -> float:

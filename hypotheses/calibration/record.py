@@ -1,2 +1,154 @@
-"""placeholder"""
-def calibration_line(hypothesis_id: str) -> str | None: return None
+"""From thousands of tests to rates with intervals, and the record of them that ships with the package."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...data.errors import InputError
+from ..inference.permutation import clopper_pearson
+from ..result import Kind, Verdict
+
+RECORD = Path(__file__).with_name("record.json")
+FORMAT = "1"
+ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT = range(7)
+"""Columns of `run.OUTPUT`."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, Any]]:
+    """One row a scenario and hypothesis: rejection rate, verdicts, coverage and width, each with its Clopper-Pearson interval.
+
+    Parameters
+    ----------
+    lines
+        Chunks of a journal (`run.calibrate`).
+    alpha
+        Level of the tests.
+    """
+    from .scenarios import SCENARIOS
+
+    gathered: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        for hypothesis, rows in line["rows"].items():
+            gathered.setdefault((line["scenario"], hypothesis), []).extend(rows)
+    order = {name: place for place, name in enumerate(SCENARIOS)}
+    names = sorted(gathered, key=lambda key: (order.get(key[0], len(order)), key[1]))
+    return [_summary(SCENARIOS[scenario], hypothesis, gathered[scenario, hypothesis], alpha) for scenario, hypothesis in names]
+
+
+def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alpha: float) -> dict[str, Any]:
+    from .. import catalogue
+
+    declared = catalogue.hypotheses.get(hypothesis)
+    outputs = np.array([o for row in rows for o in row["outputs"]], dtype=np.float64)
+    verdicts = Counter(row["verdict"] for row in rows if "verdict" in row)
+    wrong = Verdict.SUPPORTED if declared.kind is Kind.PRESENCE else Verdict.REFUTED
+    out: dict[str, Any] = {
+        "hypothesis": hypothesis, "scenario": scenario.name, "purpose": scenario.purpose, "says": scenario.says,
+        "dial": scenario.dial, "strength": scenario.strength, "documents": scenario.dials.documents,
+        "neurons": scenario.dials.neurons, "unit": declared.criterion.unit, "datasets": len(rows),
+        "rejected": rate(sum(row["p"] < alpha for row in rows), len(rows)),
+        "mean_p": float(np.mean([row["p"] for row in rows])),
+        "mean_estimate": _strongest(rows, ESTIMATE), "mean_truth": _strongest(rows, TRUTH),
+        "verdicts": dict(sorted(verdicts.items())),
+        "found": rate(verdicts[wrong], len(rows)) if verdicts else None,
+    }  # fmt: skip
+    trusted = outputs[outputs[:, DOUBT] == 0]
+    out["doubted"] = rate(int((outputs[:, DOUBT] == 1).sum()), len(outputs))
+    out |= {"document": _covered(outputs, CI_LOW, CI_HIGH), "document_trusted": _covered(trusted, CI_LOW, CI_HIGH),
+            "verdict": _covered(outputs, LOW, HIGH), "verdict_trusted": _covered(trusted, LOW, HIGH)}  # fmt: skip
+    if declared.kind is Kind.ABSENCE and declared.margin is not None:
+        beyond = [row for row in rows if _largest(row, TRUTH) >= declared.margin]
+        out["supported_beyond_margin"] = rate(sum(row["verdict"] == Verdict.SUPPORTED for row in beyond), len(beyond))
+    return out
+
+
+def rate(count: int, total: int) -> dict[str, float] | None:
+    """Count, total, share and its 95 % Clopper-Pearson interval; None of nothing."""
+    if total == 0:
+        return None
+    low, high = clopper_pearson(count, total)
+    return {"count": int(count), "of": int(total), "share": count / total, "low": low, "high": high}
+
+
+def _covered(outputs: FloatArray, low: int, high: int) -> dict[str, Any] | None:
+    """Share of the intervals that hold the truth, where both are known, and their median width."""
+    known = outputs[np.isfinite(outputs[:, [low, high, TRUTH]]).all(1)] if len(outputs) else outputs
+    if len(known) == 0:
+        return None
+    inside = (known[:, low] <= known[:, TRUTH]) & (known[:, TRUTH] <= known[:, high])
+    share = rate(int(inside.sum()), len(known))
+    return None if share is None else share | {"width": float(np.median(known[:, high] - known[:, low]))}
+
+
+def _largest(row: dict[str, Any], column: int) -> float:
+    values = [o[column] for o in row["outputs"] if o[column] is not None]
+    return max(values, default=float("-inf"))
+
+
+def _strongest(rows: Sequence[dict[str, Any]], column: int) -> float | None:
+    """Mean over data sets of the output with the largest estimate (the only one, but for heads)."""
+    values = [max(row["outputs"], key=lambda o: o[ESTIMATE])[column] for row in rows]
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None
+
+
+def write_record(path: Path, rows: Sequence[dict[str, Any]], provenance: dict[str, Any]) -> None:
+    """Store a summary; the file is whole or not there."""
+    text = json.dumps({"format": FORMAT, **provenance, "rows": list(rows)}, indent=1, sort_keys=False)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def read_record(path: Path = RECORD) -> dict[str, Any]:
+    """A stored summary; without a file, one of no rows.
+
+    Raises
+    ------
+    InputError
+        If the file is not a calibration record.
+    """
+    if not path.exists():
+        return {"format": FORMAT, "rows": []}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = record["rows"], record["format"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise InputError("not a calibration record", str(path), "write one with neuronull calibrate") from None
+    return record
+
+
+@cache
+def _shipped() -> tuple[dict[str, Any], ...]:
+    return tuple(read_record()["rows"])
+
+
+def calibration_line(hypothesis_id: str) -> str | None:
+    """What the shipped record says of a test's size, in one line; None where it was not calibrated.
+
+    Of several null scenarios the one with the highest rejection rate speaks.
+    """
+    nulls = [r for r in _shipped() if r["hypothesis"] == hypothesis_id and r["purpose"] == "null"]
+    if not nulls:
+        return None
+    worst = max(nulls, key=lambda r: (r["rejected"]["share"], r["datasets"]))
+    said = worst["rejected"]
+    of = "" if len(nulls) == 1 else f", the worst of {len(nulls)}"
+    return (f"on null data this test rejected {percent(said)} at 5 % (R = {said['of']:,}, scenario "
+            f"{worst['scenario']}{of})")  # fmt: skip
+
+
+def percent(share: dict[str, Any]) -> str:
+    """A rate with its interval: ``4.6 % [4.0, 5.3]``."""
+    return f"{100 * share['share']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"

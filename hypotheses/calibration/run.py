@@ -30,6 +30,8 @@ CHUNK = 20
 """Data sets a chunk: what is lost when a run is cut off."""
 TRUTH_EVERY = 4
 """Coverage is measured on every fourth data set: finding the truth costs as much as the test."""
+OUTPUT = ("estimate", "ci_low", "ci_high", "verdict_low", "verdict_high", "truth", "doubt")
+"""What is kept of each output of an estimand; doubt is 1 where the finding says that coverage was not shown."""
 REPLICATES = 199
 ALPHA = 0.05
 FORMAT = "1"
@@ -69,7 +71,7 @@ def dataset_seed(scenario: str, index: int) -> int:
 
 
 def test(name: str, study: Study, made: Planted, index: int, with_truth: bool) -> dict[str, Any]:
-    """P-value, verdict (of the row alone) and, for each output, [estimate, document low and high, verdict low and high, truth]."""
+    """P-value, verdict (of the row alone, without Holm) and, for each output, the values of `OUTPUT`."""
     hypothesis = catalogue.hypotheses.get(name)
     bound = hypothesis.estimand.bind(study)
     nulls = [catalogue.nulls.get(null) for null in hypothesis.nulls]
@@ -82,8 +84,9 @@ def test(name: str, study: Study, made: Planted, index: int, with_truth: bool) -
     for output, true in zip(found.outputs, truth.tolist(), strict=True):
         document = output.document
         low, high = (document.low, document.high) if document is not None else (None, None)
-        outputs.append([_short(x) for x in (output.estimate, low, high, output.verdict.low, output.verdict.high, true)])
-    row: dict[str, Any] = {"p": _short(found.p.value), "doubt": bool(found.outputs[0].doubt), "outputs": outputs}
+        values = (output.estimate, low, high, output.verdict.low, output.verdict.high, true, float(bool(output.doubt)))
+        outputs.append([_short(x) for x in values])
+    row: dict[str, Any] = {"p": _short(found.p.value), "outputs": outputs}
     if hypothesis.role is Role.PRIMARY:
         row["verdict"] = str(judge_family([found], ALPHA)[0].decision.verdict)
     return row

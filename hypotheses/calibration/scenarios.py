@@ -96,45 +96,64 @@ def _nulls() -> list[Scenario]:
     ]  # fmt: skip
 
 
-EFFECTS: dict[str, tuple[str, tuple[float, ...], Dials, tuple[Piece, ...], str]] = {
-    "regimes.shape": ("flat_both", (1.0, 2.0, 3.0, 4.0), dataclasses.replace(WIDE, covariate_link=0.0), ("influence",),
-                      "log ranks by which the heads of both classes lie below their power law"),
-    "regimes.contrast": ("flat_rare", (0.5, 1.0, 1.5, 2.5), WIDE, ("influence",),
-                         "log ranks by which the head of rare lies below its power law"),
-    "regimes.selectivity": ("specialists", (0.1, 0.2, 0.35, 0.5), WIDE, ("influence",),
-                            "relative excess of the plateau's influence on rare tokens"),
-    "regimes.recruitment": ("recruited", (0.02, 0.05, 0.1), dataclasses.replace(WIDE, scatter=0.0), ("influence",),
-                            "share by which log influence on rare is less spread"),
-    "clusters.within": ("modules", (0.05, 0.1, 0.2, 0.3), Dials(), ("influence", "activations"),
-                        "share of latent variance that two blocks of the plateau have in common"),
-    "clusters.rewired": ("modules", (0.1, 0.2, 0.3), Dials(), ("influence", "activations"),
-                         "share of latent variance that two blocks of the plateau have in common"),
-    "clusters.cohesion": ("cohesion", (0.02, 0.05, 0.1, 0.2), Dials(), ("influence", "activations"),
-                          "share of latent variance that the plateau has in common"),
-    "clusters.weights": ("weight_cluster", (0.05, 0.1, 0.2), BRIEF, ("influence", "weights"),
-                         "cosine that the plateau's weight vectors share"),
-    "clusters.index": ("index_cluster", (0.5, 0.75, 1.0), BRIEF, ("influence", "weights"),
-                       "share of the plateau at neighbouring indices"),
-    "routing.heads": ("routing", (0.1, 0.25, 0.5, 1.0), BRIEF, ("influence", "heads"),
-                      "relative excess of one head's effect on the plateau for rare tokens"),
-    "routing.concentration": ("concentrated", (0.1, 0.2, 0.4), BRIEF, ("influence", "heads"),
-                              "relative excess of the spread of log head effect on the plateau"),
-    "routing.profile": ("profile", (0.1, 0.2, 0.4, 0.8), ALIKE, ("influence", "heads"),
-                        "sd of log head effect between the classes on the plateau"),
-    "coordination.dimension": ("mirrored", (0.1, 0.2, 0.3, 0.4), Dials(), ("influence", "activations"),
-                               "share of latent variance that the plateau has in common, half with opposite sign"),
-    "tails.weights": ("weight_tail", (0.25, 0.5, 1.0), BRIEF, ("influence", "weights"),
-                      "exponent by which the plateau's singular values fall"),
-}  # fmt: skip
-"""Hypothesis -> dial, strengths, world, pieces, what the dial means."""
+@dataclass(frozen=True)
+class Effect:
+    """A dial that plants what a hypothesis looks for, the strengths it is set to, the world around it, and what it means."""
+
+    hypothesis: str
+    dial: str
+    strengths: tuple[float, ...]
+    world: Dials
+    pieces: tuple[Piece, ...]
+    means: str
+
+
+UNLINKED = dataclasses.replace(WIDE, covariate_link=0.0)
+ON_INFLUENCE: tuple[Piece, ...] = ("influence",)
+ON_ACTIVATIONS: tuple[Piece, ...] = ("influence", "activations")
+ON_WEIGHTS: tuple[Piece, ...] = ("influence", "weights")
+ON_HEADS: tuple[Piece, ...] = ("influence", "heads")
+
+EFFECTS = (
+    Effect("regimes.shape", "flat_both", (0.5, 0.75, 1.0), UNLINKED, ON_INFLUENCE,
+           "share by which the heads of both classes are flattened"),
+    Effect("regimes.shape", "raised_both", (0.5, 1.0, 1.5, 2.0), UNLINKED, ON_INFLUENCE,
+           "log ranks by which the heads of both classes lie above their power law"),
+    Effect("regimes.contrast", "flat_rare", (0.5, 0.75, 1.0), WIDE, ON_INFLUENCE, "share by which the head of rare is flattened"),
+    Effect("regimes.contrast", "raised_rare", (0.25, 0.5, 1.0, 1.5), WIDE, ON_INFLUENCE,
+           "log ranks by which the head of rare lies above its power law"),
+    Effect("regimes.selectivity", "specialists", (0.05, 0.1, 0.2, 0.35, 0.5), WIDE, ON_INFLUENCE,
+           "relative excess of the plateau's influence on rare tokens"),
+    Effect("regimes.recruitment", "recruited", (0.01, 0.02, 0.05), dataclasses.replace(WIDE, scatter=0.0), ON_INFLUENCE,
+           "share by which log influence on rare is less spread"),
+    Effect("clusters.within", "modules", (0.05, 0.1, 0.2, 0.3, 0.4), Dials(), ON_ACTIVATIONS,
+           "share of latent variance that each of two blocks of the plateau has in common"),
+    Effect("clusters.rewired", "modules", (0.1, 0.2, 0.3, 0.4), Dials(), ON_ACTIVATIONS,
+           "share of latent variance that each of two blocks of the plateau has in common"),
+    Effect("clusters.cohesion", "cohesion", (0.02, 0.05, 0.1, 0.2), Dials(), ON_ACTIVATIONS,
+           "share of latent variance that the plateau has in common"),
+    Effect("clusters.weights", "weight_cluster", (0.05, 0.1, 0.2, 0.4), BRIEF, ON_WEIGHTS,
+           "cosine that the plateau's weight vectors share"),
+    Effect("clusters.index", "index_cluster", (0.5, 0.75, 1.0), BRIEF, ON_INFLUENCE,
+           "share of the plateau at neighbouring indices"),
+    Effect("routing.heads", "routing", (0.1, 0.25, 0.5, 1.0), BRIEF, ON_HEADS,
+           "relative excess of one head's effect on the plateau for rare tokens"),
+    Effect("routing.concentration", "concentrated", (0.1, 0.2, 0.4, 0.8), BRIEF, ON_HEADS,
+           "relative excess of the spread of log head effect on the plateau"),
+    Effect("routing.profile", "profile", (0.05, 0.1, 0.2, 0.4, 0.8), ALIKE, ON_HEADS,
+           "sd of log head effect between the classes on the plateau"),
+    Effect("coordination.dimension", "mirrored", (0.1, 0.2, 0.3, 0.4), Dials(), ON_ACTIVATIONS,
+           "share of latent variance that the plateau has in common, half with opposite sign"),
+    Effect("tails.weights", "weight_tail", (0.25, 0.5, 1.0), BRIEF, ON_WEIGHTS,
+           "exponent by which the plateau's singular values fall"),
+)  # fmt: skip
 
 
 def _powers() -> list[Scenario]:
     return [
-        Scenario(f"{hypothesis}@{dial}={strength:g}", "power", dataclasses.replace(world, **{dial: strength}), pieces,
-                 (hypothesis,), says, dial, strength)
-        for hypothesis, (dial, strengths, world, pieces, says) in EFFECTS.items()
-        for strength in strengths
+        Scenario(f"{e.hypothesis}@{e.dial}={strength:g}", "power", dataclasses.replace(e.world, **{e.dial: strength}),
+                 e.pieces, (e.hypothesis,), e.means, e.dial, strength)
+        for e in EFFECTS for strength in e.strengths
     ]  # fmt: skip
 
 
@@ -143,21 +162,20 @@ def _designs() -> list[Scenario]:
     wide = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
     deep = Dials(documents=60, pairs=8, neurons=2560, width=256)
     few = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
-    heads: tuple[Piece, ...] = ("influence", "heads")
-    active: tuple[Piece, ...] = ("influence", "activations")
     absences = ("clusters.within", "clusters.cohesion")
+    sure = {"raised_both": 3.0}  # the plateau that is chosen is the planted one, so that the margin is met exactly
     change = dataclasses.replace
     return [
-        Scenario("large.heads", "design", many, heads, (*HEADS, "routing.profile"), "no effect, 240 documents"),
-        Scenario("large.activations", "design", wide, active, absences, "no effect, 120 documents, plateau of 51"),
-        Scenario("large.weights", "design", deep, ("influence", "weights"), ("clusters.weights",), "no effect, plateau of 44, width 256"),
-        Scenario("small.heads", "design", few, heads, (*HEADS, "routing.profile"), "no effect, 24 documents"),
-        Scenario("small.activations", "design", few, active, absences, "no effect, 24 documents"),
-        Scenario("edge.heads", "design", change(many, routing=0.25), heads, ("routing.heads",),
-                 "one head's effect is at the margin exactly, 240 documents", "routing", 0.25),
-        Scenario("edge.weights", "design", change(deep, weight_cluster=0.05), ("influence", "weights"), ("clusters.weights",),
-                 "shared cosine at the margin exactly, plateau of 44", "weight_cluster", 0.05),
-        Scenario("edge.cohesion", "design", change(wide, cohesion=0.075), active, ("clusters.cohesion",),
+        Scenario("large.heads", "design", many, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
+        Scenario("large.activations", "design", wide, ON_ACTIVATIONS, absences, "no effect, 120 documents, plateau of 51"),
+        Scenario("large.weights", "design", deep, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"),
+        Scenario("small.heads", "design", few, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 24 documents"),
+        Scenario("small.activations", "design", few, ON_ACTIVATIONS, absences, "no effect, 24 documents"),
+        Scenario("edge.heads", "design", change(many, routing=0.27, **sure), ON_HEADS, ("routing.heads",),
+                 "one head's effect just at the margin, 240 documents", "routing", 0.27),
+        Scenario("edge.weights", "design", change(deep, weight_cluster=0.052, **sure), ON_WEIGHTS, ("clusters.weights",),
+                 "shared cosine just at the margin, plateau of 44", "weight_cluster", 0.052),
+        Scenario("edge.cohesion", "design", change(wide, cohesion=0.075, **sure), ON_ACTIVATIONS, ("clusters.cohesion",),
                  "cohesion near the margin, plateau of 51", "cohesion", 0.075),
     ]  # fmt: skip
 

@@ -1,1 +1,6 @@
-"""Conformance suites for plug-ins."""
+"""Conformance: what every null model and every hypothesis is held to, whoever wrote it."""
+
+from .conformance import Check, Report, check
+from .testing import parametrize_with_checks
+
+__all__ = ["Check", "Report", "check", "parametrize_with_checks"]

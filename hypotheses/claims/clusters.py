@@ -22,7 +22,7 @@ within = Hypothesis(
     ),
     estimand=Within("modular_contrast", centred=True),
     nulls=("matched_sets",),
-    sensitivity=(),
+    sensitivity=("hqs", "correlation_cm", "document_permuted"),
     source="Liu 2025, section 4; METHODS 3",
 )
 

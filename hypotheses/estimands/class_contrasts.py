@@ -36,8 +36,9 @@ class InfluenceContrast(Estimand):
         """Per-document sums of abs(loss change)."""
         choose, score = self.statistic(study.n_head)
         return ContrastBound(
-            study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=study.influence
-        )
+            study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=study.influence,
+            pair_document=torch.from_numpy(study.pair_document),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,19 @@ class ContrastBound(Bound):
 
     def __init__(
         self, sums: ClassSums, choose: Choose, score: Score, pairs: Callable[[], ClassSums] | None = None,
-        influence: Tensor | None = None,
+        influence: Tensor | None = None, pair_document: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
+        self.pair_document = pair_document
         self.groups: Tensor | None = None
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Labels of documents; for influence statistics also the class influences."""
         swaps = torch.zeros(self.sums.documents, dtype=torch.bool)
-        out: dict[Randomises, Observed] = {"labels": Observed("labels", swaps, half=self.sums.half.numpy())}
+        pairs = None if self.pair_document is None else len(self.pair_document)
+        out: dict[Randomises, Observed] = {
+            "labels": Observed("labels", swaps, half=self.sums.half.numpy(), pairs=pairs)
+        }
         if self.influence is not None:
             out["influence"] = Observed("influence", self.influence)
         return out
@@ -110,8 +115,7 @@ class ContrastBound(Bound):
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
         """Studentised under label swaps; plain under draws of influences."""
         if kind == "labels":
-            sums = self.sums if draws.shape[1] == self.sums.documents or self.pairs is None else self.pairs()
-            value, derivative = influence_function(sums, draws, self.choose, self.score)
+            value, derivative = self._under_swaps(draws)
             return Values(value, studentised(value, derivative))
         if self.influence is None:
             raise ValueError(f"this estimand has no {kind} to randomise")
@@ -119,6 +123,14 @@ class ContrastBound(Bound):
         means = regimes.swap_neurons(means, draws) if draws.dtype == torch.bool else draws.double()[..., None]
         value = scored(means, self.choose, self.score)
         return Values(value, value)
+
+    def _under_swaps(self, swaps: Tensor) -> tuple[Tensor, Tensor]:
+        """Statistic [R, K] and its derivative by each *document's* weight [R, D, K], also under swaps of pairs [R, P]."""
+        if swaps.shape[1] == self.sums.documents or self.pairs is None or self.pair_document is None:
+            return influence_function(self.sums, swaps, self.choose, self.score)
+        value, by_pair = influence_function(self.pairs(), swaps, self.choose, self.score)
+        derivative = by_pair.new_zeros(len(swaps), self.sums.documents, by_pair.shape[2])
+        return value, derivative.index_add_(1, self.pair_document, by_pair)
 
     def leave_one_out(self) -> Tensor:
         """Delete-one-document estimates, [D, K]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,6 +55,13 @@ class SetBound(Bound):
         value = self.value(images, replicates, seed)[:, None].double()
         return Values(value, value)
 
+    @property
+    def _columns(self) -> tuple[Tensor, Sets]:
+        """Neurons of either set, and the places of the two sets among them."""
+        columns, places = torch.unique(torch.cat(self.sets), return_inverse=True)
+        first, second = places.split([len(s) for s in self.sets])
+        return columns, (first, second)
+
     def images(self, draws: Tensor) -> Sets:
         """Images of the two plateaus under permutations [R, N]; drawn sets [R, n] stand for both halves."""
         if draws.shape[1] == self.study.measurements.n_neurons:
@@ -102,22 +109,22 @@ class WithinBound(SetBound):
     """Modules found on the half the set was chosen on, scored on the other."""
 
     def offers(self) -> Mapping[Randomises, Observed]:
-        """Neurons, the correlation graphs of each crossing, or the activations behind them."""
+        """Neurons, the correlation graphs of each crossing, or the activations behind them (columns: union of the sets)."""
+        columns, places = self._columns
         graph = [torch.stack([r[s][:, s].double() for r in self.study.correlation]) for s in self.sets]
-        activation = torch.cat(self.study.rare_activation)
-        half = np.repeat([0, 1], [len(a) for a in self.study.rare_activation])
-        document = torch.cat(self.study.rare_document).numpy()
-        rows = self.study._rare_rows_by_half
-        position = self.study.panel.position[np.concatenate(rows)]
+        rows = {
+            "half": np.repeat([0, 1], [len(a) for a in self.study.rare_activation]),
+            "documents": torch.cat(self.study.rare_document).numpy(),
+            "positions": self.study.panel.position[np.concatenate(self.study._rare_rows_by_half)],
+        }
+        activation = torch.cat([a[:, columns] for a in self.study.rare_activation])
         offered = dict(super().offers())
-        offered["graph"] = Observed("graph", torch.stack(graph), plateau=self.sets, half=half, documents=document)
-        offered["activations"] = Observed(
-            "activations", activation, plateau=self.sets, half=half, documents=document, positions=position
-        )
+        offered["graph"] = Observed("graph", torch.stack(graph), plateau=places, behind=activation, **rows)
+        offered["activations"] = Observed("activations", activation, plateau=places, **rows)
         return offered
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
-        """K of sets, of graphs [2 (crossing), 2 (half), n, n], or of activations [T, N]."""
+        """K of sets, of graphs [2 (crossing), 2 (half), n, n], or of activations [T, union of the sets]."""
         if kind == "neurons":
             return super().evaluate(kind, draws, replicates, seed)
         graphs = torch.stack([d if kind == "graph" else self._graphs(d) for d in draws])
@@ -129,12 +136,10 @@ class WithinBound(SetBound):
         return Values(value[:, None], value[:, None])
 
     def _graphs(self, activation: Tensor) -> Tensor:
-        """Correlations [2 (crossing), 2 (half), n, n] of drawn activations [T, N]."""
+        """Correlations [2 (crossing), 2 (half), n, n] of drawn activations [T, union of the sets]."""
         split = len(self.study.rare_activation[0])
-        halves = activation[:split], activation[split:]
-        return torch.stack(
-            [torch.stack([coactivation.correlation(a[:, s]).double() for a in halves]) for s in self.sets]
-        )
+        r = [coactivation.correlation(a).double() for a in (activation[:split], activation[split:])]
+        return torch.stack([torch.stack([half[s][:, s] for half in r]) for s in self._columns[1]])
 
     @staticmethod
     def _contrast(found: Tensor, scored: Tensor, seeds: Tensor) -> Tensor:
@@ -309,6 +314,27 @@ class WeightBound(SetBound):
         super().__init__(study)
         self.statistic = statistic
         self.statistic(study, self.sets[0][None])  # missing inputs show here, before any draw
+
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """Neurons, and the weights of the two sets where the statistic reads weights, [2 (input, output), union, d]."""
+        offered = dict(super().offers())
+        m = self.study.measurements
+        if self.statistic is not index_clustering and m.w_in is not None and m.w_out is not None:
+            columns, places = self._columns
+            offered["weights"] = Observed("weights", torch.stack([m.w_in[columns], m.w_out[columns]]), plateau=places)
+        return offered
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Statistic of sets, or of the plateaus under drawn weights."""
+        if kind != "weights":
+            return super().evaluate(kind, draws, replicates, seed)
+        places = self._columns[1]
+        found = []
+        for w_in, w_out in draws:
+            drawn = Study(replace(self.study.measurements, w_in=w_in, w_out=w_out), self.study.plateau_rule)
+            found.append(sum(self.statistic(drawn, s[None]) for s in places) / 2)
+        value = torch.cat(found)[:, None].double()
+        return Values(value, value)
 
     def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
         """Mean of the statistic over the two plateaus."""

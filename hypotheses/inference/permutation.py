@@ -12,7 +12,7 @@ Alternative: TypeAlias = Literal["greater", "less", "two-sided"]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 TIE = 1e-9
-"""Null values within this relative distance of the observed one count as ties, that is, against the claim."""
+"""Null values that lie this near to the observed one, relative to the largest of them all, count as ties: against the claim."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def permutation_p(
         smaller = min(sides, key=lambda p: p.value)
         doubled = [min(1.0, 2 * x) for x in (smaller.value, smaller.low, smaller.high)]
         return PermutationP(doubled[0], doubled[1], doubled[2], len(null), exact)
-    slack = TIE * max(1.0, abs(observed))
+    slack = TIE * max(abs(observed), float(np.abs(null).max()))
     beyond = null >= observed - slack if alternative == "greater" else null <= observed + slack
     count = int(beyond.sum())
     if exact:
@@ -101,7 +101,7 @@ def max_t(observed: FloatArray, null: FloatArray) -> FloatArray:
         raise ValueError(f"null draws must be [B, {len(observed)}], got {null.shape}")
     order = np.argsort(-observed, kind="stable")
     successive = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
-    slack = TIE * np.maximum(1.0, np.abs(observed[order]))
+    slack = TIE * max(float(np.abs(observed).max()), float(np.abs(null).max()))
     p = (1 + (successive >= observed[order] - slack).sum(0)) / (1 + len(null))
     adjusted: FloatArray = np.empty(len(p))
     adjusted[order] = np.maximum.accumulate(p)
@@ -130,7 +130,9 @@ def besag_clifford(draws: FloatArray, observed: float, hits: int) -> tuple[float
     """
     if hits < 1:
         raise ValueError(f"hits must be at least 1, got {hits}")
-    reached = np.cumsum(np.asarray(draws) >= observed - TIE * max(1.0, abs(observed)))
+    draws = np.asarray(draws, dtype=np.float64)
+    slack = TIE * max(abs(observed), float(np.abs(draws).max()))
+    reached = np.cumsum(draws >= observed - slack)
     stop = np.flatnonzero(reached >= hits)
     if len(stop):
         used = int(stop[0]) + 1

@@ -86,7 +86,8 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     else:
         if equivalent:
             return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
-        if significant and evidence.low >= criterion.margin:
+        beyond = evidence.low >= criterion.margin or (criterion.two_sided and evidence.high <= -criterion.margin)
+        if significant and beyond:
             return Decision(
                 Verdict.REFUTED,
                 f"adjusted p is below {alpha:g} and the whole {_level(alpha)} interval is beyond {criterion.margin:g}",

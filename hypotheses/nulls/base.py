@@ -1,14 +1,14 @@
 """The null-model contract: what a null randomises, keeps and breaks, and two methods.
 
-A null model answers "what would the statistic be if only this were random?".  Its author writes `prepare` (once) and `draw`
-(for any range of replicate numbers, in any order, on any worker).  The engine adds the observed value as replicate 0, so
-that it goes down the same path as every null draw.
+A null model answers "what would the statistic be if only this were random?".  Its author writes `prepare` (once) and
+`draw` (for any range of replicate numbers, in any order, on any worker).  The engine adds the observed value as
+replicate 0, so that it goes down the same path as every null draw.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -31,10 +31,10 @@ neurons     int64 [R, N] permutations (neuron i's place is taken by ``draw[r, i]
 labels      bool [R, D] (documents) or [R, P] (matched pairs): True = the two classes change places
 heads       int64 [R, k] rows of the heads table
 influence   bool [R, N] (classes change places for a neuron) or float [R, 2, 2, N] (half, class, neuron)
-graph       an iterator of [2, n, n] correlation matrices (one a half)
+graph       an iterator of [2 (set chosen on), 2 (half), n, n] correlation matrices
 activations an iterator of [T, n]
-weights     an iterator of [n, d]
-corpus      an iterator of Measurements
+weights     an iterator of [2 (input, output), n, d]
+corpus      an iterator of what ``Observed.remake`` makes of token ids (Measurements)
 ========== ==========================================================================================
 """
 
@@ -44,7 +44,11 @@ class Observed:
     """The observed object that a null randomises, and what goes with it.
 
     ``value`` is the object itself; ``plateau`` holds the sets the statistic is about (one a half) where there are any;
-    ``strata`` int64 [N] groups neurons of like covariates; ``documents`` int64, one entry a row of activations.
+    ``strata`` int64 [N] groups neurons of like covariates (for heads [H], heads of like total effect); ``documents``,
+    ``positions`` and ``half`` int64, one entry a row of activations; ``pairs``, for labels, the number of matched
+    pairs where swaps inside them can be scored; ``behind``, for graphs, the activations [T, n] whose correlations
+    they are, with ``plateau`` naming columns of it; ``remake``, for a corpus, measures the model again on documents
+    of token ids.
     """
 
     kind: Randomises
@@ -54,6 +58,9 @@ class Observed:
     documents: npt.NDArray[np.int64] | None = None
     positions: npt.NDArray[np.int64] | None = None
     half: npt.NDArray[np.int64] | None = None
+    pairs: int | None = None
+    behind: torch.Tensor | None = None
+    remake: Callable[[list[npt.NDArray[np.int64]]], Any] | None = None
 
 
 class NullModel(ABC):
@@ -102,6 +109,22 @@ class NullModel(ABC):
     def cost(self, state: Any) -> float:
         """Rough operations for one draw, for planning."""
         return 1.0
+
+    def space(self, observed: Observed) -> Sequence[Hashable] | None:
+        """Signatures of every possible draw, all equally likely, where `observed` is tiny enough to list them, else None.
+
+        Conformance tests the draws for uniformity over it.  Swaps and permutations of neurons are known by their kind
+        and need no `space`; a null model whose draws follow another law overrides it all the same, and returns None.
+        """
+        return None
+
+    def signature(self, draw: Any) -> Hashable:
+        """What tells two draws apart in `space`; by default all its values."""
+        return tuple(np.asarray(draw).ravel().tolist())
+
+    def diagnostics(self, state: Any, draws: Any) -> dict[str, Any]:
+        """Numbers by which a reader may judge the null on these data: balance where it matches, mixing where it rewires."""
+        return {}
 
 
 def generator(seed: int, replicate: int, stream: str = "") -> np.random.Generator:

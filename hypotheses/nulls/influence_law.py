@@ -34,8 +34,8 @@ class InfluenceLaw(NullModel):
     """Two-half parametric bootstrap of the influence curve (METHODS section 4).
 
     True log influence comes from the law that fits best (lognormal, Weibull or power law) with variance
-    Cov(log I_A, log I_B); each half adds noise of variance Var(log I_A - log I_B) / 2.  Every draw resamples the neurons and
-    chooses and fits its law anew, so that the doubt about the law is in the null.
+    Cov(log I_A, log I_B); each half adds noise of variance Var(log I_A - log I_B) / 2.  Every draw resamples the
+    neurons and chooses and fits its law anew, so that the doubt about the law is in the null.
     """
 
     name = "influence_law"

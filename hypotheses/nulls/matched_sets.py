@@ -16,8 +16,9 @@ from .base import NullModel, Observed, generator, need, stack
 class MatchedSets(NullModel):
     """Stratified relabelling of neurons (METHODS section 4).
 
-    A draw is one permutation of *all* neurons within strata of like covariates, plateau included; the null sets of the two
-    halves are the images of the two plateaus under that one permutation, so they overlap exactly as the plateaus do.
+    A draw is one permutation of *all* neurons within strata of like covariates, plateau included; the null sets of
+    the two halves are the images of the two plateaus under that one permutation, so they overlap exactly as the
+    plateaus do.
     """
 
     name = "matched_sets"

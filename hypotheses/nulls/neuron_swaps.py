@@ -14,9 +14,9 @@ from .base import NullModel, Observed, generator, need, stack
 class NeuronSwaps(NullModel):
     """Rare and common change places neuron by neuron, the same swap in both halves (METHODS section 4).
 
-    Ordinary neurons differ between the classes without any specialists; a null over documents alone takes that scatter for
-    an effect.  Here a neuron's pair (rare, common), each class divided by its own geometric mean over neurons, is
-    exchangeable: only an excess of rare-leaning neurons *at the top* is left as evidence.
+    Ordinary neurons differ between the classes without any specialists; a null over documents alone takes that
+    scatter for an effect.  Here a neuron's pair (rare, common), each class divided by its own geometric mean over
+    neurons, is exchangeable: only an excess of rare-leaning neurons *at the top* is left as evidence.
     """
 
     name = "neuron_swaps"

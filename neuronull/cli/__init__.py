@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ..data.errors import InputError
+from .calibrate import calibrate
 from .ls import ls, show
 from .measure import measure
 from .new import app as new_app
@@ -24,7 +25,7 @@ app = typer.Typer(
     name="neuronull", add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-for command in (run, measure, report, ls, show):
+for command in (run, measure, report, ls, show, calibrate):
     app.command()(command)
 app.add_typer(new_app, name="new")
 
@@ -68,6 +69,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _end(_system(error), BAD_INPUT, debug)
     except (MemoryError, RuntimeError) as error:
+        if _failed_audit(error):
+            return _end(f"the audit failed: {_first_line(error)}", FAILED, debug)
         if not _out_of_memory(error):
             raise
         mend = "give a smaller --batch, --context or --documents, or another --device"
@@ -140,6 +143,12 @@ def _system(error: OSError) -> str:
 
 def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _failed_audit(error: BaseException) -> bool:
+    from ..estimators.audit import AuditError
+
+    return isinstance(error, AuditError)
 
 
 def _first_line(error: BaseException) -> str:

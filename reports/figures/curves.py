@@ -28,6 +28,7 @@ from .canvas import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 _STYLES = ((VERMILLION, "-"), (BLUE, (0, (5, 1.5))), (GREEN, (0, (1, 1))), (PURPLE, (0, (4, 1, 1, 1))))
 MIDDLE = 6
@@ -48,10 +49,7 @@ def influence_curves(curves: Sequence[Curve]) -> Drawing:
     axes.set_xlabel("rank of the neuron, by influence")
     axes.set_ylabel("influence (nats)")
     plain_ticks(axes, y=True)
-    if not any(curve.low for curve in curves):
-        intervals = ""
-    else:
-        intervals = " Tinted: 95 % interval."
+    intervals = " Tinted: 95 % interval of each neuron drawn." if any(curve.low for curve in curves) else ""
     axes.legend(loc="lower left", handlelength=2.6, borderaxespad=0.2)
     return Drawing(figure, _caption(curves) + intervals, _alt(curves))
 
@@ -61,7 +59,8 @@ def _cycle(n: int) -> list[tuple[str, object]]:
 
 
 def _limits(axes: Axes, curves: Sequence[Curve]) -> None:
-    values = [v for c in curves for v in (*c.influence, *c.low, *c.high) if v > 0]
+    # not the intervals' lower ends: near zero they would stretch a logarithmic axis over empty decades
+    values = [v for c in curves for v in c.influence if v > 0]
     ranks = [r for c in curves for r in c.rank]
     if values and ranks:
         axes.set_xlim(max(1, min(ranks)) * 0.85, max(ranks) * 1.15)
@@ -102,8 +101,8 @@ def _draw(axes: Axes, curve: Curve, colour: str, dashes: object) -> None:
         )
 
 
-def _middle_line(axes: Axes, curve: Curve, rank: np.ndarray, level: np.ndarray, colour: str) -> None:  # type: ignore[type-arg]
-    """Line through the middle band, carried on into the head, where a plateau would leave it.  A guide for the eye only."""
+def _middle_line(axes: Axes, curve: Curve, rank: NDArray[np.float64], level: NDArray[np.float64], colour: str) -> None:
+    """Carry the middle band's line on into the head, where a plateau would leave it; a guide for the eye only."""
     middle = (rank > curve.head) & (rank <= MIDDLE * curve.head)
     if middle.sum() < 3:
         return
@@ -127,7 +126,8 @@ def _alt(curves: Sequence[Curve]) -> str:
         if not curve.rank:
             continue
         first, last = curve.influence[0], curve.influence[-1]
-        at_head = curve.influence[min(range(len(curve.rank)), key=lambda i, c=curve: abs(c.rank[i] - c.head))]
+        nearest = min(range(len(curve.rank)), key=[abs(r - curve.head) for r in curve.rank].__getitem__)
+        at_head = curve.influence[nearest]
         knots = f", knots at rank {', '.join(number(k) for k in curve.knots)}" if curve.knots else ""
         parts.append(
             f"{curve.label}: {number(first)} nats at rank {count(curve.rank[0])}, {number(at_head)} at the end of "

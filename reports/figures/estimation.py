@@ -46,7 +46,7 @@ def estimation(rows: Sequence[Finding]) -> Drawing:
     rows
         Rows of one hypothesis in one unit, the deciding one first.  Rows without draws get no panel.
     """
-    main, nulls = rows[0], [r for r in rows if r.null_draws and r.estimate is not None]
+    main, nulls = rows[0], panels(rows)
     height = _TOP + _ESTIMATE + len(nulls) * (_HEADER + _NULL) + _BOTTOM
     figure = new_figure(height)
     limits = _limits(rows)
@@ -67,6 +67,13 @@ def estimation(rows: Sequence[Finding]) -> Drawing:
     return Drawing(figure, _caption(main, nulls, limits), alt_text(main, nulls))
 
 
+def panels(rows: Sequence[Finding]) -> list[Finding]:
+    """Rows that get a histogram; a two-way row whose components stand beside it would show one of them twice."""
+    drawn = [r for r in rows if r.null_draws and r.estimate is not None]
+    alone = {r.null_model for r in drawn}
+    return [r for r in drawn if not ("+" in (r.null_model or "") and alone.issuperset((r.null_model or "").split("+")))]
+
+
 def _limits(rows: Sequence[Finding]) -> tuple[float, float]:
     """Ends of the common axis: everything but the outermost fifth of a percent of each null's draws."""
     main = rows[0]
@@ -75,9 +82,8 @@ def _limits(rows: Sequence[Finding]) -> tuple[float, float]:
     values += [v for v in (main.ci_low, main.ci_high, main.verdict_low, main.verdict_high) if v is not None]
     if main.margin is not None:
         values += [main.margin, *([-main.margin] if main.two_sided else [])]
-    for row in rows:
-        if row.null_draws:
-            values += [float(q) for q in np.quantile(row.null_draws, [0.002, 0.998])]
+    for row in panels(rows):
+        values += [float(q) for q in np.quantile(row.null_draws, [0.002, 0.998])]
     finite = [v for v in values if np.isfinite(v)]
     low, high = min(finite), max(finite)
     pad = 0.05 * (high - low or 1.0)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...hypotheses.result import Finding, Verdict
+from ..glossary import VERDICT_MARKS
 from ..numbers import finding_numbers, typeset
-from ..words import VERDICT_MARKS, title_of
+from ..words import title_of
 from .canvas import (
     BAND,
     BLUE,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...hypotheses.result import Finding, HeadMap
+from ..reasons import per_head
 from ..numbers import apart, count, decimals_for, fixed, margin_text, typeset
 from .canvas import (
     BLUE,
@@ -48,8 +49,8 @@ class Head:
 
     @property
     def name(self) -> str:
-        """``2.4``; a pooled row is ``2 minor``."""
-        return f"{self.layer}.{self.head}" if self.head >= 0 else f"{self.layer} pooled"
+        """``2.4``; ``minor`` for the weak heads that are pooled."""
+        return f"{self.layer}.{self.head}" if self.head >= 0 else "minor"
 
 
 def heads_of(data: HeadMap) -> list[Head]:
@@ -198,7 +199,7 @@ def _map_caption(heads: Sequence[Head], finding: Finding | None) -> str:
     if any(not h.reachable for h in heads):
         parts.append("Hatched: cannot reach the layer.")
     if any(h.reachable and h.value is None for h in heads):
-        parts.append("Dot: too weak to be judged alone, pooled.")
+        parts.append("Dot: too weak to be judged alone, pooled as minor.")
     if any(h.low is not None for h in heads):
         parts.append("Dark frame: the simultaneous interval leaves out zero.")
     if finding is not None and finding.margin is not None:
@@ -206,15 +207,23 @@ def _map_caption(heads: Sequence[Head], finding: Finding | None) -> str:
     return " ".join(parts)
 
 
+def _judged(data: HeadMap, finding: Finding | None) -> list[Head]:
+    """Heads with a value, strongest first: the finding's own rows, which hold the pooled heads too, else the map's."""
+    rows = per_head(finding) if finding is not None else []
+    own = [Head(r["layer"], r["head"], True, r["estimate"], r.get("low"), r.get("high"), "") for r in rows]
+    judged = own or [h for h in heads_of(data) if h.value is not None]
+    return sorted(judged, key=lambda h: -float(h.value or 0.0))
+
+
 @in_house_style
 def head_intervals(data: HeadMap, finding: Finding | None = None) -> Drawing | None:
     """Every judged head's value and simultaneous interval, strongest first; at most forty are drawn."""
-    judged = sorted((h for h in heads_of(data) if h.value is not None), key=lambda h: -float(h.value or 0.0))
+    judged = _judged(data, finding)
     if not judged:
         return None
     shown = judged[:_MOST]
     row = 14.0
-    left = 44.0 if all(h.head >= 0 for h in shown) else 58.0
+    left = 46.0
     figure = new_figure(40 + row * len(shown) + 18)
     axes = place(figure, left, 40, WIDTH - left - 12, row * len(shown))
     ends = [v for h in shown for v in (h.value, h.low, h.high) if v is not None] + [0.0]

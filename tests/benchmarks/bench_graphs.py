@@ -170,9 +170,8 @@ def show(rows: list[dict[str, Any]], q: dict[str, dict[str, float]]) -> None:
         t = {key: 1e3 * value for key, value in r["time"].items()}
         bar = "" if r["bar"] is None else f"{r['bar']:.0f}" + ("" if r["ratio"]["median"] >= r["bar"] else " missed")
         spread = f"{t['q25']:.3g} - {t['q75']:.3g}"
-        print(
-            f"{r['benchmark']:40s} {r['contender']:26s} {t['median']:10.3f} {spread:>17s} {r['ratio']['median']:7.1f} {bar:>5s}"
-        )
+        label = f"{r['benchmark']:40s} {r['contender']:26s}"
+        print(f"{label} {t['median']:10.3f} {spread:>17s} {r['ratio']['median']:7.1f} {bar:>5s}")
     for name, values in q.items():
         print(f"mean Q, {name}: " + ", ".join(f"{contender} {value:.4f}" for contender, value in values.items()))
 

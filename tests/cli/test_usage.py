@@ -92,7 +92,7 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_leaves_nothing(cli, monkeypa
     def fail(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(pipeline, "_found", fail)
+    monkeypatch.setattr(pipeline._Run, "found", fail)
     ran = cli("run", "--out", "a/b/run")
     assert (ran.code, ran.out) == (code, "")
     assert ran.err.startswith(says)
@@ -104,7 +104,7 @@ def test_a_fault_of_our_own_is_not_dressed_up(cli, monkeypatch):
     def fail(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(pipeline, "_found", fail)
+    monkeypatch.setattr(pipeline._Run, "found", fail)
     with pytest.raises(RuntimeError, match="a fault"):
         cli("run", "--out", "run")
 

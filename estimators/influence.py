@@ -1,0 +1,186 @@
+"""Influence of neurons on the loss: D[t, i], every neuron ablated at every scored position (METHODS 2 and 6).
+
+For the last layer by the closed form, exact to the contract. For any other layer by restarting at the layer, each
+neuron ablated at all scored positions of a document at once, as a hook would: there an ablation reaches later positions
+too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from ..data.measurements import Audit, Panel
+from ..data.models import LoadedModel
+from ..data.options import Progress, Silent
+from .ablation import Ablation, Kind, make_ablation
+from .audit import audit
+from .closed_form import ClosedForm
+from .memory import with_back_off
+from .readout import fold
+from .restart import clean_calls, output_replaced, run_blocks
+
+_LOGIT_FLOATS = 1 << 26
+"""Floats of the ablated logits of one batch of neurons, when restarting."""
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Effects of single-neuron ablation.
+
+    Parameters
+    ----------
+    delta_loss
+        D, loss after ablation less loss before, in nats, float32 [T, N], on the host.
+    mean
+        Mean activation over the scored positions, float32 [N].
+    audit
+        A sample of D against naive forward passes.
+    """
+
+    delta_loss: torch.Tensor
+    mean: torch.Tensor
+    audit: Audit
+
+
+@torch.no_grad()
+def influence(
+    loaded: LoadedModel,
+    documents: Sequence[Sequence[int]],
+    panel: Panel,
+    residual: torch.Tensor,
+    activation: torch.Tensor,
+    layer: int,
+    *,
+    ablation: Kind = "mean",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Influence:
+    """Measure D and audit it.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    documents
+        Token ids that it was fed.
+    panel
+        The scored positions.
+    residual
+        Residual stream before the final norm at the scored positions, float32 [T, d].
+    activation
+        Activation of the layer's neurons at the scored positions, float32 [T, N].
+    layer
+        Layer of the neurons.
+    ablation
+        ``mean``, ``zero`` or ``resample``.
+    seed
+        Of the resampling and of the audit's sample.
+
+    Raises
+    ------
+    InputError
+        If there is not enough memory.
+    AuditError
+        If an audited entry is not within the contract.
+    """
+    replaced = make_ablation(ablation, activation, panel, seed)
+    progress = progress or Silent()
+    delta_loss = torch.empty(activation.shape)
+    if layer == loaded.adapter.layers - 1:
+        target = torch.from_numpy(panel.target_id)
+        _last_layer(loaded, layer, residual, activation, target, replaced, delta_loss, progress)
+    else:
+        _by_restart(loaded, layer, documents, panel, activation, replaced, delta_loss, progress)
+    with progress.stage("audit", 1) as stage:
+        checked = audit(loaded, documents, panel, residual, activation, delta_loss, replaced, layer, seed)
+        stage.advance()
+    return Influence(delta_loss, replaced.mean, checked)
+
+
+def _last_layer(
+    loaded: LoadedModel,
+    layer: int,
+    residual: torch.Tensor,
+    activation: torch.Tensor,
+    target: torch.Tensor,
+    ablation: Ablation,
+    delta_loss: torch.Tensor,
+    progress: Progress,
+) -> None:
+    closed_form = ClosedForm(fold(loaded.adapter, layer))
+    device = loaded.device
+
+    def work(size: int) -> slice:
+        rows = slice(start, min(start + size, len(target)))
+        change = ablation.replacement(activation, rows) - activation[rows]
+        effects = closed_form.effects(residual[rows].to(device), change.to(device), target[rows].to(device))
+        delta_loss[rows] = effects.cpu()
+        return rows
+
+    start, tile = 0, closed_form.tile
+    with progress.stage("influence", len(target)) as stage:
+        while start < len(target):
+            rows, tile = with_back_off(work, tile, "position")
+            stage.advance(rows.stop - rows.start)
+            start = rows.stop
+
+
+def _by_restart(
+    loaded: LoadedModel,
+    layer: int,
+    documents: Sequence[Sequence[int]],
+    panel: Panel,
+    activation: torch.Tensor,
+    ablation: Ablation,
+    delta_loss: torch.Tensor,
+    progress: Progress,
+) -> None:
+    bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1))
+    with progress.stage("influence", len(panel)) as stage:
+        for start, stop in pairwise(bounds):
+            rows = slice(int(start), int(stop))
+            change = ablation.replacement(activation, rows) - activation[rows]
+            ids = documents[int(panel.document[start])]
+            _restart_document(loaded, layer, ids, panel.position[rows], change, delta_loss[rows])
+            stage.advance(rows.stop - rows.start)
+
+
+def _restart_document(
+    loaded: LoadedModel,
+    layer: int,
+    ids: Sequence[int],
+    position: np.ndarray[tuple[int], np.dtype[np.int64]],
+    change: torch.Tensor,
+    delta_loss: torch.Tensor,
+) -> None:
+    """Write D of one document, [n, N], from the change of every neuron at its n scored positions."""
+    adapter, device = loaded.adapter, loaded.device
+    at = torch.from_numpy(position).to(device)
+    target = torch.tensor(list(ids), device=device)[at + 1]
+    calls, w_out = clean_calls(loaded, ids), adapter.w_out(layer)
+
+    def work(size: int) -> int:
+        stop = min(first + size, change.shape[1])
+        added = change[:, first:stop].to(device, w_out.dtype).T[:, :, None] * w_out[first:stop, None, :]
+
+        def ablate(output: torch.Tensor) -> torch.Tensor:
+            # row 0 stays clean: the difference is then taken within one batch
+            batch = output.repeat(stop - first + 1, 1, 1)
+            batch[1:, at] += added
+            return batch
+
+        with output_replaced(adapter.neuron_site(layer), ablate):
+            hidden = run_blocks(loaded, calls, layer, adapter.layers - 1)
+        logits = loaded.model.get_output_embeddings()(adapter.final_norm_module(hidden[:, at])).float()
+        loss = logits.logsumexp(-1) - logits.gather(-1, target.expand(len(hidden), -1)[:, :, None])[:, :, 0]
+        delta_loss[:, first:stop] = (loss[1:] - loss[0]).T.cpu()
+        return stop
+
+    first, tile = 0, max(1, _LOGIT_FLOATS // (adapter.vocabulary * len(position)))
+    while first < change.shape[1]:
+        first, tile = with_back_off(work, tile, "neuron")

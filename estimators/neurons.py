@@ -1,0 +1,136 @@
+"""Covariates of neurons: what a matched neuron is matched on (METHODS 2)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..data.adapters import Adapter
+from ..data.measurements import IntArray
+
+SPARSE = 0.1
+"""An activation under this many sd counts as inactive."""
+
+WEAK_SHARE = 0.05
+"""Share of the unembedding's singular directions that are its weak ones."""
+
+COLUMNS = ("mean_abs", "sd", "kurtosis", "sparsity", "w_out_norm", "weak_direction_share", "token_frequency_share")
+"""Columns of the table, as in the measurement directory."""
+
+_CHUNK = 2048
+
+
+@torch.no_grad()
+def covariates(adapter: Adapter, layer: int, activation: torch.Tensor, counts: IntArray) -> pd.DataFrame:
+    """Return one row of covariates a neuron.
+
+    Parameters
+    ----------
+    adapter
+        The model's parts.
+    layer
+        Layer of the neurons.
+    activation
+        Activation at the scored positions, [T, N].
+    counts
+        Occurrences of each token in the training corpus, int64 [V].
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, float64, N rows. ``mean_abs``: mean |a|. ``sd``: population standard deviation. ``kurtosis``: fourth
+        central moment over sd^4 (3 for a normal variable); 0 for a neuron that never changes. ``sparsity``: share of
+        positions with |a| < sd / 10. ``w_out_norm``: norm of the output weights. ``weak_direction_share`` and
+        ``token_frequency_share``: see the functions of that name.
+    """
+    table = activation_moments(activation)
+    w_out = adapter.w_out(layer).detach().double()
+    unembedding = folded_unembedding(adapter)
+    table["w_out_norm"] = w_out.norm(dim=1).cpu().numpy()
+    table["weak_direction_share"] = weak_direction_share(unembedding, w_out).cpu().numpy()
+    table["token_frequency_share"] = token_frequency_share(unembedding, w_out, counts).cpu().numpy()
+    return table[list(COLUMNS)]
+
+
+def folded_unembedding(adapter: Adapter) -> torch.Tensor:
+    """Return the unembedding with the final norm's gain folded in, W_U diag(gain), [V, d].
+
+    So its input is the normed residual stream itself, the space that output weights are written in.
+    """
+    return adapter.unembedding()[0].detach() * adapter.final_norm().gain.detach()
+
+
+def activation_moments(activation: torch.Tensor) -> pd.DataFrame:
+    """Return mean_abs, sd, kurtosis and sparsity of every neuron from its activations [T, N]; sums in float64."""
+    total, neurons = activation.shape
+    parts = [activation[start : start + _CHUNK] for start in range(0, total, _CHUNK)]
+    zero = torch.zeros(neurons, dtype=torch.float64)
+    mean = sum((part.double().sum(0) for part in parts), zero) / total
+    mean_abs, second, fourth = zero.clone(), zero.clone(), zero.clone()
+    for part in parts:
+        mean_abs += part.double().abs().sum(0)
+        square = (part.double() - mean).square()
+        second += square.sum(0)
+        fourth += square.square().sum(0)
+    variance = second / total
+    sd = variance.sqrt()
+    inactive = sum(((part.double().abs() < SPARSE * sd).sum(0) for part in parts), torch.zeros(neurons))
+    kurtosis = torch.where(variance > 0, fourth / total / variance.square(), zero)
+    columns = {"mean_abs": mean_abs / total, "sd": sd, "kurtosis": kurtosis, "sparsity": inactive / total}
+    return pd.DataFrame({name: value.double().numpy() for name, value in columns.items()})
+
+
+def weak_direction_share(unembedding: torch.Tensor, w_out: torch.Tensor) -> torch.Tensor:
+    """Return the norm of each neuron's projection on the unembedding's weakest directions, over its norm, [N].
+
+    The weakest directions are the right singular vectors of the lowest `WEAK_SHARE` of singular values, at least one:
+    where entropy neurons write (Stolfo et al. 2024, section 4).
+
+    Parameters
+    ----------
+    unembedding
+        With the final norm's gain folded in, [V, d].
+    w_out
+        Output weights, float64 [N, d].
+    """
+    gram = torch.zeros(w_out.shape[1], w_out.shape[1], dtype=torch.float64, device=w_out.device)
+    for start in range(0, len(unembedding), _CHUNK):
+        part = unembedding[start : start + _CHUNK].double()
+        gram.addmm_(part.T, part)
+    weak = max(1, round(WEAK_SHARE * w_out.shape[1]))
+    # eigenvalues come in increasing order
+    directions = torch.linalg.eigh(gram).eigenvectors[:, :weak]
+    return _ratio((w_out @ directions).norm(dim=1), w_out.norm(dim=1))
+
+
+def token_frequency_share(unembedding: torch.Tensor, w_out: torch.Tensor, counts: IntArray) -> torch.Tensor:
+    """Return |cos| between each neuron's direct effect on the logits and the centred log frequencies, [N].
+
+    The effect is W_U w_out (gain folded in), the frequencies are log p less its mean over the vocabulary, with 1 added
+    to every count (Stolfo et al. 2024, section 5).
+
+    Parameters
+    ----------
+    unembedding
+        With the final norm's gain folded in, [V, d].
+    w_out
+        Output weights, float64 [N, d].
+    counts
+        Occurrences of each token, int64 [V].
+    """
+    log_p = torch.from_numpy(np.log(counts + 1.0)).to(w_out)
+    log_p -= log_p.mean()
+    dot, square = w_out.new_zeros(len(w_out)), w_out.new_zeros(len(w_out))
+    for start in range(0, len(unembedding), _CHUNK):
+        effect = w_out @ unembedding[start : start + _CHUNK].double().T
+        dot += effect @ log_p[start : start + _CHUNK]
+        square += effect.square().sum(1)
+    return _ratio(dot.abs(), square.sqrt() * math.sqrt(float(log_p.square().sum())))
+
+
+def _ratio(numerator: torch.Tensor, denominator: torch.Tensor) -> torch.Tensor:
+    """Return numerator / denominator, 0 where the denominator is 0."""
+    return torch.where(denominator > 0, numerator / denominator, torch.zeros_like(numerator))

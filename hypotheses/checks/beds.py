@@ -1,0 +1,263 @@
+"""Test beds, one a kind of object: worlds without and with an effect, and a statistic on which draws are ranked.
+
+A bed can turn any draw into data (`applied`), so that a null model may be tried on data drawn from itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ...data.measurements import Measurements
+from ...data.planted.dials import Dials
+from ...data.planted.measurements import planted_measurements
+from ...estimators import coactivation, regimes
+from ...estimators import weights as weight_space
+from ...estimators.class_means import scored
+from ...estimators.communities import modular_contrast
+from ..nulls.base import Observed, Randomises
+
+FloatArray = npt.NDArray[np.float64]
+
+NEURONS, DOCUMENTS, PAIRS = 120, 24, 3
+
+
+@lru_cache(maxsize=1)
+def measurements() -> Measurements:
+    """Small planted measurements: 24 documents, 120 neurons, a plateau of 8."""
+    return planted_measurements(Dials(documents=DOCUMENTS, pairs=8, spare=0, neurons=NEURONS, width=24, heads=6), 0)
+
+
+@dataclass(frozen=True)
+class World:
+    """What a null model is given, and what else the statistic reads."""
+
+    observed: Observed
+    data: Any = None
+
+
+class Bed(ABC):
+    """Worlds of one kind of object."""
+
+    datasets = 200
+    """Data sets drawn from the null itself."""
+
+    @abstractmethod
+    def world(self, planted: bool, like: Any) -> World:
+        """A world, with or without an effect; `like` is a draw, whose form may decide which effect is meant."""
+
+    @abstractmethod
+    def applied(self, world: World, draw: Any) -> World:
+        """The world in which `draw` is what was observed."""
+
+    @abstractmethod
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw; large is evidence."""
+
+
+class NeuronsBed(Bed):
+    """Two overlapping plateaus of 8 of 120 neurons in 4 strata; the mean score of a set."""
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(1)
+        score, strata = rng.standard_normal(NEURONS), np.arange(NEURONS) // 30
+        order = np.argsort(-score, kind="stable") if planted else rng.permutation(NEURONS)
+        ranked = [order[strata[order] == s] for s in range(4)]
+        sets = [np.concatenate([r[[0, 1]] for r in ranked]), np.concatenate([r[[0, 2]] for r in ranked])]
+        plateau = tuple(torch.from_numpy(np.sort(s)) for s in sets)
+        return World(
+            Observed("neurons", torch.arange(NEURONS), plateau=plateau, strata=torch.from_numpy(strata)), score
+        )
+
+    def applied(self, world: World, draw: Any) -> World:
+        moved = draw if len(draw) == NEURONS else None
+        sets = tuple(moved[p] if moved is not None else draw for p in world.observed.plateau)
+        return World(replace(world.observed, plateau=sets), world.data)
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        worlds = [self.applied(world, d).observed.plateau for d in draws]
+        return np.array([np.mean([world.data[s.numpy()].mean() for s in sets]) for sets in worlds])
+
+
+class LabelsBed(Bed):
+    """Three matched pairs in each of 24 documents; the studentised sum of the pairs' differences."""
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(2)
+        document = np.repeat(np.arange(DOCUMENTS), PAIRS)
+        data = rng.standard_normal(DOCUMENTS)[document] + rng.standard_normal(len(document)) + 2.0 * planted
+        observed = Observed("labels", torch.zeros(DOCUMENTS, dtype=torch.bool), documents=document,
+                            half=np.arange(DOCUMENTS) % 2, pairs=len(document))  # fmt: skip
+        return World(observed, data)
+
+    def applied(self, world: World, draw: Any) -> World:
+        return replace(world, data=self._flipped(world, draw))
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        sums = [np.bincount(world.observed.documents, self._flipped(world, d)) for d in draws]
+        return np.array([s.sum() / np.sqrt((s**2).sum()) for s in sums])
+
+    @staticmethod
+    def _flipped(world: World, draw: Any) -> FloatArray:
+        swaps = np.asarray(draw)
+        of_pairs = swaps if len(swaps) == len(world.data) else swaps[world.observed.documents]
+        return np.asarray(np.where(of_pairs, -world.data, world.data))
+
+
+class HeadsBed(Bed):
+    """Four of 24 heads in two strata; the mean score."""
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(3)
+        score, strata = rng.standard_normal(24), np.arange(24) // 12
+        order = np.argsort(-score, kind="stable") if planted else np.arange(24)
+        chosen = np.sort(np.concatenate([order[strata[order] == s][:2] for s in (0, 1)]))
+        return World(Observed("heads", torch.from_numpy(chosen), strata=torch.from_numpy(strata)), score)
+
+    def applied(self, world: World, draw: Any) -> World:
+        return World(replace(world.observed, value=draw), world.data)
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        return np.array([world.data[np.asarray(d)].mean() for d in draws])
+
+
+class InfluenceBed(Bed):
+    """Influence of 120 neurons in two halves and classes; selectivity for swaps, flatness of the head for drawn influences."""
+
+    HEAD = 8
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(4)
+        true = rng.standard_normal(NEURONS)
+        logs = true + 0.2 * rng.standard_normal((2, NEURONS)) + 0.1 * rng.standard_normal((2, 2, NEURONS))
+        top = np.argsort(-true)[: self.HEAD]
+        if planted and _is_swaps(like):
+            logs[:, 0, top] += 1.0
+        elif planted:
+            logs[:, :, top] = np.sort(true)[-4 * self.HEAD] + 0.05 * rng.standard_normal((2, 2, self.HEAD)) + 0.3
+        return World(Observed("influence", torch.from_numpy(np.exp(logs))))
+
+    def applied(self, world: World, draw: Any) -> World:
+        return World(replace(world.observed, value=self._means(world, [draw])[0, ..., 0]))
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        means = self._means(world, draws)
+        if _is_swaps(draws[0]):
+            value = scored(means, regimes.choose_leaning_sets(self.HEAD), regimes.selectivity)
+        else:
+            value = scored(means, regimes.choose_order(self.HEAD), regimes.shape(self.HEAD))
+        return np.asarray(value[:, 0].numpy())
+
+    @staticmethod
+    def _means(world: World, draws: Sequence[Any]) -> torch.Tensor:
+        drawn = torch.stack(list(map(torch.as_tensor, draws)))
+        if drawn.dtype == torch.bool:
+            return regimes.swap_neurons(world.observed.value[None, ..., None].double(), drawn)
+        return drawn.double()[..., None]
+
+
+class ActivationsBed(Bed):
+    """Ten neurons at six positions in each of 24 documents; the cross-fit modular contrast."""
+
+    datasets = 60
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(5)
+        rows, n = DOCUMENTS * 6, 10
+        document = np.repeat(np.arange(DOCUMENTS), 6)
+        x = rng.standard_normal((rows, n)) + 0.5 * rng.standard_normal((DOCUMENTS, n))[document]
+        if planted:
+            x += rng.standard_normal((rows, 2))[:, np.arange(n) % 2]
+        sets = (torch.arange(n), torch.arange(n))
+        return World(Observed("activations", torch.from_numpy(x), plateau=sets, documents=document,
+                              positions=np.tile(np.arange(6), DOCUMENTS), half=(document >= DOCUMENTS // 2).astype(np.int64)))  # fmt: skip
+
+    def applied(self, world: World, draw: Any) -> World:
+        return World(replace(world.observed, value=draw))
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        half = torch.from_numpy(np.asarray(world.observed.half))
+        graphs = [torch.stack([coactivation.correlation(d[half == side].double()) for side in (0, 1)]) for d in draws]
+        return _contrast(torch.stack([torch.stack([g, g]) for g in graphs]))
+
+
+class GraphBed(Bed):
+    """Correlations of twelve neurons over 80 positions a half, one common factor; the cross-fit modular contrast."""
+
+    datasets = 60
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(6)
+        n = 12
+        x = rng.standard_normal((160, n)) + rng.standard_normal((160, 1)) * rng.uniform(0.2, 0.8, n)
+        if planted:
+            x += 1.2 * rng.standard_normal((160, 2))[:, np.arange(n) % 2]
+        t = torch.from_numpy(x)
+        r = torch.stack([coactivation.correlation(t[:80]), coactivation.correlation(t[80:])])
+        return World(Observed("graph", torch.stack([r, r]), plateau=(torch.arange(n), torch.arange(n))))
+
+    def applied(self, world: World, draw: Any) -> World:
+        return World(replace(world.observed, value=draw))
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        return _contrast(torch.stack(list(draws)))
+
+
+class WeightsBed(Bed):
+    """Weights of 24 neurons of width 16, plateaus of 8; the mean cosine of the output rows."""
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(7)
+        weights = rng.standard_normal((2, 24, 16))
+        if planted:
+            weights[:, :8] += 0.8
+        return World(Observed("weights", torch.from_numpy(weights.astype(np.float32)), plateau=(torch.arange(8),) * 2))
+
+    def applied(self, world: World, draw: Any) -> World:
+        return World(replace(world.observed, value=draw))
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        rows = world.observed.plateau[0][None]
+        return np.array([float(weight_space.mean_cosine(weight_space.unit_rows(d[1]), rows)[0]) for d in draws])
+
+
+class CorpusBed(Bed):
+    """Twenty documents of twelve tokens of eight; the share of tokens that follow their predecessor in the alphabet."""
+
+    def world(self, planted: bool, like: Any) -> World:
+        rng = np.random.default_rng(8)
+        documents = [rng.integers(8, size=12) for _ in range(20)]
+        if planted:
+            documents = [np.sort(d) for d in documents]
+        return World(Observed("corpus", documents, remake=lambda shuffled: [d.copy() for d in shuffled]))
+
+    def applied(self, world: World, draw: Any) -> World:
+        return World(replace(world.observed, value=draw))
+
+    def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        return np.array([np.mean([(np.diff(d) == 1).mean() for d in documents]) for documents in draws])
+
+
+BEDS: dict[Randomises, Bed] = {
+    "neurons": NeuronsBed(), "labels": LabelsBed(), "heads": HeadsBed(), "influence": InfluenceBed(),
+    "activations": ActivationsBed(), "graph": GraphBed(), "weights": WeightsBed(), "corpus": CorpusBed(),
+}  # fmt: skip
+"""The bed of each kind of object."""
+
+
+def _is_swaps(draw: Any) -> bool:
+    return bool(torch.as_tensor(draw).dtype == torch.bool)
+
+
+def _contrast(graphs: torch.Tensor) -> FloatArray:
+    """Cross-fit modular contrast of graphs [R, 2 (set chosen on), 2 (half), n, n], as in clusters.within."""
+    r, seeds = graphs.double().numpy(), np.arange(len(graphs), dtype=np.uint64)
+    straight = modular_contrast(r[:, 0, 0], r[:, 0, 1], seeds, threads=1)
+    return np.asarray((straight + modular_contrast(r[:, 1, 1], r[:, 1, 0], seeds, threads=1)) / 2)

@@ -1,0 +1,98 @@
+"""``neuronull check``: every check of a null model or a hypothesis, and the certificate.
+
+The number of checks that ran is printed and pinned by a test for each null of the catalogue: it may not shrink
+silently.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from ...data.errors import InputError
+from ..hypothesis import Hypothesis
+from ..nulls.base import NullModel
+from ..registry import import_target, suggestion
+from .hypothesis_checks import HYPOTHESIS_CHECKS, HypothesisSubject
+from .null_checks import NULL_CHECKS, Subject
+from .outcome import Check, Report, ran
+
+__all__ = ["Check", "Report", "check", "checks_of", "each_check", "resolve"]
+
+
+def check(target: Any) -> Report:
+    """Run every check on a target.
+
+    Parameters
+    ----------
+    target
+        A registered null model or hypothesis, ``module:attribute``, or the object itself (a class counts as its
+        instance).
+
+    Returns
+    -------
+    Report
+        One entry a check: passed, failed or skipped, with its reason.
+
+    Raises
+    ------
+    InputError
+        If there is no such target, or it is neither.
+    """
+    found = resolve(target)
+    return Report(_name(found), _kind(found), tuple(each_check(found)))
+
+
+def each_check(found: NullModel | Hypothesis) -> Iterator[Check]:
+    """Outcomes one by one, as they come."""
+    for name, work in checks_of(found).items():
+        yield ran(name, work)
+
+
+def checks_of(found: NullModel | Hypothesis) -> dict[str, Callable[[], str]]:
+    """Checks of a resolved target by id; each is called without arguments."""
+    if isinstance(found, NullModel):
+        subject = Subject(found)
+        return {name: partial(work, subject) for name, work in NULL_CHECKS.items()}
+    whole = HypothesisSubject(found)
+    return {name: partial(work, whole) for name, work in HYPOTHESIS_CHECKS.items()}
+
+
+def resolve(target: Any) -> NullModel | Hypothesis:
+    """Object that `target` names.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is neither a null model nor a hypothesis.
+    """
+    found = _named(target) if isinstance(target, str) else target
+    found = found() if inspect.isclass(found) and issubclass(found, NullModel) else found
+    if not isinstance(found, (NullModel, Hypothesis)):
+        raise InputError(f"{target} is a {type(found).__name__}, neither a null model nor a hypothesis", "TARGET",
+                         "derive it from neuronull.NullModel")  # fmt: skip
+    return found
+
+
+def _named(name: str) -> Any:
+    from .. import catalogue
+
+    if ":" in name:
+        return import_target(name, "TARGET")
+    if name in catalogue.nulls:
+        return catalogue.nulls.get(name)
+    if name in catalogue.hypotheses:
+        return catalogue.hypotheses.get(name)
+    known = (*catalogue.nulls.names(), *catalogue.hypotheses.names())
+    raise InputError(f"there is no null model or hypothesis {name!r}", "TARGET",
+                     suggestion(name, known) or "neuronull ls nulls lists them; or give module:attribute")  # fmt: skip
+
+
+def _name(found: NullModel | Hypothesis) -> str:
+    return str(found.name) if isinstance(found, NullModel) else found.id
+
+
+def _kind(found: NullModel | Hypothesis) -> str:
+    return f"null model of {found.randomises}" if isinstance(found, NullModel) else "hypothesis"

@@ -1,0 +1,76 @@
+"""``neuronull calibrate``: size, power and coverage of the tests on planted truth."""
+
+from __future__ import annotations
+
+import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options as o
+from .progress import on_stderr
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID ...]", help="Hypotheses or families; all without one.")]
+Scenario = Annotated[
+    list[str] | None,
+    o.option("--scenario", "NAME", o.TEST, "Only scenarios whose name is, or begins with, this; may be given again."),
+]
+Datasets = Annotated[int, o.option("--datasets", "R", o.TEST, "Planted data sets a null scenario; a tenth for others.")]
+Out = Annotated[str, o.option("--out", "DIR", o.OUTPUT, "Directory for journal, summary and figure; goes on where it stopped.")]
+
+
+def calibrate(
+    ids: Ids = None,
+    scenario: Scenario = None,
+    datasets: Datasets = 200,
+    jobs: o.Jobs = 1,
+    out: Out = "neuronull-calibration",
+) -> None:
+    """Measure how often each test cries wolf, what it can see, and whether its intervals cover.
+
+    Null data and effects of known strength are planted, and every test is run on thousands of them.
+    """
+    from ..data.errors import InputError
+    from ..hypotheses.calibration import figure, record, run, scenarios
+
+    for option, value in (("--datasets", datasets), ("--jobs", jobs)):
+        if value < 1:
+            raise InputError(f"{value} is out of range", option, "give a whole number of at least 1")
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise InputError("not a directory", "--out", "give another")
+    chosen = scenarios.choose(ids or (), scenario or ())
+    with on_stderr() as progress:
+        lines = run.calibrate(chosen, datasets, jobs, folder / "journal.jsonl", progress)
+    rows = record.summarise(lines, run.ALPHA)
+    record.write_record(folder / "calibration.json", rows, _provenance(ids, scenario, datasets))
+    figure.draw(rows, folder / "calibration.png")
+    _print(rows)
+    typer.echo(str(folder / "calibration.json"))
+
+
+def _provenance(ids: list[str] | None, scenario: list[str] | None, datasets: int) -> dict[str, Any]:
+    from ..hypotheses.calibration.run import ALPHA, REPLICATES
+
+    words = ["neuronull calibrate", *(ids or ()), *(f"--scenario {s}" for s in scenario or ()), f"--datasets {datasets}"]
+    return {"command": " ".join(words), "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "alpha": ALPHA,
+            "replicates": REPLICATES, "versions": {name: version(name) for name in ("neuronull", "torch", "numpy")}}  # fmt: skip
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..hypotheses.calibration.record import percent
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("hypothesis", "scenario", "R", "rejected at .05", "found", "95 % document", "90 % verdict", "mean estimate"):
+        table.add_column(name, justify="left" if name in ("hypothesis", "scenario") else "right", overflow="fold")
+    for row in rows:
+        shares = [row["rejected"], row["found"], row["document"], row["verdict"]]
+        told = [percent(share) if share else "-" for share in shares]
+        table.add_row(row["hypothesis"], row["scenario"], f"{row['datasets']:,}", *told, f"{row['mean_estimate']:.3g} {row['unit']}")
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)

@@ -1,0 +1,110 @@
+"""Where the numbers came from: set-up, hashes, command, time, machine, versions, as tables."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from ..hypotheses.result import Result
+from .numbers import count, number, p_cell, percent, scientific
+from .tables import Table, table_of
+
+_APART = frozenset({"command", "options", "stages", "durations", "versions"})
+"""Keys of `Result.provenance` that are told in a place of their own."""
+
+
+def setup(result: Result) -> Table:
+    """What was measured on what."""
+    s = result.setup
+    elbow = "off" if s.elbow is None else f"rank {count(s.elbow)}"
+    pairs = f"{count(s.n_pairs)} matched rare-common pairs"
+    rows = [
+        ("Model", s.model + (f", revision {s.revision}" if s.revision else "")),
+        ("Architecture", f"{s.architecture}, layer {s.layer}, {count(s.n_neurons)} neurons, {s.dtype}"),
+        ("Text", s.corpus),
+        ("Size", f"{count(s.n_documents)} documents, {count(s.n_positions)} scored positions, {pairs}"),
+        (
+            "Rare tokens",
+            f"frequency rank beyond {percent(s.threshold)} of the vocabulary, by the {s.conditioning} token; "
+            f"Zipf elbow {elbow}",
+        ),
+        ("Plateau", f"{count(s.n_head)} neurons (rule: {s.plateau})"),
+        ("Influence", f"{s.ablation} ablation"),
+        ("Tests", f"suite {s.suite}, B = {count(s.replicates)} draws, alpha {p_cell(s.alpha)}, seed {s.seed}"),
+        ("Audit", audit_text(result)),
+        *(pair for key, value in sorted((s.model_extra or {}).items()) for pair in _flat(_name(key), value)),
+    ]
+    return table_of("Set-up", ("What", "Value"), rows, words_in=(1,))
+
+
+def audit_text(result: Result) -> str:
+    """Largest difference between the fast and the direct computation of influence."""
+    s = result.setup
+    if s.audit_max_abs_error is None:
+        return "none in these measurements"
+    largest = f"largest difference {scientific(s.audit_max_abs_error)} nats"
+    if s.audit_entries is None:
+        return largest
+    return f"{count(s.audit_entries)} influences computed again by a full forward pass; {largest}"
+
+
+def provenance(result: Result) -> Table:
+    """Hashes of the inputs, and when and where the run took place."""
+    s = result.setup
+    rows = [("Model weights, hash", s.model_hash), ("Text, hash", s.corpus_hash), ("Token counts, hash", s.counts_hash)]
+    for key, value in sorted(result.provenance.items()):
+        if key not in _APART:
+            rows += _flat(_name(key), value)
+    return table_of("Provenance", ("What", "Value"), rows, words_in=(1,))
+
+
+def options(result: Result) -> Table:
+    """Every option of the run, given or by default."""
+    given = result.provenance.get("options")
+    rows = [pair for k, v in given.items() for pair in _flat(_name(k), v)] if isinstance(given, dict) else []
+    return table_of("Every option of the run", ("Option", "Value"), rows, words_in=(1,))
+
+
+def stages(result: Result) -> Table:
+    """Seconds that each stage took."""
+    for key in ("stages", "durations"):
+        took = result.provenance.get(key)
+        if isinstance(took, dict) and took:
+            seconds = [(str(k), number(float(v))) for k, v in took.items() if isinstance(v, int | float)]
+            return table_of("Time", ("Stage", "Seconds"), seconds)
+    return table_of("Time", ("Stage", "Seconds"), [])
+
+
+def versions(result: Result) -> Table:
+    """Versions of the software that made the numbers."""
+    also = result.provenance.get("versions")
+    known = {**(also if isinstance(also, dict) else {}), **result.setup.versions}
+    return table_of(
+        "Versions", ("Package", "Version"), sorted((str(k), str(v)) for k, v in known.items()), words_in=(1,)
+    )
+
+
+def command(result: Result) -> str:
+    """Command line of the run as one could type it again; empty where it is not known."""
+    given = result.provenance.get("command", "")
+    return shlex.join(map(str, given)) if isinstance(given, list | tuple) else str(given or "")
+
+
+def _name(key: str) -> str:
+    words = key.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [pair for k, v in value.items() for pair in _flat(f"{name}: {k}", v)]
+    if isinstance(value, list | tuple):
+        return [(name, _joined(value))]
+    if isinstance(value, float):
+        return [(name, number(value))]
+    return [] if value is None else [(name, str(value))]
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return ", ".join(str(v) for v in values)

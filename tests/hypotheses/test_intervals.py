@@ -1,0 +1,127 @@
+"""Jackknife, intervals and equivalence against loops, closed forms, statsmodels and pingouin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pingouin
+import pytest
+import scipy.stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from neuronull.hypotheses.inference import intervals
+
+
+@pytest.fixture
+def documents():
+    rng = np.random.default_rng(0)
+    return rng.normal(0.3, 1, 31), np.arange(31) % 2
+
+
+def two_half_mean(y, half):
+    return (y[half == 0].mean() + y[half == 1].mean()) / 2
+
+
+def without_each(y, half, statistic):
+    return np.array([statistic(np.delete(y, d), np.delete(half, d)) for d in range(len(y))])
+
+
+def test_jackknife_of_a_mean_is_its_standard_error(documents):
+    y, half = documents
+    se = intervals.jackknife_se(without_each(y, half, two_half_mean), half)
+    a, b = y[half == 0], y[half == 1]
+    assert se == pytest.approx(np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)) / 2)
+
+
+def test_jackknife_is_the_naive_loop(documents):
+    y, half = documents
+    theta = without_each(np.exp(y), half, lambda v, h: np.log(two_half_mean(v, h)))
+    total = 0.0
+    for side in (0, 1):
+        rows = [t for t, h in zip(theta, half, strict=True) if h == side]
+        mean = sum(rows) / len(rows)
+        total += (len(rows) - 1) / len(rows) * sum((t - mean) ** 2 for t in rows)
+    assert intervals.jackknife_se(theta, half) == pytest.approx(total**0.5)
+
+
+def test_jackknife_needs_two_documents_a_half():
+    with pytest.raises(ValueError, match="half 1 has 1"):
+        intervals.jackknife_se(np.zeros(4), np.array([0, 0, 0, 1]))
+
+
+def test_pseudo_values_of_a_mean_are_the_data():
+    y = np.random.default_rng(1).normal(size=12)
+    without = (y.sum() - y) / 11
+    assert intervals.pseudo_values(y.mean(), without) == pytest.approx(y)
+
+
+def test_interval_is_students():
+    there = scipy.stats.t.interval(0.9, 14, loc=2.0, scale=0.5)
+    here = intervals.t_interval(2.0, 0.5, 14, 0.9)
+    assert (here.low, here.high) == pytest.approx(there)
+    normal = intervals.t_interval(2.0, 0.5, np.inf, 0.9)
+    assert (normal.low, normal.high) == pytest.approx(scipy.stats.norm.interval(0.9, 2.0, 0.5))
+    with pytest.raises(ValueError, match="level"):
+        intervals.t_interval(0, 1, 5, 95)
+
+
+@pytest.mark.parametrize("margin", [0.2, 0.5, 1.0])
+def test_two_one_sided_tests_are_statsmodels_and_pingouins(margin):
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(0.1, 1, 25), rng.normal(0, 1, 25)
+    se = (x - y).std(ddof=1) / 5
+    here = intervals.equivalence_p((x - y).mean(), se, 24, margin, two_sided=True)
+    assert here == pytest.approx(ttost_paired(x, y, -margin, margin)[0])
+    tost = pingouin.tost(x, y, bound=margin, paired=True)
+    column = "p_val" if "p_val" in tost else "pval"
+    assert here == pytest.approx(float(pd.DataFrame(tost)[column].iloc[0]))
+
+
+def test_one_sided_equivalence_is_a_t_test_against_the_margin():
+    y = np.random.default_rng(3).normal(0, 1, 20)
+    here = intervals.equivalence_p(y.mean(), y.std(ddof=1) / 20**0.5, 19, 0.4, two_sided=False)
+    assert here == pytest.approx(scipy.stats.ttest_1samp(y, 0.4, alternative="less").pvalue)
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("estimate", [-0.7, -0.2, 0.0, 0.2, 0.6])
+def test_equivalence_p_is_the_level_at_which_the_interval_fits(estimate, two_sided):
+    p = intervals.equivalence_p(estimate, 0.2, 17, 0.5, two_sided)
+    for alpha in (0.8 * p, min(1.2 * p, 0.499)):
+        if not 0 < alpha < 0.5:
+            continue
+        i = intervals.t_interval(estimate, 0.2, 17, 1 - 2 * alpha)
+        inside = i.high < 0.5 and (not two_sided or i.low > -0.5)
+        assert inside == (p < alpha)
+
+
+def test_equivalence_without_noise():
+    assert intervals.equivalence_p(0.1, 0.0, 9, 0.5, two_sided=False) == 0
+    assert intervals.equivalence_p(0.5, 0.0, 9, 0.5, two_sided=False) == 1
+    assert intervals.equivalence_p(-0.6, 0.0, 9, 0.5, two_sided=False) == 0
+    assert intervals.equivalence_p(-0.6, 0.0, 9, 0.5, two_sided=True) == 1
+
+
+def test_detectable_effect_is_detected_four_times_in_five():
+    se, alpha, rows = 0.3, 0.05, 3
+    effect = intervals.minimal_detectable_effect(se, alpha, rows)
+    power = scipy.stats.norm.sf(scipy.stats.norm.ppf(1 - alpha / rows) - effect / se)
+    assert power == pytest.approx(0.8)
+    assert intervals.minimal_detectable_effect(se, alpha, rows, beyond=0.1) == pytest.approx(effect + 0.1)
+
+
+def test_supportable_margin_is_supported_four_times_in_five():
+    se, alpha = 0.3, 0.05
+    margin = intervals.smallest_supportable_margin(se, alpha)
+    upper_bound_below = scipy.stats.norm.cdf((margin - scipy.stats.norm.ppf(1 - alpha) * se) / se)
+    assert upper_bound_below == pytest.approx(0.8)
+
+
+def test_doubt_is_raised_for_few_documents_and_skew():
+    symmetric = np.linspace(-1, 1, 60)
+    assert intervals.coverage_doubt(60, symmetric) == ""
+    assert "49 documents" in intervals.coverage_doubt(49, symmetric)
+    assert "skewed" in intervals.coverage_doubt(60, np.exp(2 * symmetric**3 * 3))
+    assert "skewed (-" in intervals.coverage_doubt(60, -np.exp(2 * symmetric**3 * 3))
+    assert intervals.coverage_doubt(60, np.ones(60)) == ""
+    assert intervals.coverage_doubt(60, None) == ""

@@ -1,0 +1,172 @@
+"""The suite as a whole: planted effects are found, null worlds are not flagged, and nothing depends on workers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from neuronull.data.errors import InputError
+from neuronull.data.options import TestOptions
+from neuronull.data.planted.dials import Dials
+from neuronull.data.planted.measurements import planted_measurements
+from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.controls import flags_an_effect
+from neuronull.hypotheses.result import COLUMNS, Kind, Result, Role, Verdict
+from neuronull.hypotheses.suite import choose, run_suite
+
+WORLD = Dials(documents=60, pairs=20, neurons=480)
+EVERYTHING = ("regimes", "clusters", "routing", "coordination", "tails", "control")
+
+
+@pytest.fixture(scope="module")
+def null_result() -> Result:
+    return run_suite(planted_measurements(WORLD, 1), TestOptions(replicates=99, only=EVERYTHING))
+
+
+@pytest.mark.parametrize(
+    ("dial", "strength", "hypothesis"),
+    [
+        ("specialists", 1.5, "regimes.selectivity"),
+        ("modules", 0.35, "clusters.within"),
+        ("cohesion", 0.3, "clusters.cohesion"),
+        ("routing", 1.0, "routing.heads"),
+        ("cohesion", 0.35, "coordination.dimension"),
+        ("weight_cluster", 0.3, "clusters.weights"),
+    ],
+)
+def test_a_strong_planted_effect_is_found(dial: str, strength: float, hypothesis: str) -> None:
+    world = dataclasses.replace(WORLD, documents=80, **{dial: strength})
+    result = run_suite(planted_measurements(world, 0), TestOptions(replicates=199, only=(hypothesis,)))
+    assert flags_an_effect(result.finding(hypothesis)), str(result.finding(hypothesis))
+
+
+def test_a_null_world_is_flagged_nowhere(null_result: Result) -> None:
+    assert [f.hypothesis for f in null_result.findings if flags_an_effect(f)] == []
+
+
+def test_every_declared_hypothesis_and_control_has_a_row(null_result: Result) -> None:
+    found = {f.hypothesis for f in null_result.findings}
+    assert found == set(catalogue.hypotheses.names()) | set(catalogue.CONTROLS)
+
+
+def test_p_values_are_never_zero_and_intervals_hold_their_estimate(null_result: Result) -> None:
+    for f in null_result.findings:
+        assert f.p_value is None or f.p_value >= 1 / 100
+        if f.verdict_low is not None and f.verdict_high is not None and f.estimate is not None:
+            assert f.verdict_low <= f.estimate <= f.verdict_high
+
+
+def test_holm_is_over_the_verdict_rows_of_a_family(null_result: Result) -> None:
+    for family in ("regimes", "clusters", "routing"):
+        rows = [f for f in null_result.findings if f.family == family and f.role is Role.PRIMARY]
+        smallest = min(rows, key=lambda f: f.p_value or 1)
+        assert smallest.p_adjusted == pytest.approx(min(1.0, (smallest.p_value or 1) * len(rows)))
+        assert all((f.p_adjusted or 0) >= (f.p_value or 0) for f in rows)
+    assert all(f.p_adjusted is None for f in null_result.findings if f.role is not Role.PRIMARY)
+
+
+def test_a_two_way_row_carries_the_larger_p(null_result: Result) -> None:
+    row = null_result.finding("regimes.selectivity")
+    assert row.null_model == "document_swaps+neuron_swaps"
+    parts = [null_result.finding("regimes.selectivity", name) for name in ("document_swaps", "neuron_swaps")]
+    assert row.p_value == max(p.p_value or 0 for p in parts)
+    assert all(p.role is Role.SENSITIVITY and p.verdict is None for p in parts)
+
+
+def test_only_primary_rows_have_a_verdict(null_result: Result) -> None:
+    for f in null_result.findings:
+        assert (f.verdict is not None) == (f.role is Role.PRIMARY)
+
+
+def test_results_do_not_depend_on_the_number_of_workers() -> None:
+    data = planted_measurements(WORLD, 2)
+    only = ("regimes.selectivity", "clusters.within", "routing.heads")
+    one, two = (run_suite(data, TestOptions(replicates=120, only=only, jobs=jobs)).model_dump_json() for jobs in (1, 2))
+    assert one == two
+
+
+def test_the_seed_decides_the_draws() -> None:
+    data = planted_measurements(WORLD, 2)
+    first, second = (
+        run_suite(data, TestOptions(replicates=99, seed=seed, only=("clusters.within",))).finding("clusters.within")
+        for seed in (0, 1)
+    )
+    assert first.null_draws != second.null_draws
+    raw = [np.asarray(f.null_draws) + (f.null_mean or 0) for f in (first, second)]
+    assert not np.array_equal(*raw)
+
+
+def test_what_was_not_measured_is_left_out_with_its_reason() -> None:
+    data = planted_measurements(WORLD, 3, pieces=("influence",))
+    result = run_suite(data, TestOptions(replicates=99, only=("regimes.selectivity", "routing.heads", "clusters.within")))
+    assert set(result.left_out) == {"routing.heads", "clusters.within"}
+    row = result.finding("routing.heads")
+    assert row.verdict is Verdict.NOT_RUN
+    assert row.estimate is None
+    assert row.p_value is None
+    assert "heads" in row.notes
+    assert {c.number: c.verdict for c in result.claims}[3] is Verdict.UNDETERMINED
+
+
+def test_random_weights_control_reports_what_it_flags() -> None:
+    planted = planted_measurements(dataclasses.replace(WORLD, specialists=3.0), 0)
+    options = TestOptions(replicates=99, only=("regimes.selectivity", "control.random_init"))
+    clean = run_suite(planted, options, random_init=lambda: planted_measurements(WORLD, 5))
+    assert clean.finding("control.random_init").notes.startswith("passed")
+    dirty = run_suite(planted, options, random_init=lambda: planted)
+    assert dirty.finding("control.random_init").notes.startswith("failed: regimes.selectivity")
+    assert run_suite(planted, options).finding("control.random_init").notes.startswith("not run")
+
+
+def test_unreachable_heads_control_fails_when_one_has_an_effect() -> None:
+    data = planted_measurements(WORLD, 0)
+    options = TestOptions(replicates=99, only=("control.unreachable_heads",))
+    assert run_suite(data, options).finding("control.unreachable_heads").notes.startswith("passed")
+    assert data.heads is not None
+    effect = data.heads.effect.clone()
+    effect[int(np.flatnonzero(~data.heads.reachable & (data.heads.head >= 0))[0]), 0, 0, 0] = 1e-20
+    broken = dataclasses.replace(data, heads=dataclasses.replace(data.heads, effect=effect))
+    assert run_suite(broken, options).finding("control.unreachable_heads").notes.startswith("failed")
+
+
+def test_too_few_replicates_are_refused_with_the_number_needed() -> None:
+    with pytest.raises(InputError, match="with 2 null draws no p-value can be below 0.333.*give at least 20"):
+        run_suite(planted_measurements(WORLD, 0), TestOptions(replicates=2, only=("clusters.within",)))
+
+
+@pytest.mark.parametrize("rule", ["0", "3", "300", "many", ".9"])
+def test_a_plateau_rule_out_of_range_is_refused(rule: str) -> None:
+    with pytest.raises(InputError, match="--plateau"):
+        run_suite(planted_measurements(WORLD, 0), TestOptions(replicates=99, plateau=rule, only=("clusters.within",)))
+
+
+def test_an_unknown_id_gets_a_suggestion() -> None:
+    with pytest.raises(InputError, match=r"clusters\.within"):
+        choose(TestOptions(only=("clusters.wihtin",)))
+
+
+def test_a_null_that_randomises_something_else_is_refused() -> None:
+    options = TestOptions(replicates=99, only=("clusters.within",), nulls={"clusters.within": "document_swaps"})
+    with pytest.raises(InputError, match="randomises labels"):
+        run_suite(planted_measurements(WORLD, 0), options)
+
+
+def test_another_null_can_be_chosen() -> None:
+    options = TestOptions(replicates=99, only=("clusters.within",), nulls={"clusters.within": "random_sets"})
+    row = run_suite(planted_measurements(WORLD, 0), options).finding("clusters.within")
+    assert row.null_model == "random_sets"
+
+
+def test_the_result_survives_json_and_its_table_has_the_stable_columns(null_result: Result) -> None:
+    again = Result.model_validate_json(null_result.model_dump_json())
+    assert again.model_dump_json() == null_result.model_dump_json()
+    assert tuple(null_result.table.columns) == COLUMNS
+    assert "provenance" not in null_result.model_dump()
+
+
+def test_control_rows_are_of_their_own_kind(null_result: Result) -> None:
+    rows = [f for f in null_result.findings if f.family == "control"]
+    assert len(rows) == len(catalogue.CONTROLS)
+    assert all(f.kind is Kind.CONTROL and f.role is Role.CONTROL for f in rows)

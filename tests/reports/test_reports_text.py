@@ -1,0 +1,174 @@
+"""Markdown, LaTeX and terminal: golden files, escaping, and agreement on every number."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from sample_results import GOLDEN, HOSTILE, hostile_result, sample_result
+
+from neuronull.hypotheses.result import Role, Verdict
+from neuronull.reports import latex, load_result, markdown, reasons, summary
+from neuronull.reports.numbers import finding_numbers, typeset
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return load_result(GOLDEN / "result.json")
+
+
+@pytest.mark.parametrize(("name", "tell"), [("report.md", markdown.render), ("table.tex", latex.render)])
+def test_golden(stored, name, tell):
+    """After a wanted change: python tests/reports/sample_results.py."""
+    assert tell(stored) == (GOLDEN / name).read_text()
+
+
+def test_golden_terminal(stored):
+    assert summary(stored, "run/report.html") + "\n" == (GOLDEN / "terminal.txt").read_text()
+
+
+def test_terminal_fits(stored):
+    lines = summary(stored, "run/report.html").splitlines()
+    assert max(map(len, lines)) <= 118
+    assert lines[-1] == "report   run/report.html"
+
+
+def test_colour_changes_no_letter(stored):
+    from neuronull.reports.terminal import styled
+
+    assert styled(stored, "x").plain == summary(stored, "x")
+
+
+def test_terminal_markdown_and_html_agree_on_every_number():
+    result = sample_result(replicates=199)
+    told, md = summary(result), markdown.render(result)
+    html = render_html(result)
+    for finding in result.findings:
+        if finding.role is not Role.PRIMARY or finding.estimate is None:
+            continue
+        n = finding_numbers(finding)
+        for text in (n.estimate, n.verdict_interval, n.margin, n.p_cell):
+            assert text in told
+            assert markdown.escape(text) in md
+            assert typeset(text) in html
+        assert reasons.said(finding) in " ".join(told.split())
+        assert markdown.escape(reasons.said(finding)) in md
+
+
+def render_html(result):
+    from neuronull.reports import html
+
+    return html.render(result)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_escapes(text):
+    escaped = markdown.escape(text)
+    assert not re.search(r"(?<!\\)[|`*$~]", escaped)
+    assert "<" not in escaped
+    assert not re.search(r"(?<!\\)\]\(", escaped)
+    assert "\n" not in escaped
+
+
+def test_markdown_tables_keep_their_columns_whatever_the_text():
+    for block in re.findall(r"(?:^\|.*\n)+", markdown.render(hostile_result()), flags=re.M):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, block
+
+
+def test_markdown_has_no_raw_html_but_folds():
+    tags = set(re.findall(r"<[^>]*>", markdown.render(hostile_result())))
+    assert tags <= {"<details>", "</details>", "<summary>", "</summary>"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_latex_escapes(text):
+    escaped = latex.escape(text)
+    assert escaped.isascii()
+    bare = re.sub(
+        r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|textquotedbl|ldots)\{\}",
+        "",
+        escaped,
+    )
+    bare = re.sub(r"\\[{}$&#%_]|\{`\}|\$-\$|\$\\pm\$|\$\\times\$|\\textsuperscript\{2\}", "", bare)
+    assert not re.search(r"[\\{}$&#%_^~]", bare), bare
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="no TeX here: the LaTeX is compared with a golden file only"
+)
+def test_latex_compiles(tmp_path):
+    body = latex.render(hostile_result())
+    head = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}\n"
+    (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
+    done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-1500:]
+
+
+def test_every_verdict_says_which_number_decided():
+    for finding in sample_result(replicates=199).findings:
+        if finding.verdict in (Verdict.SUPPORTED, Verdict.REFUTED) and not reasons.per_head(finding):
+            n = finding_numbers(finding)
+            assert n.margin in reasons.why(finding)
+            assert reasons.by_the_numbers(finding) is finding.verdict
+
+
+@pytest.mark.parametrize(
+    ("update", "verdict", "says"),
+    [
+        ({"verdict_low": -0.02, "verdict_high": 0.03}, Verdict.SUPPORTED, "upper end of the 90 % interval"),
+        ({"verdict_low": 0.06, "verdict_high": 0.2, "p_adjusted": 0.001}, Verdict.REFUTED, "large enough to matter"),
+        ({"verdict_low": 0.01, "verdict_high": 0.2, "p_adjusted": 0.001}, Verdict.UNDETERMINED, "There is an effect"),
+        ({"verdict_low": -0.1, "verdict_high": 0.2, "p_adjusted": 0.5}, Verdict.UNDETERMINED, "Nor has one been shown"),
+    ],
+)
+def test_reasons_of_an_absence(update, verdict, says):
+    row = sample_result(replicates=19).finding("clusters.within").model_copy(update={**update, "verdict": verdict})
+    assert reasons.by_the_numbers(row) is verdict
+    assert reasons.why(row).startswith(str(verdict).capitalize())
+    assert says in reasons.why(row)
+
+
+@pytest.mark.parametrize(
+    ("update", "verdict", "says"),
+    [
+        ({"verdict_low": -0.02, "verdict_high": 0.03}, Verdict.REFUTED, "too small to matter"),
+        ({"verdict_low": 0.06, "verdict_high": 0.2, "p_adjusted": 0.001}, Verdict.SUPPORTED, "large enough to matter"),
+        ({"verdict_low": 0.01, "verdict_high": 0.2, "p_adjusted": 0.001}, Verdict.SUPPORTED, "less sure"),
+        ({"verdict_low": -0.1, "verdict_high": 0.2, "p_adjusted": 0.5}, Verdict.UNDETERMINED, "has not been shown"),
+    ],
+)
+def test_reasons_of_a_presence(update, verdict, says):
+    row = sample_result(replicates=19).finding("regimes.selectivity").model_copy(update={**update, "verdict": verdict})
+    assert reasons.by_the_numbers(row) is verdict
+    assert says in reasons.why(row)
+
+
+def test_a_verdict_that_another_rule_decided_says_so():
+    row = sample_result(replicates=19).finding("clusters.within")
+    doubted = row.model_copy(update={"verdict": Verdict.UNDETERMINED, "details": {"why": "the contrasts are skewed"}})
+    told = reasons.why(doubted)
+    assert told.startswith("Undetermined, though")
+    assert told.endswith("supported: the contrasts are skewed")
+
+
+def test_an_effect_that_may_be_too_small_is_not_called_unknown():
+    row = sample_result(replicates=19).finding("routing.profile")
+    update = {"verdict": Verdict.UNDETERMINED, "p_adjusted": 0.01, "verdict_low": 0.08, "verdict_high": 0.13}
+    assert reasons.said(row.model_copy(update=update)).startswith("Different heads drive the plateau")
+
+
+def test_a_plug_in_speaks_for_itself():
+    row = sample_result(replicates=19).finding("clusters.within")
+    own = row.model_copy(update={"hypothesis": "mine.thing", "family": "mine", "sentence": "My sentence."})
+    assert reasons.said(own) == "My sentence."
+
+
+def test_nothing_heavy_is_loaded_by_the_import():
+    code = (
+        "import sys, neuronull.reports.terminal, neuronull.reports.markdown, neuronull.reports.latex, neuronull.reports.story\n"
+        "heavy = {'torch', 'transformers', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'networkx'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

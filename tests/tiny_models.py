@@ -1,0 +1,151 @@
+"""Tiny random models of every supported family, with weights inflated until single neurons move the loss by nats.
+
+And naive measurements of them: whole float64 forward passes with a hook, module paths spelled out, nothing of
+`neuronull` in between.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import transformers
+
+from neuronull.data.adapters import adapter_for
+from neuronull.data.measurements import Panel
+from neuronull.data.models import LoadedModel
+
+VOCABULARY, LAYERS, HEADS, WIDTH, NEURONS = 67, 3, 4, 24, 40
+
+_SHARED = {"vocab_size": VOCABULARY, "attention_dropout": 0.0}
+_GATED = _SHARED | {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": 2,
+    "intermediate_size": NEURONS,
+    "max_position_embeddings": 64,
+}
+_NEOX = _SHARED | {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": NEURONS,
+    "max_position_embeddings": 64,
+    "hidden_dropout": 0.0,
+}
+CONFIGS: dict[str, Callable[[], transformers.PretrainedConfig]] = {
+    "gpt2": lambda: transformers.GPT2Config(
+        vocab_size=VOCABULARY,
+        n_positions=64,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        n_inner=NEURONS,
+        bos_token_id=0,
+        eos_token_id=0,
+    ),
+    "gpt_neox": lambda: transformers.GPTNeoXConfig(**_NEOX, use_parallel_residual=True),
+    "gpt_neox sequential": lambda: transformers.GPTNeoXConfig(**_NEOX, use_parallel_residual=False),
+    "llama": lambda: transformers.LlamaConfig(**_GATED, tie_word_embeddings=False),
+    "llama tied": lambda: transformers.LlamaConfig(**_GATED, tie_word_embeddings=True),
+    "mistral": lambda: transformers.MistralConfig(**_GATED, sliding_window=8),
+    "qwen2": lambda: transformers.Qwen2Config(**_GATED),
+    "qwen3": lambda: transformers.Qwen3Config(**_GATED, head_dim=6),
+}
+PATHS = {
+    "gpt2": ("transformer.h.{}.mlp.c_proj", "transformer.h.{}.attn.c_proj", "transformer.ln_f"),
+    "gpt_neox": (
+        "gpt_neox.layers.{}.mlp.dense_4h_to_h",
+        "gpt_neox.layers.{}.attention.dense",
+        "gpt_neox.final_layer_norm",
+    ),
+    "llama": ("model.layers.{}.mlp.down_proj", "model.layers.{}.self_attn.o_proj", "model.norm"),
+}
+
+
+def paths(name: str) -> tuple[str, str, str]:
+    """Module paths of the neuron site, the head site and the final norm."""
+    family = name.split()[0]
+    return PATHS.get(family, PATHS["llama"])
+
+
+@functools.cache
+def tiny(name: str, inflation: float = 6.0) -> LoadedModel:
+    """A tiny model whose neurons matter, as if it had been loaded."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = transformers.AutoModelForCausalLM.from_config(CONFIGS[name](), dtype=torch.float32)
+        with torch.no_grad():
+            for parameter_name, parameter in model.named_parameters():
+                if parameter.ndim >= 2:
+                    parameter.normal_(0, inflation * 0.04)
+                elif "norm" in parameter_name or ".ln_" in parameter_name:
+                    parameter.add_(0.3 * torch.randn_like(parameter))
+                else:
+                    parameter.normal_(0, 0.1)
+    model.eval().requires_grad_(False)
+    return LoadedModel(model, None, adapter_for(model), name, None, "0" * 64, model.config, None)
+
+
+def texts(documents: int = 6, seed: int = 0, longest: int = 24) -> list[list[int]]:
+    """Documents of random token ids, of different lengths."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, VOCABULARY, size=int(rng.integers(12, longest + 1))).tolist() for _ in range(documents)]
+
+
+def panel_of(documents: Sequence[Sequence[int]], every: int = 1) -> Panel:
+    """Every scored position of the documents; even positions are rare and matched with the one after them.
+
+    With ``every`` = k only documents 0, k, 2k, ... have matched pairs.
+    """
+    rows = [(d, p) for d, ids in enumerate(documents) for p in range(3, len(ids) - 1)]
+    document, position = (np.asarray(column, dtype=np.int64) for column in zip(*rows, strict=True))
+    input_id = np.asarray([documents[d][p] for d, p in rows])
+    target_id = np.asarray([documents[d][p + 1] for d, p in rows])
+    rare = position % 2 == 0
+    match = np.full(len(rows), -1)
+    for row in np.flatnonzero(rare & (document % every == 0)):
+        if row + 1 < len(rows) and document[row + 1] == document[row]:
+            match[row] = row + 1
+    zero = np.zeros(len(rows), dtype=np.int64)
+    return Panel(
+        document, position, input_id, target_id, zero.astype(float), zero, zero, document % 2, rare.astype(np.int64), match
+    )
+
+
+def in_float64(name: str, inflation: float = 6.0) -> torch.nn.Module:
+    """The same model in float64."""
+    return copy.deepcopy(tiny(name, inflation).model).double()
+
+
+def logits_with(
+    model: torch.nn.Module, ids: Sequence[int], path: str, change: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """Logits [S, V] of a full forward pass in which the input of one module goes through `change`."""
+    hook = model.get_submodule(path).register_forward_pre_hook(lambda _, inputs: (change(inputs[0]), *inputs[1:]))
+    try:
+        with torch.no_grad():
+            return model(torch.tensor([list(ids)]), use_cache=False).logits[0]
+    finally:
+        hook.remove()
+
+
+def inputs_of(model: torch.nn.Module, ids: Sequence[int], path: str) -> torch.Tensor:
+    """The first input [S, width] of a module in a clean forward pass."""
+    seen: list[torch.Tensor] = []
+
+    def remember(value: torch.Tensor) -> torch.Tensor:
+        seen.append(value[0])
+        return value
+
+    logits_with(model, ids, path, remember)
+    return seen[0]
+
+
+def losses(logits: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
+    """Loss (nats) of the next token at positions 0 to S - 2."""
+    return torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(list(ids)[1:]), reduction="none")
