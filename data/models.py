@@ -239,14 +239,15 @@ def _load_tokenizer(source: _Source) -> Any:
     from transformers import AutoTokenizer
 
     auto: Any = AutoTokenizer
+    mend = "put tokenizer.json and tokenizer_config.json beside config.json"
     try:
-        return auto.from_pretrained(source.location, trust_remote_code=False, **source.keywords)
+        tokenizer = auto.from_pretrained(source.location, trust_remote_code=False, **source.keywords)
+        # without its files, transformers makes up an empty tokenizer for some model types
+        if tokenizer("the", add_special_tokens=False)["input_ids"]:
+            return tokenizer
     except Exception as error:
-        raise InputError(
-            f"no usable tokenizer with {source.name}",
-            "--model",
-            "put tokenizer.json and tokenizer_config.json beside config.json",
-        ) from error
+        raise InputError(f"no usable tokenizer with {source.name}", "--model", mend) from error
+    raise InputError(f"no usable tokenizer with {source.name}", "--model", mend)
 
 
 def _load_weights(source: _Source, config: Any, dtype: torch.dtype) -> Any:

@@ -144,7 +144,7 @@ def _plan(panel: Panel, delta_loss: torch.Tensor, last: bool, seed: int) -> list
 def _whole(panel: Panel, document: int, neuron: IntArray) -> _Pass:
     """Return a pass over all scored positions of a document; `neuron` is one or one a position."""
     rows = np.flatnonzero(panel.document == document)
-    return _Pass(rows, np.ascontiguousarray(np.broadcast_to(neuron, rows.shape), dtype=np.int64))
+    return _Pass(rows, np.zeros_like(rows) + neuron)
 
 
 def _largest(delta_loss: torch.Tensor) -> tuple[IntArray, IntArray]:

@@ -68,7 +68,8 @@ def activation_moments(activation: torch.Tensor) -> pd.DataFrame:
     total, neurons = activation.shape
     parts = [activation[start : start + _CHUNK] for start in range(0, total, _CHUNK)]
     zero = torch.zeros(neurons, dtype=torch.float64)
-    mean = sum((part.double().sum(0) for part in parts), zero) / total
+    origin = activation[0].double()  # so that a constant has a variance of exactly 0
+    mean = origin + sum(((part.double() - origin).sum(0) for part in parts), zero) / total
     mean_abs, second, fourth = zero.clone(), zero.clone(), zero.clone()
     for part in parts:
         mean_abs += part.double().abs().sum(0)
@@ -122,6 +123,7 @@ def token_frequency_share(unembedding: torch.Tensor, w_out: torch.Tensor, counts
         Occurrences of each token, int64 [V].
     """
     log_p = torch.from_numpy(np.log(counts + 1.0)).to(w_out)
+    log_p -= log_p[0].clone()  # so that equal counts leave exact zeros
     log_p -= log_p.mean()
     dot, square = w_out.new_zeros(len(w_out)), w_out.new_zeros(len(w_out))
     for start in range(0, len(unembedding), _CHUNK):

@@ -159,11 +159,12 @@ def _extremes(rho: torch.Tensor, kappa: torch.Tensor, at: Positions, of: Neurons
 def phi(b: torch.Tensor) -> torch.Tensor:
     """Return an upper bound of (e^b - 1 - b - b^2/2) / b^3 for b >= 0, without cancellation.
 
-    Below 1 by the series sum of b^k/(k+3)!, each term of which is at most (b/4)^k / 6.
+    Below 1 by the series sum of b^k/(k+3)!, each term of which is at most (b/4)^k / 6. Infinite above
+    `LARGEST_EXPONENT`.
     """
-    b = b.clamp(0, LARGEST_EXPONENT)
-    large = b.clamp_min(1)
-    return torch.where(b < 1, 1 / (6 - 1.5 * b), (large.expm1() - large - large.square() / 2) / large.pow(3))
+    large = b.clamp(1, LARGEST_EXPONENT)
+    closed = (large.expm1() - large - large.square() / 2) / large.pow(3)
+    return torch.where(b < 1, 1 / (6 - 1.5 * b.clamp(0, 1)), closed.masked_fill(b > LARGEST_EXPONENT, torch.inf))
 
 
 def _compiled(terms: Terms, positions: Positions, neurons: Neurons, width: int, effects: torch.Tensor) -> torch.Tensor:
@@ -203,11 +204,12 @@ def _compiled_pass(
             effect = kappa * (mean_u - u_target[t, i]) + rho * z_first + half * variance
             a, b, from_z = kappa * u_highest[i], kappa * u_lowest[i], rho * z_lowest[t]
             highest, lowest = max(a, b) + max(from_z, zero), min(a, b) + min(from_z, zero)
-            room = min(max(highest - kappa * mean_u - rho * z[t], zero), largest)
-            large = max(room, one)
+            room = max(highest - kappa * mean_u - rho * z[t], zero)
+            large = min(max(room, one), largest)
             series = one / (np.float32(6.0) - np.float32(1.5) * min(room, one))
             closed = (compiled_exp(large) - one - large - half * large * large) / (large * large * large)
             variance += np.float32(VARIANCE_ROUNDING) * (kappa * kappa * uu[t, i] + rho * rho * zz[t])
             bound = (highest - lowest) * variance * (series if room < one else closed)
             effects[t, i] = effect
-            unsettled[t, i] = not (bound <= absolute + relative * max(abs(effect) - bound, zero))
+            allowed = absolute + relative * max(abs(effect) - bound, zero)
+            unsettled[t, i] = not (bound <= allowed and room <= largest)

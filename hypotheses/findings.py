@@ -217,9 +217,12 @@ class RowMaker:
         if reach <= margin:
             return ""
         if output.se_documents < output.se:
-            return f"larger plateaus, not more documents: random sets scatter by {output.se:.3g}, and a margin of {reach:.3g} is the smallest this design could support"  # noqa: E501
+            return (
+                f"a larger plateau, not more documents: chance alone scatters the estimate by {output.se:.2g}, "
+                f"and {reach:.2g} is the smallest effect that this design could exclude"
+            )
         needed = int(np.ceil(self.setup.n_documents * (reach / margin) ** 2 / 10) * 10)
-        return f"about {needed} documents would be enough to exclude effects of {margin:.3g} if there is none"
+        return f"about {needed} documents would be enough to exclude effects of {margin:.2g} if there is none"
 
 
 def _sentence(claim: str, decision: Decision) -> str:

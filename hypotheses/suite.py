@@ -9,6 +9,7 @@ from typing import Any
 from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
 from ..data.options import Progress, Silent, TestOptions
+from ..data.panel import check_panel
 from . import catalogue, exhibits
 from .controls import flags_an_effect, run_control
 from .engine import Assessment, assess, sample
@@ -41,6 +42,7 @@ def run_suite(
         For unknown ids, too few replicates or documents, and nulls that do not fit.
     """
     progress = progress or Silent()
+    check_panel(measurements.panel)
     wanted, controls = choose(options)
     study = Study(measurements, options.plateau)
     check_replicates(wanted, options)
@@ -53,6 +55,7 @@ def run_suite(
         return flags(wanted, random_init(), options, progress)
 
     findings += [run_control(name, make, flagged) for name in controls]
+    caution(findings)
     return Result(
         setup=make.setup, findings=findings, left_out=left_out, claims=claim_verdicts(findings, options),
         warnings=list(measurements.manifest.extra("warnings", [])), **exhibits.collect(study, findings, options.seed),
@@ -159,6 +162,16 @@ def _judge(assessed: dict[str, Assessment], alpha: float) -> dict[str, Judged]:
         if assessment.hypothesis.role is Role.PRIMARY:
             families.setdefault(assessment.hypothesis.family, []).append(assessment)
     return {j.assessment.hypothesis.id: j for rows in families.values() for j in judge_family(rows, alpha)}
+
+
+def caution(findings: Sequence[Finding]) -> None:
+    """Say on each finding that `control.random_init` made too, so that nobody credits training with it."""
+    control = next((f for f in findings if f.hypothesis == "control.random_init"), None)
+    flagged = control.details.get("flagged", []) if control else []
+    for finding in findings:
+        if finding.role is Role.PRIMARY and finding.hypothesis in flagged and flags_an_effect(finding):
+            said = "found with random weights too, so training need not be its cause"
+            finding.notes = "; ".join(part for part in (finding.notes, said) if part)
 
 
 def flags(

@@ -6,7 +6,7 @@
     def test_my_null(null, check):
         check(null)
 
-The names come from `neuronull.hypotheses.checks` and are imported on first use.
+The names come from `neuronull.hypotheses.checks.testing` and are imported on first use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LAZY = ("parametrize_with_checks",)
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(".hypotheses.checks", __package__), name)
+        return getattr(import_module(".hypotheses.checks.testing", __package__), name)
     raise AttributeError(f"module 'neuronull.testing' has no attribute {name!r}")
 
 

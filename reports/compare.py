@@ -11,7 +11,7 @@ from typing import Any
 from ..data.errors import InputError
 from ..hypotheses.result import Finding, Result, Role
 from . import glossary, meta, tables, words
-from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, percent
+from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, percent, printable
 from .story import Story, tell
 from .tables import Table
 
@@ -276,7 +276,7 @@ def html(comparison: Comparison) -> str:
             pooled = Pooled("Mean over models (95 %)", c.summary.estimate, c.summary.low, c.summary.high, told)
         figures[c.anchor] = inline([forest(c.labels, c.findings, pooled)], c.anchor)
     page: str = environment().get_template("compare.html.j2").render(c=comparison, figures=figures)
-    return page
+    return printable(page)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -297,4 +297,4 @@ def markdown(comparison: Comparison) -> str:
     ]
     notes = "\n".join(f"- {escape(c.title)}: {escape(c.told)}" for c in comparison.hypotheses)
     blocks.insert(5, f"## Each finding over the runs\n\n{notes}" if notes else "")
-    return "\n\n".join(b for b in blocks if b) + "\n"
+    return printable("\n\n".join(b for b in blocks if b) + "\n")

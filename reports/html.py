@@ -10,7 +10,7 @@ from typing import Any
 from ..hypotheses.result import Finding, Result, Role
 from . import glossary, origin, references, tables
 from .figures.canvas import Drawing, to_svg
-from .numbers import percent, typeset
+from .numbers import percent, printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, slug, tell
 
 
@@ -60,7 +60,7 @@ def render(result: Result, *, opened: bool = False) -> str:
             opened=opened,
         )
     )
-    return html
+    return printable(html)
 
 
 def _tables(result: Result) -> dict[str, tables.Table]:

@@ -6,7 +6,7 @@ import unicodedata
 
 from ..hypotheses.result import Result
 from . import tables
-from .numbers import count, percent
+from .numbers import count, percent, printable, typeset
 from .tables import Table
 
 _SPECIAL = {
@@ -49,9 +49,7 @@ def escape(text: str) -> str:
     >>> escape("50 % of a_b & -.02")
     '50 \\% of a\\_b \\& $-$.02'
     """
-    from .numbers import typeset
-
-    return "".join(_letter(c) for c in typeset(" ".join(text.split()))).strip()
+    return "".join(_letter(c) for c in printable(typeset(" ".join(text.split())))).strip()
 
 
 def _letter(c: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
 from . import glossary, origin, references, tables
-from .numbers import typeset
+from .numbers import printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, tell
 from .tables import Table
 
@@ -54,7 +54,7 @@ def render(result: Result) -> str:
         *(_claim(story.further) if story.further else []),
         *_rest(result, story),
     ]
-    return "\n\n".join(b for b in blocks if b) + "\n"
+    return printable("\n\n".join(b for b in blocks if b) + "\n")
 
 
 def _claim_line(section: ClaimSection) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..hypotheses.result import Finding, Result
 from . import reasons, tables
-from .numbers import typeset
+from .numbers import printable, typeset
 from .story import tell
 from .tables import Table
 
@@ -21,7 +21,7 @@ def finding_html(finding: Finding) -> str:
     sentence = reasons.said(finding) or reasons.why(finding) or str(finding)
     null = tables.null_label(finding)
     verdict = f" \u2013 <b>{escape(str(finding.verdict))}</b>" if finding.verdict else ""
-    head = f"<p><code>{escape(finding.hypothesis)}</code> against {escape(null)}{verdict}. {_text(sentence)}</p>"
+    head = f"<p><code>{_text(finding.hypothesis)}</code> against {_text(null)}{verdict}. {_text(sentence)}</p>"
     return f"<div>{head}{_table(tables.numbers_of(finding))}</div>"
 
 
@@ -60,7 +60,7 @@ def plot_finding(finding: Finding, beside: Sequence[Finding] = ()) -> Axes:
 
 
 def _text(text: str) -> str:
-    return escape(typeset(text))
+    return escape(printable(typeset(text)))
 
 
 def _table(data: Table) -> str:

@@ -92,8 +92,7 @@ def percent(value: float | None) -> str:
     """Print a share as ``95 %``."""
     if value is None or not math.isfinite(value):
         return ABSENT
-    text = f"{100 * value:.6g}"
-    return f"{text if len(text) <= 6 else f'{100 * value:.1f}'} %"
+    return f"{_strip(fixed(100 * value, 1 if abs(value) > 0.001 else 3))} %"
 
 
 def p_digits(p: float | None, *, replicates: int | None = None, alpha: float | None = None) -> str:
@@ -143,6 +142,11 @@ def typeset(text: str) -> str:
     if text == ABSENT:
         return "\u2013"
     return re.sub(r"(?<![\w.)\]-])-(?=\.?\d|inf\b)", "\u2212", text).replace("\u2212inf", "\u2212∞")
+
+
+def printable(text: str) -> str:
+    """Text without control characters: they steer terminals, and XML has no way to write them."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
 
 
 def apart(decimals: int, pairs: Iterable[tuple[float | None, float | None]]) -> int:

@@ -160,7 +160,10 @@ def _claim_section(claim: ClaimVerdict, sections: Sequence[FindingSection], resu
         headline=known or as_sentence(f"{claim.title}: {claim.sentence or claim.verdict}"),
         tests=tuple((f.verdict, as_sentence(reasons.said(f) or f.hypothesis)) for f in rows if f.verdict is not None),
         rule=_rule(claim, rows),
-        enough=tuple(dict.fromkeys(as_sentence(n) for n in needs)) if claim.verdict is Verdict.UNDETERMINED else (),
+        # the details stand with each finding; a card has room for what the findings share
+        enough=tuple(dict.fromkeys(as_sentence(n.partition(":")[0]) for n in needs))
+        if claim.verdict is Verdict.UNDETERMINED
+        else (),
         findings=tuple(sections),
     )
 

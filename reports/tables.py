@@ -98,8 +98,17 @@ def nulls_of(findings: Sequence[Finding]) -> Table:
             )
         )
     columns = ("Null model", "Role", "Estimate", "Unit", "Null mean", "Null sd", "p", "B", "What it puts at random")
-    note = words.REWIRING_NOTE if any(is_edge_null(f) for f in findings) else ""
+    notes = [
+        *(["The null mean has been taken off the estimate and the draws."] if any(map(_centred, findings)) else []),
+        *([words.REWIRING_NOTE] if any(is_edge_null(f) for f in findings) else []),
+    ]
     return table_of("The same hypothesis under each null model", columns, rows, words_in=(1, 3, 8), note=note)
+
+
+def _centred(finding: Finding) -> bool:
+    """Whether the draws are shown around zero though the null model's own mean lies elsewhere."""
+    draws, mean, sd = finding.null_draws, finding.null_mean, finding.null_sd
+    return bool(draws and mean and sd) and abs(sum(draws) / len(draws)) < 1e-6 * (sd or 1.0) < abs(mean or 0.0)
 
 
 def null_label(finding: Finding) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..hypotheses.result import Finding, Result, Role, Verdict
 from . import reasons, words
-from .numbers import ABSENT, count, finding_numbers, scientific
+from .numbers import ABSENT, count, finding_numbers, printable, scientific
 from .story import as_sentence
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def summary(result: Result, report_path: Path | str | None = None, width: int = 
     blocks.append([line for warning in result.warnings for line in _wrapped("warning    ", warning, width)])
     if report_path is not None:
         blocks.append([f"report   {report_path}"])
-    return "\n\n".join("\n".join(block) for block in blocks if block)
+    return printable("\n\n".join("\n".join(block) for block in blocks if block))
 
 
 def styled(result: Result, report_path: Path | str | None = None, width: int = WIDTH) -> Text:

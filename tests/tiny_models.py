@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from neuronull.data.adapters import adapter_for
 from neuronull.data.measurements import Panel
@@ -87,8 +89,21 @@ def tiny(name: str, inflation: float = 6.0) -> LoadedModel:
                     parameter.add_(0.3 * torch.randn_like(parameter))
                 else:
                     parameter.normal_(0, 0.1)
+            for layer in range(LAYERS):
+                model.get_submodule(paths(name)[0].format(layer)).weight.mul_(inflation)
+            model.get_output_embeddings().weight.mul_(inflation / 1.5)
     model.eval().requires_grad_(False)
     return LoadedModel(model, None, adapter_for(model), name, None, "0" * 64, model.config, None)
+
+
+def saved(name: str, directory: Path, inflation: float = 6.0) -> Path:
+    """A tiny model on disk, with a tokenizer that knows the words w0 to w66."""
+    tiny(name, inflation).model.save_pretrained(directory)
+    words = {f"w{i}": i for i in range(VOCABULARY)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="w0").save_pretrained(directory)
+    return directory
 
 
 def texts(documents: int = 6, seed: int = 0, longest: int = 24) -> list[list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from ...data.errors import InputError
 from ...data.options import Progress, Silent
@@ -98,22 +100,38 @@ def _short(x: float | None) -> float | None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for torch: the workers are the parallelism, and sums do not depend on the machine's cores."""
+    """One thread for numeric libraries: the workers are the parallelism, and sums do not depend on the machine's cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def one_thread_a_worker() -> Iterator[None]:
+    """The same for processes that are started meanwhile, from their first import on."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
 def chunks(scenarios: Sequence[Scenario], datasets: int) -> list[Chunk]:
-    """All chunks, first data sets of every scenario first, so that a run that is cut off has some of each."""
+    """All chunks, scenarios side by side, so that a run that is cut off has the same share of each."""
     made = []
     for scenario in scenarios:
         total = scenario.datasets(datasets)
-        made += [Chunk(scenario.name, scenario.hypotheses, s, min(CHUNK, total - s)) for s in range(0, total, CHUNK)]
-    return sorted(made, key=lambda chunk: chunk.first)
+        for start in range(0, total, CHUNK):
+            chunk = Chunk(scenario.name, scenario.hypotheses, start, min(CHUNK, total - start))
+            made.append((start / total, chunk))
+    return [chunk for _, chunk in sorted(made, key=lambda pair: pair[0])]
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
@@ -162,7 +180,7 @@ def _run(left: Sequence[Chunk], jobs: int) -> Iterator[dict[str, Any]]:
     if jobs == 1:
         yield from map(run_chunk, left)
         return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with one_thread_a_worker(), ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         waiting = iter(left)
         running: set[Future[dict[str, Any]]] = {pool.submit(run_chunk, c) for _, c in zip(range(2 * jobs), waiting, strict=False)}
         while running:

@@ -14,8 +14,8 @@ from ...data.planted import Dials, Piece
 
 Purpose: TypeAlias = Literal["null", "power", "design"]
 
-SHARE_OF_DATASETS: dict[Purpose, float] = {"null": 1.0, "power": 0.1, "design": 0.1}
-"""Data sets of a scenario, as a share of the number asked for: a size of .05 needs more of them than a power of .8."""
+FEWER = 0.05
+"""Data sets of a power or design scenario, as a share of the number asked for: a size needs more of them than a power."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Scenario:
     """One planted world and the hypotheses that it is a test of.
 
     ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one at the
-    margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is for readers.
+    margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is for readers;
+    ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
     """
 
     name: str
@@ -34,10 +35,11 @@ class Scenario:
     says: str
     dial: str = ""
     strength: float = 0.0
+    share: float = FEWER
 
     def datasets(self, asked: int) -> int:
         """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""
-        return max(min(asked, 20), round(asked * SHARE_OF_DATASETS[self.purpose]))
+        return max(min(asked, 20), round(asked * self.share))
 
     @property
     def fingerprint(self) -> str:
@@ -58,7 +60,8 @@ BRIEF = Dials(neurons=480, pairs=8)
 
 
 def _null(name: str, dials: Dials, pieces: tuple[Piece, ...], hypotheses: tuple[str, ...], says: str) -> Scenario:
-    return Scenario(name, "null", dials, pieces, hypotheses, says)
+    cost = {"influence": 1.0, "activations": 0.5, "weights": 4.0, "heads": 2.0}
+    return Scenario(name, "null", dials, pieces, hypotheses, says, share=cost[pieces[-1]])
 
 
 def _nulls() -> list[Scenario]:

@@ -46,7 +46,7 @@ class World:
 class Bed(ABC):
     """Worlds of one kind of object."""
 
-    datasets = 200
+    datasets = 400
     """Data sets drawn from the null itself."""
 
     @abstractmethod
@@ -66,6 +66,7 @@ class NeuronsBed(Bed):
     """Two overlapping plateaus of 8 of 120 neurons in 4 strata; the mean score of a set."""
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(1)
         score, strata = rng.standard_normal(NEURONS), np.arange(NEURONS) // 30
         order = np.argsort(-score, kind="stable") if planted else rng.permutation(NEURONS)
@@ -77,11 +78,13 @@ class NeuronsBed(Bed):
         )
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         moved = draw if len(draw) == NEURONS else None
         sets = tuple(moved[p] if moved is not None else draw for p in world.observed.plateau)
         return World(replace(world.observed, plateau=sets), world.data)
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw, [R]."""
         worlds = [self.applied(world, d).observed.plateau for d in draws]
         return np.array([np.mean([world.data[s.numpy()].mean() for s in sets]) for sets in worlds])
 
@@ -90,6 +93,7 @@ class LabelsBed(Bed):
     """Three matched pairs in each of 24 documents; the studentised sum of the pairs' differences."""
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(2)
         document = np.repeat(np.arange(DOCUMENTS), PAIRS)
         data = rng.standard_normal(DOCUMENTS)[document] + rng.standard_normal(len(document)) + 2.0 * planted
@@ -98,10 +102,12 @@ class LabelsBed(Bed):
         return World(observed, data)
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         return replace(world, data=self._flipped(world, draw))
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
-        sums = [np.bincount(world.observed.documents, self._flipped(world, d)) for d in draws]
+        """Of each draw, [R]."""
+        sums = [np.bincount(np.asarray(world.observed.documents), self._flipped(world, d)) for d in draws]
         return np.array([s.sum() / np.sqrt((s**2).sum()) for s in sums])
 
     @staticmethod
@@ -115,6 +121,7 @@ class HeadsBed(Bed):
     """Four of 24 heads in two strata; the mean score."""
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(3)
         score, strata = rng.standard_normal(24), np.arange(24) // 12
         order = np.argsort(-score, kind="stable") if planted else np.arange(24)
@@ -122,18 +129,21 @@ class HeadsBed(Bed):
         return World(Observed("heads", torch.from_numpy(chosen), strata=torch.from_numpy(strata)), score)
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         return World(replace(world.observed, value=draw), world.data)
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw, [R]."""
         return np.array([world.data[np.asarray(d)].mean() for d in draws])
 
 
 class InfluenceBed(Bed):
-    """Influence of 120 neurons in two halves and classes; selectivity for swaps, flatness of the head for drawn influences."""
+    """Influence of 120 neurons in two halves and classes; selectivity for swaps, else flatness of the head."""
 
     HEAD = 8
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(4)
         true = rng.standard_normal(NEURONS)
         logs = true + 0.2 * rng.standard_normal((2, NEURONS)) + 0.1 * rng.standard_normal((2, 2, NEURONS))
@@ -145,9 +155,11 @@ class InfluenceBed(Bed):
         return World(Observed("influence", torch.from_numpy(np.exp(logs))))
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         return World(replace(world.observed, value=self._means(world, [draw])[0, ..., 0]))
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw, [R]."""
         means = self._means(world, draws)
         if _is_swaps(draws[0]):
             value = scored(means, regimes.choose_leaning_sets(self.HEAD), regimes.selectivity)
@@ -166,37 +178,41 @@ class InfluenceBed(Bed):
 class ActivationsBed(Bed):
     """Ten neurons at six positions in each of 24 documents; the cross-fit modular contrast."""
 
-    datasets = 60
+    datasets = 100
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(5)
         rows, n = DOCUMENTS * 6, 10
         document = np.repeat(np.arange(DOCUMENTS), 6)
         x = rng.standard_normal((rows, n)) + 0.5 * rng.standard_normal((DOCUMENTS, n))[document]
         if planted:
             x += rng.standard_normal((rows, 2))[:, np.arange(n) % 2]
-        sets = (torch.arange(n), torch.arange(n))
+        sets, half = (torch.arange(n), torch.arange(n)), (document >= DOCUMENTS // 2).astype(np.int64)
         return World(Observed("activations", torch.from_numpy(x), plateau=sets, documents=document,
-                              positions=np.tile(np.arange(6), DOCUMENTS), half=(document >= DOCUMENTS // 2).astype(np.int64)))  # fmt: skip
+                              positions=np.tile(np.arange(6), DOCUMENTS), half=half))  # fmt: skip
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         return World(replace(world.observed, value=draw))
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw, [R]."""
         half = torch.from_numpy(np.asarray(world.observed.half))
         graphs = [torch.stack([coactivation.correlation(d[half == side].double()) for side in (0, 1)]) for d in draws]
         return _contrast(torch.stack([torch.stack([g, g]) for g in graphs]))
 
 
 class GraphBed(Bed):
-    """Correlations of twelve neurons over 80 positions a half, one common factor; the cross-fit modular contrast."""
+    """Correlations of twelve independent neurons over 80 positions a half; the cross-fit modular contrast."""
 
-    datasets = 60
+    datasets = 100
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(6)
         n = 12
-        x = rng.standard_normal((160, n)) + rng.standard_normal((160, 1)) * rng.uniform(0.2, 0.8, n)
+        x = rng.standard_normal((160, n))
         if planted:
             x += 1.2 * rng.standard_normal((160, 2))[:, np.arange(n) % 2]
         t = torch.from_numpy(x)
@@ -204,9 +220,11 @@ class GraphBed(Bed):
         return World(Observed("graph", torch.stack([r, r]), plateau=(torch.arange(n), torch.arange(n))))
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         return World(replace(world.observed, value=draw))
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw, [R]."""
         return _contrast(torch.stack(list(draws)))
 
 
@@ -214,6 +232,7 @@ class WeightsBed(Bed):
     """Weights of 24 neurons of width 16, plateaus of 8; the mean cosine of the output rows."""
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(7)
         weights = rng.standard_normal((2, 24, 16))
         if planted:
@@ -221,9 +240,11 @@ class WeightsBed(Bed):
         return World(Observed("weights", torch.from_numpy(weights.astype(np.float32)), plateau=(torch.arange(8),) * 2))
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         return World(replace(world.observed, value=draw))
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw, [R]."""
         rows = world.observed.plateau[0][None]
         return np.array([float(weight_space.mean_cosine(weight_space.unit_rows(d[1]), rows)[0]) for d in draws])
 
@@ -232,6 +253,7 @@ class CorpusBed(Bed):
     """Twenty documents of twelve tokens of eight; the share of tokens that follow their predecessor in the alphabet."""
 
     def world(self, planted: bool, like: Any) -> World:
+        """A world of this kind."""
         rng = np.random.default_rng(8)
         documents = [rng.integers(8, size=12) for _ in range(20)]
         if planted:
@@ -239,9 +261,11 @@ class CorpusBed(Bed):
         return World(Observed("corpus", documents, remake=lambda shuffled: [d.copy() for d in shuffled]))
 
     def applied(self, world: World, draw: Any) -> World:
+        """What was observed is the draw."""
         return World(replace(world.observed, value=draw))
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:
+        """Of each draw, [R]."""
         return np.array([np.mean([(np.diff(d) == 1).mean() for d in documents]) for documents in draws])
 
 

@@ -19,7 +19,7 @@ from .hypothesis_checks import HYPOTHESIS_CHECKS, HypothesisSubject
 from .null_checks import NULL_CHECKS, Subject
 from .outcome import Check, Report, ran
 
-__all__ = ["Check", "Report", "check", "checks_of", "each_check", "resolve"]
+__all__ = ["Check", "Report", "check", "checks_of", "each_check", "kind_of", "name_of", "resolve"]
 
 
 def check(target: Any) -> Report:
@@ -42,7 +42,7 @@ def check(target: Any) -> Report:
         If there is no such target, or it is neither.
     """
     found = resolve(target)
-    return Report(_name(found), _kind(found), tuple(each_check(found)))
+    return Report(name_of(found), kind_of(found), tuple(each_check(found)))
 
 
 def each_check(found: NullModel | Hypothesis) -> Iterator[Check]:
@@ -90,9 +90,11 @@ def _named(name: str) -> Any:
                      suggestion(name, known) or "neuronull ls nulls lists them; or give module:attribute")  # fmt: skip
 
 
-def _name(found: NullModel | Hypothesis) -> str:
+def name_of(found: NullModel | Hypothesis) -> str:
+    """Name of a null model, id of a hypothesis."""
     return str(found.name) if isinstance(found, NullModel) else found.id
 
 
-def _kind(found: NullModel | Hypothesis) -> str:
+def kind_of(found: NullModel | Hypothesis) -> str:
+    """What sort of target it is, in words."""
     return f"null model of {found.randomises}" if isinstance(found, NullModel) else "hypothesis"

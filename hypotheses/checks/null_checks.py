@@ -96,8 +96,10 @@ def contract(subject: Subject) -> str:
 
 def repeat(subject: Subject) -> str:
     """The same seed and replicates give the same draws again."""
-    require(same(subject.draws(SOME), subject.draws(SOME)),
-            "the same seed and replicates gave other draws the second time; take all randomness from generator(seed, replicate)")  # fmt: skip
+    again = same(subject.draws(SOME), subject.draws(SOME))
+    require(
+        again, "the same seed and replicates gave other draws the second time; draw from generator(seed, replicate)"
+    )
     return f"{len(SOME)} draws twice"
 
 
@@ -106,7 +108,8 @@ def batch(subject: Subject) -> str:
     whole = subject.draws(SOME)
     for size in (1, 5):
         parts = [d for start in range(1, 13, size) for d in subject.draws(range(start, min(start + size, 13)))]
-        require(same(whole, parts), f"draws in batches of {size} differ from those in one of {len(SOME)}; key them by the replicate's number")  # fmt: skip
+        said = f"draws in batches of {size} differ from those in one of {len(SOME)}"
+        require(same(whole, parts), f"{said}; key them by the replicate's number")
     return "batches of 1, 5 and 12"
 
 
@@ -281,8 +284,8 @@ def cost(subject: Subject) -> str:
 NULL_CHECKS: dict[str, Callable[[Subject], str]] = {
     f.__name__: f
     for f in (
-        declared, citation, contract, repeat, batch, order, workers, seeds, invariants, variety, uniform, untouched, size,
-        power, p_value, round_trip, cost,
+        declared, citation, contract, repeat, batch, order, workers, seeds, invariants, variety, uniform, untouched,
+        size, power, p_value, round_trip, cost,
     )
 }  # fmt: skip
 """Every check of a null model, by its id, in order."""

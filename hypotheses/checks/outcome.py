@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+PACKAGES = ("neuronull", "numpy", "torch")
+"""Packages whose versions a certificate names."""
+
 
 class Failed(AssertionError):
     """The check was run and what it looks for is not so; the message says what was seen."""
@@ -66,13 +69,17 @@ class Report:
             "target": self.target, "kind": self.kind, "passed": self.passed, "run": self.run,
             "skipped": len(self.skipped), "failed": list(self.failures),
             "checks": [{"id": c.id, "passed": c.passed, "reason": c.reason} for c in self.checks],
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in ("neuronull", "numpy", "torch")}},
+            "versions": {"python": platform.python_version()} | {n: version(n) for n in PACKAGES},
         }  # fmt: skip
 
+    @property
+    def summary(self) -> str:
+        """How many checks ran and passed, and how many do not apply, in one line."""
+        apart = f", {len(self.skipped)} do not apply ({', '.join(self.skipped)})" if self.skipped else ""
+        return f"{self.target}: {self.run - len(self.failures)} of {self.run} checks passed{apart}"
+
     def __str__(self) -> str:
-        last = f"{self.target}: {self.run - len(self.failures)} of {self.run} checks passed"
-        apart = f", {len(self.skipped)} do not apply" if self.skipped else ""
-        return "\n".join([*map(str, self.checks), last + apart])
+        return "\n".join([*map(str, self.checks), self.summary])
 
 
 def ran(name: str, work: Callable[[], str]) -> Check:

@@ -125,7 +125,7 @@ class ContrastBound(Bound):
         return Values(value, value)
 
     def _under_swaps(self, swaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Statistic [R, K] and its derivative by each *document's* weight [R, D, K], also under swaps of pairs [R, P]."""
+        """Statistic [R, K] and its derivative by each document's weight [R, D, K]; swaps of documents or pairs."""
         if swaps.shape[1] == self.sums.documents or self.pairs is None or self.pair_document is None:
             return influence_function(self.sums, swaps, self.choose, self.score)
         value, by_pair = influence_function(self.pairs(), swaps, self.choose, self.score)

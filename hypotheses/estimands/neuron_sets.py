@@ -109,10 +109,10 @@ class WithinBound(SetBound):
     """Modules found on the half the set was chosen on, scored on the other."""
 
     def offers(self) -> Mapping[Randomises, Observed]:
-        """Neurons, the correlation graphs of each crossing, or the activations behind them (columns: union of the sets)."""
+        """Neurons, the correlation graphs of each crossing, or the activations behind them (both sets' neurons)."""
         columns, places = self._columns
         graph = [torch.stack([r[s][:, s].double() for r in self.study.correlation]) for s in self.sets]
-        rows = {
+        rows: dict[str, Any] = {
             "half": np.repeat([0, 1], [len(a) for a in self.study.rare_activation]),
             "documents": torch.cat(self.study.rare_document).numpy(),
             "positions": self.study.panel.position[np.concatenate(self.study._rare_rows_by_half)],
@@ -332,7 +332,7 @@ class WeightBound(SetBound):
         found = []
         for w_in, w_out in draws:
             drawn = Study(replace(self.study.measurements, w_in=w_in, w_out=w_out), self.study.plateau_rule)
-            found.append(sum(self.statistic(drawn, s[None]) for s in places) / 2)
+            found.append((self.statistic(drawn, places[0][None]) + self.statistic(drawn, places[1][None])) / 2)
         value = torch.cat(found)[:, None].double()
         return Values(value, value)
 

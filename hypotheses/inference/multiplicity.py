@@ -14,8 +14,8 @@ def adjust(p_values: Sequence[float], method: Literal["holm", "fdr_bh", "fdr_by"
 
     ``holm``: Holm (1979), family-wise; ``fdr_bh``: Benjamini, Hochberg (1995); ``fdr_by``: Benjamini, Yekutieli (2001).
     """
-    if len(p_values) == 0:
-        return np.empty(0)
+    if len(p_values) < 2:  # statsmodels would collect garbage, half a second, to leave one p as it is
+        return np.array(p_values, dtype=np.float64)
     from statsmodels.stats.multitest import multipletests
 
     adjusted: npt.NDArray[np.float64] = multipletests(np.asarray(p_values, dtype=np.float64), method=method)[1]

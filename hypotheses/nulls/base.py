@@ -111,7 +111,7 @@ class NullModel(ABC):
         return 1.0
 
     def space(self, observed: Observed) -> Sequence[Hashable] | None:
-        """Signatures of every possible draw, all equally likely, where `observed` is tiny enough to list them, else None.
+        """Signatures of every possible draw, all equally likely, where `observed` is tiny enough; else None.
 
         Conformance tests the draws for uniformity over it.  Swaps and permutations of neurons are known by their kind
         and need no `space`; a null model whose draws follow another law overrides it all the same, and returns None.
@@ -123,7 +123,7 @@ class NullModel(ABC):
         return tuple(np.asarray(draw).ravel().tolist())
 
     def diagnostics(self, state: Any, draws: Any) -> dict[str, Any]:
-        """Numbers by which a reader may judge the null on these data: balance where it matches, mixing where it rewires."""
+        """Numbers by which a reader may judge the null on these data: balance of matches, mixing of a rewiring."""
         return {}
 
 

@@ -58,7 +58,7 @@ def document_blocks(half: IntArray, document: IntArray, position: IntArray) -> B
 
 
 def blocks_of(observed: Observed) -> Blocks:
-    """Blocks of an observed object that names half, document and position of its rows; any that is missing counts as one."""
+    """Blocks of an observed object by half, document and position of its rows; without documents, each row is one."""
     rows = len(observed.value if observed.behind is None else observed.behind)
     one = np.zeros(rows, dtype=np.int64)
     half = one if observed.half is None else observed.half

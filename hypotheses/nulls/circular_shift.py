@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ShiftState:
-    """``activation`` [T, n]; ``order`` [T] rows by document and position; ``document``, ``start``, ``length`` [T] of each of these."""
+    """``activation`` [T, n]; ``order`` of its rows; in that order ``document``, its ``start``, ``length``; [T] each."""
 
     activation: npt.NDArray[np.floating[Any]]
     order: IntArray
@@ -42,8 +42,8 @@ class CircularShift(NullModel):
     exchangeable = "the starting point of each neuron's series in a document (stationary within documents)"
     reference = "Harris (2020), Nonsense correlations in neuroscience, bioRxiv 2020.11.29.402719"
     when = (
-        "Are neurons coupled position by position, beyond what documents share? Not where activation drifts with position; "
-        "there document_permuted keeps the tertiles of position."
+        "Are neurons coupled position by position, beyond what documents share? Not where activation drifts with "
+        "position; there document_permuted keeps the tertiles of position."
     )
 
     def prepare(self, measurements: Any, observed: Observed) -> ShiftState:
@@ -79,7 +79,7 @@ class CircularShift(NullModel):
 
     def example(self) -> Observed:
         """Two neurons, two documents of three rows: 81 draws."""
-        return Observed("activations", torch.arange(12, dtype=torch.float64).reshape(6, 2), plateau=(torch.arange(2),) * 2,
+        return Observed("activations", torch.arange(12.0).double().reshape(6, 2), plateau=(torch.arange(2),) * 2,
                         documents=np.repeat([0, 1], 3), positions=np.tile(np.arange(3), 2),
                         half=np.repeat([0, 1], 3))  # fmt: skip
 

@@ -41,7 +41,7 @@ class CorrelationCM(NullModel):
     breaks = ("modules", "which pairs correlate beyond their strengths")
     exchangeable = "nothing: a maximum-entropy ensemble with the observed strengths"
     reference = "Masuda, Kojaku, Sano (2018), Phys. Rev. E 98:012312"
-    when = "Is there structure beyond how strongly each neuron correlates with all? Modular or not: matched_sets asks for modules."
+    when = "Is there structure, modular or not, beyond how strongly each neuron correlates with all others?"
 
     def prepare(self, measurements: Any, observed: Observed) -> PopulationState:
         """Population covariance of the union of the two sets."""

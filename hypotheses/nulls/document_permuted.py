@@ -59,7 +59,7 @@ class DocumentPermuted(NullModel):
     def example(self) -> Observed:
         """Two neurons; three documents of two rows in one half, one in the other: 36 draws."""
         document = np.repeat(np.arange(4), 2)
-        return Observed("activations", torch.arange(16, dtype=torch.float64).reshape(8, 2), plateau=(torch.arange(2),) * 2,
+        return Observed("activations", torch.arange(16.0).double().reshape(8, 2), plateau=(torch.arange(2),) * 2,
                         documents=document, positions=np.full(8, 5), half=(document == 3).astype(np.int64))  # fmt: skip
 
     def space(self, observed: Observed) -> Sequence[Hashable] | None:

@@ -49,7 +49,7 @@ class Union:
     @property
     def size(self) -> int:
         """Neurons in the union."""
-        return self.r.shape[-1]
+        return int(self.r.shape[-1])
 
 
 def union_of(observed: Observed, null: str) -> Union:
@@ -65,8 +65,8 @@ def union_of(observed: Observed, null: str) -> Union:
     need(observed, "graph", null)
     value = np.asarray(observed.value, dtype=np.float64)
     if value.ndim != 4 or value.shape[:2] != (2, 2) or value.shape[2] != value.shape[3] or value.shape[2] < 4:
-        raise InputError(f"{null} needs correlations [2, 2, n, n] of at least 4 neurons, got {value.shape}", "Observed.value",
-                         "offer both crossings and both halves")  # fmt: skip
+        raise InputError(f"{null} needs correlations [2, 2, n, n] of at least 4 neurons, got {value.shape}",
+                         "Observed.value", "offer both crossings and both halves")  # fmt: skip
     n = value.shape[2]
     named = np.stack([np.asarray(s) for s in observed.plateau]) if observed.plateau else np.stack([np.arange(n)] * 2)
     columns, places = np.unique(named, return_inverse=True)

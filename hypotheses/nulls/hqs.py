@@ -12,28 +12,44 @@ import torch
 
 from ...data.errors import InputError
 from ...estimators import correlation_nulls as generators
-from .base import NullModel, Observed
-from .graphs import IntArray, cut, example_graph, keys, union_of
+from .base import NullModel, Observed, generator
+from .graphs import FloatArray, IntArray, cut, example_graph, keys, union_of
 
-SMALLEST_VARIANCE = 4e-4
-"""A spread of true correlations under .02 is taken as .02: HQS needs (d^2 - e^2) / v factors, 2,500 at this one."""
+SMALLEST_VARIANCE = 1e-8
+"""Shared variances below this one (chance may make them negative) are taken as this: all but equal correlations."""
 RIDGE = 1e-6
 """Share of the variance that is added to a population of low rank, so that it can be factored."""
 
 
 @dataclass(frozen=True)
 class HqsState:
-    """``target`` [u, u] has the wanted moments; ``sets`` [2, n]; ``t_eff`` of each half; ``mean`` and ``variance`` wanted."""
+    """Wanted ``mean`` and ``variance`` of true correlations of ``size`` neurons; ``sets`` [2, n]; ``t_eff`` a half."""
 
-    target: npt.NDArray[np.float64]
+    size: int
     sets: IntArray
     t_eff: tuple[float, float]
     mean: float
     variance: float
 
 
+def hqs_population(size: int, mean: float, variance: float, rng: np.random.Generator) -> FloatArray:
+    """One HQS covariance [n, n]: mean diagonal 1, `mean` and `variance` off the diagonal.
+
+    The law of `neuronull.estimators.correlation_nulls.hqs`, drawn without its n x m normals: with z [n] standard
+    normal and W a standard Wishart matrix of m - 1 degrees of freedom, X X^T = a a^T + sigma^2 W, a = sqrt(m) mu +
+    sigma z (rotate the m factors so that the first is their mean).
+    """
+    factors = max(2, int((1 - mean**2) / variance))
+    mu = np.sqrt(mean / factors)
+    sigma2 = np.sqrt(mu**4 + variance / factors) - mu**2
+    a = np.sqrt(factors) * mu + np.sqrt(sigma2) * rng.standard_normal(size)
+    word = rng.integers(2**64, size=1, dtype=np.uint64)
+    rest = generators.wishart(np.eye(size), factors - 1, word)[0]
+    return np.asarray(np.outer(a, a) + sigma2 * (factors - 1) * rest)
+
+
 class HQS(NullModel):
-    """HQS populations, from which both halves are sampled (Hirschberger, Qi, Steuer 2007; Zalesky, Fornito, Bullmore 2012).
+    """HQS populations, from which both halves are sampled (Hirschberger, Qi, Steuer 2007; Zalesky et al. 2012).
 
     The population has the mean e of the observed correlations and the variance v that the two halves agree on,
     Cov(r_A, r_B) over pairs: C = X X^T, X [n, m] normal with m = max(2, floor((1 - e^2) / v)), mu = sqrt(e / m) and
@@ -51,8 +67,13 @@ class HQS(NullModel):
     )
     breaks = ("modules", "strengths of single neurons")
     exchangeable = "nothing: a parametric ensemble with the observed moments"
-    reference = "Hirschberger, Qi, Steuer (2007), Eur. J. Oper. Res. 177:1610; Zalesky, Fornito, Bullmore (2012), NeuroImage 60:2096"
-    when = "Is the graph more modular than random covariances of like mean and spread? Its draws are transitive, as data are."
+    reference = (
+        "Hirschberger, Qi, Steuer (2007), Eur. J. Oper. Res. 177:1610; "
+        "Zalesky, Fornito, Bullmore (2012), NeuroImage 60:2096"
+    )
+    when = (
+        "Is the graph more modular than random covariances of like mean and spread? Its draws are transitive, as data."
+    )
 
     def prepare(self, measurements: Any, observed: Observed) -> HqsState:
         """Moments of the union of the two sets."""
@@ -65,18 +86,14 @@ class HQS(NullModel):
             )
         mean = max(0.0, float(union.mean[off].mean()))
         variance = max(SMALLEST_VARIANCE, float(np.cov(first, second, ddof=0)[0, 1]))
-        pattern = (union.mean - union.mean[off].mean()) / union.mean[off].std()
-        target = mean + np.sqrt(variance) * pattern
-        np.fill_diagonal(target, 1.0)
-        return HqsState(target, union.sets, union.t_eff, mean, variance)
+        return HqsState(union.size, union.sets, union.t_eff, mean, variance)
 
     def draw(self, state: HqsState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
         """Of [2, 2, n, n], one a replicate."""
         for r in replicates:
-            words = keys(seed, r, "hqs", 3)
-            population = generators.hqs(state.target, words[:1])[0]
+            population = hqs_population(state.size, state.mean, state.variance, generator(seed, r, "hqspop"))
             population[np.diag_indices_from(population)] *= 1 + RIDGE
-            yield cut(sampled(population, state.t_eff, words[1:]), state.sets)
+            yield cut(sampled(population, state.t_eff, keys(seed, r, self.name, 2)), state.sets)
 
     def example(self) -> Observed:
         """Eight neurons over two factors."""
@@ -87,9 +104,8 @@ class HQS(NullModel):
         return (("transitivity that any covariance matrix has", is_correlation(draw)),)
 
     def cost(self, state: HqsState) -> float:
-        """A product of [u, m] matrices and two samples."""
-        u = len(state.target)
-        return u * u * (1 - state.mean**2) / state.variance + 4.0 * u**3
+        """A population and two samples."""
+        return 6.0 * state.size**3
 
     def diagnostics(self, state: HqsState, draws: Any) -> dict[str, Any]:
         """Moments wanted and had."""

@@ -35,7 +35,9 @@ class RandomInit(NullModel):
     preserves = ("number of neurons and width", "scale of each of the two matrices")
     breaks = ("everything that training made of the weights", "differences of neurons in norm")
     exchangeable = "entries of a weight matrix (independent normal at initialisation)"
-    reference = "Radford et al. (2019), Language models are unsupervised multitask learners; Martin, Mahoney (2021), JMLR 22:165"
+    reference = (
+        "Radford et al. (2019), GPT-2; Martin, Mahoney (2021), JMLR 22:165 (spectra of random against trained weights)"
+    )
     when = (
         "Is this a property of trained weights at all? It does not ask whether the plateau differs: matched_sets does."
     )
@@ -45,8 +47,8 @@ class RandomInit(NullModel):
         need(observed, "weights", self.name)
         value = observed.value
         if value.ndim != 3 or value.shape[0] != 2:
-            raise InputError(f"random_init needs weights [2 (input, output), n, d], got {tuple(value.shape)}", "Observed.value",
-                             "stack w_in and w_out")  # fmt: skip
+            raise InputError(f"random_init needs weights [2 (input, output), n, d], got {tuple(value.shape)}",
+                             "Observed.value", "stack w_in and w_out")  # fmt: skip
         first, second = (float(w.double().square().mean().sqrt()) for w in value)
         return InitState((2, int(value.shape[1]), int(value.shape[2])), (first, second))
 

@@ -15,11 +15,14 @@ from .correlation_cm import PopulationState
 from .graphs import Union, cut, example_graph, keys, union_of
 from .hqs import is_correlation, moments, sampled
 
+FACTOR_STEPS = 50
+"""Rounds of principal factoring."""
+
 
 class RandomMatrix(NullModel):
     """One global mode and noise: the null of random-matrix community detection (MacMahon, Garlaschelli 2015).
 
-    The population has the leading eigen-component of the observed correlations where it stands out of the
+    The population has one common factor, the global mode of the observed correlations, where it stands out of the
     Marchenko-Pastur band, and nothing else; halves are sample correlations of T_eff observations, T_eff = 1 / var(r)
     under permutation of documents. The paper takes the mode out of data and null alike; here it stays in both, since
     replicate 0 is the data as they are.
@@ -63,8 +66,18 @@ class RandomMatrix(NullModel):
 
 
 def one_factor(union: Union) -> npt.NDArray[np.float64]:
-    """Population correlations with the union's global mode and nothing else, [u, u]."""
-    g = np.clip(generators.global_mode(union.mean, sum(union.t_eff)), -0.999, 0.999)
+    """Population correlations with the union's global mode and nothing else, [u, u].
+
+    Where the leading eigenvalue stands out of the Marchenko-Pastur band, the mode is the principal factor of the
+    correlations, communalities iterated: the eigenvector alone would take a share of each neuron's own variance for
+    the mode's (Harman 1976, chapter 8).
+    """
+    g = generators.global_mode(union.mean, sum(union.t_eff))
+    reduced = union.mean.copy()
+    for _ in range(FACTOR_STEPS if g.any() else 0):
+        np.fill_diagonal(reduced, g**2)
+        values, vectors = np.linalg.eigh(reduced)
+        g = np.clip(np.sqrt(max(values[-1], 0.0)) * vectors[:, -1], -0.999, 0.999)
     population = np.outer(g, g)
     np.fill_diagonal(population, 1.0)
     return np.asarray(population)

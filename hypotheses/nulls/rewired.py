@@ -45,8 +45,8 @@ class Rewired(NullModel):
         "Maslov, Sneppen (2002), Science 296:910; Fosdick, Larremore, Nishimura, Ugander (2018), SIAM Rev. 60:315"
     )
     when = (
-        "For comparison with the literature. Correlations are transitive, rewired ones are not: a small p here is no evidence of "
-        "modules. clusters.rewired ranks the same excess among matched sets."
+        "For comparison with the literature. Correlations are transitive, rewired ones are not: a small p here is no "
+        "evidence of modules. clusters.rewired ranks the same excess among matched sets."
     )
 
     def prepare(self, measurements: Any, observed: Observed) -> WiredState:

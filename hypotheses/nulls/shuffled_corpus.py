@@ -39,7 +39,9 @@ class ShuffledCorpus(NullModel):
     preserves = ("tokens of every document, and how often each occurs", "a leading token that all documents share")
     breaks = ("order of tokens", "context, and with it what the model can predict")
     exchangeable = "tokens within a document"
-    reference = "Khandelwal et al. (2018), ACL, section 4 (shuffled context); Sinha et al. (2021), EMNLP, doi 10.18653/v1/2021.emnlp-main.230"
+    reference = (
+        "Khandelwal et al. (2018), ACL (shuffled context); Sinha et al. (2021), EMNLP (word order in pre-training)"
+    )
     when = "Does an effect need text, or only token frequencies? Needs the model, and a measurement a draw."
 
     def prepare(self, measurements: Any, observed: Observed) -> CorpusState:
@@ -52,7 +54,7 @@ class ShuffledCorpus(NullModel):
         """
         need(observed, "corpus", self.name)
         if observed.remake is None:
-            raise MissingInput("shuffled_corpus measures the model again on shuffled text, and only measurements are at hand",
+            raise MissingInput("shuffled_corpus must measure the model again, and no model is at hand",
                                "--measurements", "give the model instead, or choose another null")  # fmt: skip
         documents = tuple(np.asarray(d, dtype=np.int64) for d in observed.value)
         shared = len({int(d[0]) for d in documents if len(d)}) == 1 and len(documents) > 1

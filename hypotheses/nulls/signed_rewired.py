@@ -80,5 +80,6 @@ class SignedRewired(NullModel):
         words = keys(0, 0, "mixing", 20)
         after = rewiring.signed_rewire(np.repeat(state.signs[None], len(words), 0), words, threads=1)
         left = rewiring.edges_left(np.repeat(state.signs[None], len(words), 0), after)
-        return {"positive_edges": int((state.signs > 0).sum()) // 2, "negative_edges": int((state.signs < 0).sum()) // 2,
+        positive, negative = (int((state.signs == sign).sum()) // 2 for sign in (1, -1))
+        return {"positive_edges": positive, "negative_edges": negative,
                 "edges_left": float(left.mean())}  # fmt: skip

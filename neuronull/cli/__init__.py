@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from ..data.errors import InputError
 from .calibrate import calibrate
+from .check import check
+from .check import check
 from .ls import ls, show
 from .measure import measure
 from .new import app as new_app
@@ -25,7 +30,7 @@ app = typer.Typer(
     name="neuronull", add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-for command in (run, measure, report, ls, show, calibrate):
+for command in (run, measure, report, ls, show, check, calibrate):
     app.command()(command)
 app.add_typer(new_app, name="new")
 
@@ -56,7 +61,8 @@ def main(args: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     _quiet_libraries(debug)
     try:
-        return _invoke(_spread(words))
+        with _terminated_like_interrupted():
+            return _invoke(_spread(words))
     except KeyboardInterrupt:
         return _end("interrupted; nothing was left half-written", INTERRUPTED, debug)
     except InputError as error:
@@ -75,6 +81,23 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         mend = "give a smaller --batch, --context or --documents, or another --device"
         return _end(f"out of memory: {_first_line(error)}; {mend}", BAD_INPUT, debug)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Clean up after SIGTERM as after Ctrl-C: a batch system that ends a run leaves nothing half-written behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _invoke(words: list[str]) -> int:

@@ -19,21 +19,21 @@ class _Bar:
     """One stage as a bar."""
 
     def __init__(self, bars: Bars, name: str, total: int) -> None:
-        self._bars = bars
+        self._bars, self._name, self._total = bars, name, total
         self._task = bars.add_task(name, total=max(total, 1))
+        self._start = time.perf_counter()
 
     def advance(self, steps: int = 1) -> None:
         self._bars.advance(self._task, steps)
 
-    def end(self, whole: bool) -> None:
-        if whole:  # a stage may be done in fewer steps than it announced
-            task = self._bars.tasks[self._bars.task_ids.index(self._task)]
-            self._bars.update(self._task, completed=task.total)
-        self._bars.stop_task(self._task)
+    def done(self) -> None:
+        """Turn the bar into a line above the others: a run has more stages than a small terminal has rows."""
+        self._bars.remove_task(self._task)
+        self._bars.console.print(_line(self._name, self._total, self._start), highlight=False, style="dim")
 
 
 class BarProgress:
-    """Stages as bars, each with the time that it took and the time that is left."""
+    """Running stages as bars with the time that is left; those that are over as lines above them."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -45,12 +45,8 @@ class BarProgress:
     @contextmanager
     def _stage(self, name: str, total: int) -> Iterator[Stage]:
         bar = _Bar(self._bars, name, total)
-        whole = False
-        try:
-            yield bar
-            whole = True
-        finally:
-            bar.end(whole)
+        yield bar
+        bar.done()  # not where it failed: its bar shows how far it came
 
 
 class LineProgress:
@@ -67,13 +63,17 @@ class LineProgress:
     def _stage(self, name: str, total: int) -> Iterator[Stage]:
         start = time.perf_counter()
         yield _Uncounted()
-        steps = f", {total} steps" if total > 1 else ""
-        print(f"{name}: {time.perf_counter() - start:.1f} s{steps}", file=self._stream, flush=True)
+        print(_line(name, total, start), file=self._stream, flush=True)
 
 
 class _Uncounted:
     def advance(self, steps: int = 1) -> None:
         """Do nothing: a line tells of the whole stage."""
+
+
+def _line(name: str, total: int, start: float) -> str:
+    steps = f", {total} steps" if total > 1 else ""
+    return f"{name}: {time.perf_counter() - start:.1f} s{steps}"
 
 
 @contextmanager

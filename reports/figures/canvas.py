@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..files import write_file
-from ..numbers import number, typeset
+from ..numbers import number, printable, typeset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,9 +127,11 @@ def bare(axes: Axes) -> None:
 def to_svg(drawing: Drawing, key: str) -> str:
     """Inline SVG that follows the page's colours; `key` keeps its ids apart from other figures'."""
     stream = io.StringIO()
-    with house_style():
+    with house_style(), warnings.catch_warnings():
+        # the reader's browser has the letters that the measuring font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         drawing.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _inline(stream.getvalue(), key, drawing.alt)
+    return printable(_inline(stream.getvalue(), key, drawing.alt))
 
 
 def _inline(svg: str, key: str, alt: str) -> str:

@@ -116,10 +116,10 @@ def _draw_estimate(axes: Axes, finding: Finding, limits: tuple[float, float]) ->
     )
     header(axes, typeset(told), bold=True)
     if finding.margin is not None:
-        right = (finding.margin - limits[0]) < 0.6 * (limits[1] - limits[0])
+        edge, right = _margin_label(finding.margin, finding.two_sided, limits)
         axes.annotate(
             f"margin {n.margin}",
-            (finding.margin, 0.97),
+            (edge, 0.97),
             (4 if right else -4, 0),
             textcoords="offset points",
             ha="left" if right else "right",
@@ -128,6 +128,16 @@ def _draw_estimate(axes: Axes, finding: Finding, limits: tuple[float, float]) ->
             color=MUTED,
         )
     bare(axes)
+
+
+def _margin_label(margin: float, two_sided: bool, limits: tuple[float, float]) -> tuple[float, bool]:
+    """Edge of the band that carries the label, and whether it stands to the right of it: outside where there is room."""
+    room = 0.22 * (limits[1] - limits[0])
+    if limits[1] - margin > room:
+        return margin, True
+    if two_sided and -margin - limits[0] > room:
+        return -margin, False
+    return margin, False
 
 
 def draw_intervals(axes: Axes, finding: Finding, y: float) -> None:

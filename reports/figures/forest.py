@@ -48,7 +48,7 @@ def overview(findings: Sequence[Finding]) -> Drawing | None:
     figure = new_figure(_ROW * len(shown) + 56)
     axes = place(figure, _SIDE, 42, WIDTH - 2 * _SIDE, _ROW * len(shown) + 4)
     low = max(-_FAR, min([-1.3, *(f.verdict_low / f.margin for f in shown if f.verdict_low is not None and f.margin)]))
-    axes.set_xlim(low - 0.15, _FAR)
+    axes.set_xlim(low - 0.3, _FAR + 0.3)
     axes.set_ylim(len(shown) - 0.35, -0.75)
     for i, f in enumerate(shown):
         _band(axes, i, 1.0, f.two_sided)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...hypotheses.result import Finding, HeadMap
-from ..reasons import per_head
 from ..numbers import apart, count, decimals_for, fixed, margin_text, typeset
+from ..reasons import per_head
 from .canvas import (
     BLUE,
     INK,

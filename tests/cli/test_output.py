@@ -113,14 +113,16 @@ def test_a_stage_that_fails_prints_no_line():
     assert stream.getvalue() == ""
 
 
-def test_bars_end_whole_or_where_they_failed():
-    with Bars(console=Console(file=io.StringIO())) as bars:
+def test_a_finished_bar_becomes_a_line_and_a_failed_one_stays():
+    stream = io.StringIO()
+    with Bars(console=Console(file=stream)) as bars:
         progress = BarProgress(bars)
         with progress.stage("done early", 10) as stage:
             stage.advance(4)
         with pytest.raises(ValueError, match="x"):
             _fail_in(progress)
-        assert [task.completed for task in bars.tasks] == [10, 4]
+        assert [(task.description, task.completed) for task in bars.tasks] == [("failed", 4)]
+    assert "done early: 0.0 s, 10 steps" in stream.getvalue()
 
 
 def _fail_in(progress: BarProgress) -> None:

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from neuronull.data.corpora import hash_ids, load_corpus
 from neuronull.data.errors import InputError
+from neuronull.data.readers import _HEADING
 
 TEXT = "the tall house stands beside an old river where quiet people mend their nets and talk of rain"
 WORDS = re.findall(r"\w+", TEXT)
@@ -124,6 +125,26 @@ def test_a_text_is_split_at_its_level_one_headings(tmp_path, plain):
     article = f" = Title 3 = \n\n {TEXTS[3]} \n = = Sub = = \n {TEXTS[3]} \n"
     assert corpus.documents["input_ids"][3] == plain(article)["input_ids"][:100]
     assert corpus.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        (" = Robert Boulter = ", "Robert Boulter"),
+        ("= 1933 Treasure Coast hurricane =", "1933 Treasure Coast hurricane"),
+        (" = E = mc2 = ", "E = mc2"),
+        (" = = Career = = ", None),
+        (" = = = 2000 – 2005 = = = ", None),
+        (" = = Broken = ", None),
+        (" = Broken = = ", None),
+        ("x = y = ", None),
+        (" = = ", None),
+        (" =Title= ", None),
+    ],
+)
+def test_what_is_a_level_one_heading(line, title):
+    found = _HEADING.match(line)
+    assert (found["title"] if found else None) == title
 
 
 def test_text_before_the_first_heading_is_a_document_of_its_own(tmp_path, plain):

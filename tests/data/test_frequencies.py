@@ -139,6 +139,12 @@ def test_elbow_is_found_where_the_curve_breaks_and_nowhere_else():
         assert zipf_elbow(rng.poisson(1e8 * broken)[shuffled]) == pytest.approx(5222, rel=0.02)
 
 
+def test_types_that_never_occur_are_no_elbow():
+    counts = np.random.default_rng(0).poisson(1e8 / np.arange(1, 6145))
+    counts[-300:] = 0
+    assert zipf_elbow(counts) is None
+
+
 def test_elbow_of_hardly_any_types_is_none():
     assert zipf_elbow(np.arange(50)) is None
     assert zipf_elbow(np.array([5] + [0] * 5000)) is None

@@ -123,6 +123,13 @@ FAULTS = {
 }  # fmt: skip
 
 
+def test_a_fault_is_found_in_later_rows_of_large_arrays_too(folder, monkeypatch):
+    monkeypatch.setattr("neuronull.data.validate._ROWS", 10)
+    entry(INF, "delta_loss", (31, 4), np.nan)(folder)
+    with pytest.raises(InputError, match=r"delta_loss\[31, 4\] is nan"):
+        load(folder)
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_is_one_clear_line(folder, name):
     fault, message = FAULTS[name]

@@ -1,4 +1,4 @@
-"""Results made up in code for the tests of the report: every section filled, no model run.  The numbers mean nothing."""
+"""Results made up in code for the tests of the report: every section filled, no model run, numbers without meaning."""
 
 from __future__ import annotations
 

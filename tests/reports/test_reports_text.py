@@ -34,6 +34,10 @@ def test_terminal_fits(stored):
     assert lines[-1] == "report   run/report.html"
 
 
+def test_a_name_cannot_steer_the_terminal():
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", summary(hostile_result(), "x"))
+
+
 def test_colour_changes_no_letter(stored):
     from neuronull.reports.terminal import styled
 
@@ -78,7 +82,8 @@ def test_markdown_tables_keep_their_columns_whatever_the_text():
 
 
 def test_markdown_has_no_raw_html_but_folds():
-    tags = set(re.findall(r"<[^>]*>", markdown.render(hostile_result())))
+    outside_code = re.sub(r"^(```+)[^`]*?^\1$|`[^`]*`", "", markdown.render(hostile_result()), flags=re.M | re.S)
+    tags = set(re.findall(r"<[^>]*>", outside_code))
     assert tags <= {"<details>", "</details>", "<summary>", "</summary>"}
 
 
@@ -167,7 +172,8 @@ def test_a_plug_in_speaks_for_itself():
 
 def test_nothing_heavy_is_loaded_by_the_import():
     code = (
-        "import sys, neuronull.reports.terminal, neuronull.reports.markdown, neuronull.reports.latex, neuronull.reports.story\n"
+        "import sys\n"
+        "from neuronull.reports import latex, markdown, story, terminal\n"
         "heavy = {'torch', 'transformers', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'networkx'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

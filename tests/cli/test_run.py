@@ -1,0 +1,132 @@
+"""`neuronull run` and `report` from end to end on planted measurements, by the command and from Python."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import neuronull as nn
+from neuronull.cli import INTERRUPTED, OK, main
+from neuronull.data.options import Silent
+from neuronull.data.planted.dials import Dials
+from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.store import load, save
+from neuronull.hypotheses.result import COLUMNS
+
+FILES = {"report.html", "report.md", "results.json", "results.parquet", "results.csv", "provenance.json"}
+ONLY = ("clusters.weights", "clusters.index", "control.unreachable_heads")
+OPTIONS = ("--only", *ONLY, "--replicates", "59")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a planted world as a measurement directory."""
+    directory = tmp_path_factory.mktemp("measured") / "m"
+    save(planted_measurements(Dials(documents=40, pairs=8, neurons=320), 1), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def ran(measured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the command once."""
+    out = tmp_path_factory.mktemp("runs") / "one"
+    assert main(["run", "--measurements", str(measured), *OPTIONS, "--out", str(out)]) == OK
+    return out
+
+
+def test_the_directory_holds_all_files_and_nothing_else(ran: Path):
+    assert {path.name for path in ran.iterdir()} == FILES
+    assert [path.name for path in ran.parent.iterdir()] == [ran.name]
+
+
+def test_the_terminal_shows_table_and_report_path(cli, measured: Path):
+    shown = cli("run", "--measurements", str(measured), *OPTIONS)
+    assert shown.code == OK
+    *table, last = shown.out.splitlines()
+    assert last.startswith("report   neuronull-runs/")
+    assert Path(last.split()[-1]).is_file()
+    assert any(line.startswith("clusters.weights") for line in table)
+    assert "clusters.weights: " in shown.err, "stages are told on standard error"
+
+
+def test_equal_runs_are_equal_to_the_byte(measured: Path, ran: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    assert main(["run", "--measurements", str(measured), *OPTIONS, "--jobs", "2", "--out", str(other)]) == OK
+    for name in ("results.json", "results.csv", "results.parquet"):
+        assert (ran / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_what_is_volatile_lies_in_the_provenance_alone(measured: Path, ran: Path):
+    told = json.loads((ran / "provenance.json").read_text())
+    assert {"started", "ended", "stages", "command", "options", "versions", "machine", "peak_memory_mib"} <= set(told)
+    assert told["options"]["measurements"] == str(measured)
+    assert "model" not in told["options"], "a default that had no say"
+    assert "report" in told["stages"]
+    whole = (ran / "results.json").read_text()
+    assert "provenance" not in json.loads(whole)
+    assert not [volatile for volatile in (str(measured), told["started"], '"jobs"') if volatile in whole]
+
+
+def test_the_table_has_the_stable_columns(ran: Path):
+    assert tuple(pd.read_parquet(ran / "results.parquet").columns) == COLUMNS
+    assert tuple(pd.read_csv(ran / "results.csv").columns) == COLUMNS
+
+
+def test_report_of_a_finished_run(cli, ran: Path):
+    assert cli("report", str(ran), "--out", "again.html").code == OK
+    assert "clusters.weights" in Path("again.html").read_text()
+    shown = cli("report", str(ran), "--format", "json", "--out", "x.json")
+    assert shown.out == "report   x.json\n"
+    assert Path("x.json").read_bytes() == (ran / "results.json").read_bytes()
+
+
+def test_from_python(measured: Path, ran: Path, tmp_path: Path):
+    result = nn.run(measurements=measured, only=ONLY, replicates=59)
+    assert result.out is None
+    assert tuple(result.table.columns) == COLUMNS
+    finding = result.finding("clusters.weights")
+    assert finding.model_dump_json() in {f.model_dump_json() for f in result.result.findings}
+    assert str(finding) in finding._repr_html_() or "<table" in finding._repr_html_()
+    assert "<table" in result._repr_html_()
+    assert "clusters.weights" in repr(result)
+    assert result.report(tmp_path / "mine.json").read_bytes() == (ran / "results.json").read_bytes()
+    with pytest.raises(KeyError, match=r"no finding 'clusters.rewired'.*clusters\.index"):
+        result.finding("clusters.rewired")
+
+
+def test_measure_from_python_writes_what_load_reads(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from neuronull.estimators import measure as measuring
+
+    world = load(measured)
+    monkeypatch.setattr(measuring, "measure", lambda options, progress: world)
+    assert nn.measure(out=tmp_path / "m", progress=Silent()) is world
+    assert load(tmp_path / "m").n_neurons == world.n_neurons
+    with pytest.raises(nn.InputError, match=r"is not empty \(--out\)"):
+        nn.measure(out=tmp_path / "m")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_leaves_nothing(stop: signal.Signals, measured: Path, tmp_path: Path):
+    words = ["run", "--measurements", str(measured), "--only", "clusters.weights", "--replicates", "20000000"]
+    out = tmp_path / "runs" / "one"
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from neuronull.cli import main; sys.exit(main(sys.argv[1:]))", *words,
+         "--out", str(out)],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not out.parent.exists():  # it has begun
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert err.splitlines()[-1] == "interrupted; nothing was left half-written"
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []

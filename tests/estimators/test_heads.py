@@ -1,0 +1,162 @@
+"""Head effects against a loop of whole float64 forward passes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import CONFIGS, HEADS, LAYERS, NEURONS, in_float64, inputs_of, logits_with, panel_of, paths, texts, tiny
+
+from neuronull.data.measurements import Heads
+from neuronull.estimators import heads as heads_module
+from neuronull.estimators.heads import head_effects
+from neuronull.estimators.restart import clean_calls, run_blocks
+
+DOCUMENTS = texts(5, seed=1)
+PANEL = panel_of(DOCUMENTS, every=2)
+SD = np.linspace(0.5, 2, NEURONS)
+GROUPS = [*([head] for head in range(HEADS)), list(range(HEADS))]
+
+
+def measured(name: str, layer: int = LAYERS - 1, ablation: str = "mean") -> Heads:
+    return head_effects(tiny(name), DOCUMENTS, PANEL, layer, SD, ablation=ablation)
+
+
+def naive(name: str, layer: int, ablation: str) -> np.ndarray:
+    """E [H, D, 2, N] from hooks on the plain model."""
+    model, (neuron_site, head_site, _) = in_float64(name), paths(name)
+    out = np.full(((layer + 1) * len(GROUPS), len(DOCUMENTS), 2, NEURONS), np.nan)
+    for at in range(layer + 1):
+        path = head_site.format(at)
+        clean = [inputs_of(model, ids, path) for ids in DOCUMENTS]
+        scored = [clean[d][PANEL.position[PANEL.document == d]] for d in range(len(DOCUMENTS))]
+        mean = torch.cat(scored).mean(0)
+        for g, group in enumerate(GROUPS):
+            for d, ids in enumerate(DOCUMENTS):
+                value = {"mean": mean, "zero": torch.zeros_like(mean), "first_token": clean[d][0]}[ablation]
+                before = inputs_of(model, ids, neuron_site.format(layer))
+                after = ablated_activation(model, ids, path, group, value, neuron_site.format(layer))
+                change = (after - before).abs().numpy() / SD
+                for label, rows in enumerate((PANEL.rare_rows, PANEL.common_rows)):
+                    at_rows = PANEL.position[rows[PANEL.document[rows] == d]]
+                    if len(at_rows):
+                        out[at * len(GROUPS) + g, d, label] = change[at_rows].mean(0)
+    return out
+
+
+def ablated_activation(model, ids, path, group, value, neuron_path) -> torch.Tensor:
+    def ablate(output: torch.Tensor) -> torch.Tensor:
+        output = output.clone()
+        width = output.shape[-1] // HEADS
+        for head in group:
+            output[..., head * width : (head + 1) * width] = value[head * width : (head + 1) * width]
+        return output
+
+    hook = model.get_submodule(path).register_forward_pre_hook(lambda _, inputs: (ablate(inputs[0]), *inputs[1:]))
+    try:
+        return inputs_of(model, ids, neuron_path)
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_effects_are_those_of_whole_forward_passes(name: str):
+    found, expected = measured(name), naive(name, LAYERS - 1, "mean")
+    np.testing.assert_allclose(found.effect.numpy(), expected, rtol=2e-3, atol=2e-5)
+    assert np.nanmax(expected) > 0.1
+    assert found.layer.tolist() == [at for at in range(LAYERS) for _ in GROUPS]
+    assert found.head.tolist() == [*range(HEADS), -1] * LAYERS
+    assert found.neuron.tolist() == list(range(NEURONS))
+
+
+@pytest.mark.parametrize("ablation", ["zero", "first_token"])
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_other_ablations(name: str, ablation: str):
+    np.testing.assert_allclose(
+        measured(name, ablation=ablation).effect.numpy(), naive(name, LAYERS - 1, ablation), rtol=2e-3, atol=2e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox"])
+def test_an_earlier_target_layer(name: str):
+    found = measured(name, layer=1)
+    np.testing.assert_allclose(found.effect.numpy(), naive(name, 1, "mean"), rtol=2e-3, atol=2e-5)
+    assert set(found.layer) == {0, 1}
+
+
+def test_documents_without_a_matched_pair_are_nan_and_no_others():
+    effect = measured("gpt2").effect
+    missing = torch.isnan(effect)
+    assert missing[:, 1::2].all()
+    assert not missing[:, ::2].any()
+
+
+def test_unreachable_heads_have_exactly_no_effect_and_the_others_have_one():
+    parallel = measured("gpt_neox")
+    unreachable = parallel.layer == LAYERS - 1
+    assert np.array_equal(parallel.reachable, ~unreachable)
+    assert torch.count_nonzero(torch.nan_to_num(parallel.effect[unreachable])) == 0
+    assert np.nanmin(parallel.effect[~unreachable].numpy().mean(-1)) > 0
+    for name in ("gpt_neox sequential", "gpt2", "llama"):
+        sequential = measured(name)
+        assert sequential.reachable.all()
+        assert np.nanmin(sequential.effect.numpy().mean(-1)) > 0
+
+
+def test_an_unreachable_effect_is_measured_and_not_assigned(monkeypatch: pytest.MonkeyPatch):
+    """Where adapter and model disagree, the numbers follow the model."""
+    loaded = tiny("gpt_neox sequential")
+    monkeypatch.setattr(type(loaded.adapter), "attention_feeds_mlp", lambda self, layer: False)
+    found = head_effects(loaded, DOCUMENTS, PANEL, LAYERS - 1, SD)
+    wrong = ~found.reachable
+    assert wrong.sum() == len(GROUPS)
+    assert np.nanmin(found.effect[wrong].numpy().mean(-1)) > 0
+
+
+def test_first_token_is_the_attention_pattern_on_the_first_token():
+    """Recomputed from the weights: a head that attends to token 0 alone writes that token's value vector."""
+    model, ids = in_float64("gpt2"), DOCUMENTS[0]
+    block = model.transformer.h[1]
+    hidden = inputs_of(model, ids, "transformer.h.1.ln_1")
+    value = block.attn.c_attn(block.ln_1(hidden))[0, -hidden.shape[1] :]
+    torch.testing.assert_close(inputs_of(model, ids, "transformer.h.1.attn.c_proj")[0], value)
+
+
+def test_a_neuron_that_never_changes_has_effects_in_raw_units():
+    sd = SD.copy()
+    sd[3] = 0
+    found = head_effects(tiny("gpt2"), DOCUMENTS, PANEL, LAYERS - 1, sd).effect
+    raw = measured("gpt2").effect[..., 3] * SD[3]
+    torch.testing.assert_close(found[..., 3], raw, rtol=1e-5, atol=1e-7, equal_nan=True)
+
+
+def test_smaller_batches_of_heads_agree_and_memory_backs_off(monkeypatch: pytest.MonkeyPatch):
+    whole = measured("llama").effect
+    run, batches = heads_module.run_blocks, []
+
+    def short_of_memory(*arguments):
+        hidden = run(*arguments)
+        return hidden
+
+    def repeat_fails(tensor: torch.Tensor, *sizes: int) -> torch.Tensor:
+        batches.append(sizes[0])
+        if sizes[0] > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(tensor, *sizes)
+
+    original = torch.Tensor.repeat
+    monkeypatch.setattr(heads_module, "run_blocks", short_of_memory)
+    monkeypatch.setattr(torch.Tensor, "repeat", repeat_fails)
+    torch.testing.assert_close(measured("llama").effect, whole, rtol=1e-4, atol=1e-6, equal_nan=True)
+    assert max(batches) > 3
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_restarting_without_an_ablation_is_the_clean_pass(name: str):
+    loaded, (_, _, norm) = tiny(name), paths(name)
+    for first in range(LAYERS):
+        calls = clean_calls(loaded, DOCUMENTS[0])
+        hidden = run_blocks(loaded, calls, first, LAYERS - 1)
+        seen: list[torch.Tensor] = []
+        logits_with(loaded.model, DOCUMENTS[0], norm, lambda x: seen.append(x) or x)
+        torch.testing.assert_close(hidden, seen[0], rtol=1e-5, atol=1e-5)

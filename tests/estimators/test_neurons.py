@@ -1,0 +1,53 @@
+"""Covariates against numpy and scipy, straight from the definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from tiny_models import LAYERS, NEURONS, VOCABULARY, tiny
+
+from neuronull.estimators.neurons import COLUMNS, covariates
+
+RNG = np.random.default_rng(0)
+ACTIVATION = np.concatenate([RNG.standard_t(3, (5000, NEURONS - 1)), np.full((5000, 1), 0.7)], axis=1).astype("f4")
+COUNTS = RNG.integers(0, 10_000, VOCABULARY) * (RNG.random(VOCABULARY) > 0.2)
+
+
+def final_norm_gain(model) -> np.ndarray:
+    return (model.transformer.ln_f if hasattr(model, "transformer") else model.model.norm).weight.numpy()
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_definitions(name: str):
+    loaded = tiny(name)
+    found = covariates(loaded.adapter, LAYERS - 1, torch.from_numpy(ACTIVATION), COUNTS)
+    a = ACTIVATION.astype("f8")
+    block = loaded.model.transformer.h[-1].mlp.c_proj.weight if name == "gpt2" else loaded.model.model.layers[-1]
+    w = block.numpy() if name == "gpt2" else block.mlp.down_proj.weight.numpy().T
+    w_u = loaded.model.lm_head.weight.numpy() * final_norm_gain(loaded.model)
+    assert list(found.columns) == list(COLUMNS)
+    np.testing.assert_allclose(found["mean_abs"], np.abs(a).mean(0))
+    np.testing.assert_allclose(found["sd"], a.std(0), atol=1e-12)
+    np.testing.assert_allclose(found["kurtosis"][:-1], stats.kurtosis(a[:, :-1], fisher=False))
+    np.testing.assert_allclose(found["sparsity"], (np.abs(a) < a.std(0) / 10).mean(0))
+    np.testing.assert_allclose(found["w_out_norm"], np.linalg.norm(w, axis=1), rtol=1e-5)
+    _, _, right = np.linalg.svd(w_u.astype("f8"))
+    weak = np.linalg.norm(w @ right[-1:].T, axis=1) / np.linalg.norm(w, axis=1)  # 5 % of 24 directions: one
+    np.testing.assert_allclose(found["weak_direction_share"], weak, rtol=1e-5, atol=1e-7)
+    effect, log_p = w @ w_u.T, np.log(COUNTS + 1) - np.log(COUNTS + 1).mean()
+    cosine = np.abs(effect @ log_p) / np.linalg.norm(effect, axis=1) / np.linalg.norm(log_p)
+    np.testing.assert_allclose(found["token_frequency_share"], cosine, rtol=1e-5)
+
+
+def test_a_neuron_that_never_changes():
+    row = covariates(tiny("gpt2").adapter, 0, torch.from_numpy(ACTIVATION), COUNTS).iloc[-1]
+    assert np.isfinite(row).all()
+    assert row["kurtosis"] == 0
+    assert row["sd"] == pytest.approx(0, abs=1e-12)
+
+
+def test_equal_counts_have_no_direction():
+    found = covariates(tiny("gpt2").adapter, 0, torch.from_numpy(ACTIVATION), np.full(VOCABULARY, 7))
+    assert (found["token_frequency_share"] == 0).all()

@@ -1,0 +1,87 @@
+"""Head statistics against loops and cases whose answer is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from neuronull.estimators import routing
+
+import slow_oracles as slow
+
+STRATA = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2])
+PLATEAU = torch.tensor([0, 3, 4])
+
+
+@pytest.fixture
+def effect() -> torch.Tensor:
+    """[H = 5, D = 6, 2, M = 8]."""
+    return torch.from_numpy(np.exp(np.random.default_rng(0).normal(size=(5, 6, 2, 8))))
+
+
+def test_set_and_strata_are_the_naive_loop(effect):
+    found = routing.set_and_strata(effect, STRATA, PLATEAU)
+    for h in range(5):
+        for d in range(6):
+            for c in (0, 1):
+                row = effect[h, d, c].numpy()
+                matched = np.mean([np.mean([row[j] for j in range(8) if STRATA[j] == STRATA[i]]) for i in PLATEAU])
+                assert found[h, d, c].tolist() == pytest.approx([row[PLATEAU].mean(), matched])
+
+
+def test_minor_heads_form_one_group():
+    total = torch.tensor([50.0, 0.2, 30.0, 0.3, 19.5])
+    assert routing.pool_minor(total).tolist() == [0, 3, 1, 3, 2]
+    assert routing.pool_minor(torch.tensor([3.0, 4.0])).tolist() == [0, 1]
+
+
+def test_preference_is_the_log_odds_of_means_halves_averaged():
+    means = torch.from_numpy(np.random.default_rng(1).uniform(0.5, 2, (3, 2, 2, 2, 4)))
+    found = routing.preference(means)
+    for r in range(3):
+        for k in range(4):
+            logs = [math.log(m[0, 0, k] * m[1, 1, k] / (m[1, 0, k] * m[0, 1, k])) for m in means[r].numpy()]
+            assert found[r, k].item() == pytest.approx(np.mean(logs))
+
+
+def test_preference_ignores_class_scale_and_plateau_scale():
+    means = torch.from_numpy(np.random.default_rng(2).uniform(0.5, 2, (1, 2, 2, 2, 4)))
+    scaled = means * torch.tensor([3.0, 0.5])[:, None, None] * torch.tensor([7.0, 1.0])[:, None]
+    torch.testing.assert_close(routing.preference(scaled), routing.preference(means))
+
+
+def test_profile_distance_in_closed_form():
+    rng = np.random.default_rng(3)
+    profile = torch.from_numpy(rng.uniform(1, 2, 30))
+    same = torch.stack([torch.stack([profile, 4 * profile + 1])] * 2)[None, ..., None]
+    assert routing.profile_distance(same).item() == pytest.approx(0, abs=1e-12)
+    other = torch.from_numpy(rng.uniform(1, 2, 30))
+    apart = torch.stack([torch.stack([profile, other])] * 2)[None, ..., None]
+    assert routing.profile_distance(apart).item() == pytest.approx(1 - np.corrcoef(profile, other)[0, 1])
+
+
+def test_profile_distance_is_freed_of_noise():
+    """Noise in each half lowers correlations; the disattenuated distance of equal profiles stays at 0."""
+    rng = np.random.default_rng(4)
+    means = torch.from_numpy(rng.normal(0, 1, (400, 1, 1, 60)) + 0.7 * rng.normal(size=(400, 2, 2, 60)))[..., None]
+    distance = routing.profile_distance(means).numpy()
+    crossed = 1 - np.mean([np.corrcoef(m[0, 0, :, 0], m[1, 1, :, 0])[0, 1] for m in means.numpy()])
+    assert abs(distance.mean()) < 0.02
+    assert crossed > 0.2
+
+
+def test_gini_is_half_the_relative_mean_difference():
+    values = np.random.default_rng(5).gamma(1, 1, (4, 9))
+    assert routing.gini(torch.from_numpy(values)).tolist() == pytest.approx([slow.gini(v) for v in values])
+    assert routing.gini(torch.tensor([2.0, 2.0, 2.0])).item() == pytest.approx(0)
+    assert routing.gini(torch.tensor([0.0, 0.0, 0.0, 5.0])).item() == pytest.approx(3 / 4)
+
+
+def test_concentration_is_the_gini_over_heads(effect):
+    sets = torch.tensor([[0, 1, 2], [3, 4, 7]])
+    on_rare = effect.mean(1)[:, 0]
+    found = routing.concentration(on_rare, sets)
+    assert found.tolist() == pytest.approx([slow.gini(on_rare[:, s].mean(1).numpy()) for s in sets])

@@ -1,0 +1,133 @@
+"""Designs that use the data twice cry wolf on null data; the shipped ones do not (METHODS sections 2 and 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from neuronull.data.planted import Dials, planted_measurements
+from neuronull.estimators import regimes
+from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.engine import sample
+from neuronull.hypotheses.inference.permutation import permutation_p
+from neuronull.hypotheses.nulls.base import Observed
+from neuronull.hypotheses.nulls.document_swaps import DocumentSwaps
+from neuronull.hypotheses.nulls.matched_sets import MatchedSets
+from neuronull.hypotheses.study import Study
+
+DATASETS = 120
+REPLICATES = 59
+ALPHA = 0.05
+BAR = ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / DATASETS)
+"""Rejections that a test of exact size exceeds once in 700 runs."""
+
+
+@pytest.fixture(scope="module")
+def null_studies() -> list[Study]:
+    """Classes alike in every neuron; noisy documents, so that the plateau is partly chosen by noise."""
+    dials = Dials(documents=30, pairs=4, neurons=240, scatter=0.0, influence_sd=0.3, document_neuron_sd=0.4)
+    return [Study(planted_measurements(dials, seed, ["influence"])) for seed in range(DATASETS)]
+
+
+def same_half_p(study: Study) -> float:
+    """The plateau of each half scored on that half: t-test of the documents' leanings."""
+    sums = study.influence_sums.x[..., 0].clamp_min(1e-12).log()
+    lean = sums[:, 0] - sums[:, 1]
+    lean = lean - lean.mean(1, keepdim=True)
+    chosen = regimes.top(study.influence[:, 0], study.n_head)
+    contrast = torch.stack([lean[d, chosen[side]].mean() for d, side in enumerate(study.half.tolist())])
+    return float(scipy.stats.ttest_1samp(contrast.numpy(), 0, alternative="greater").pvalue)
+
+
+def other_half_p(study: Study) -> float:
+    """The shipped design, document null alone (there is no neuron-by-class scatter in these data)."""
+    bound = catalogue.hypotheses.get("regimes.selectivity").estimand.bind(study)
+    drawn = sample(bound, DocumentSwaps(), study, REPLICATES, 0)
+    return permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value
+
+
+def rejected(p_values: list[float]) -> float:
+    return float(np.mean(np.array(p_values) <= ALPHA))
+
+
+def test_choosing_and_scoring_on_one_half_finds_specialists_in_noise(null_studies):
+    assert rejected([same_half_p(s) for s in null_studies]) > 0.5
+
+
+def test_choosing_on_the_other_half_does_not(null_studies):
+    assert rejected([other_half_p(s) for s in null_studies]) <= BAR
+
+
+def test_document_swaps_alone_take_scatter_for_specialists_and_the_two_way_rule_does_not():
+    dials = Dials(documents=30, pairs=4, neurons=240, scatter=0.5, position_sd=0.4)
+    hypothesis = catalogue.hypotheses.get("regimes.selectivity")
+    alone, both = [], []
+    for seed in range(DATASETS):
+        study = Study(planted_measurements(dials, seed, ["influence"]))
+        bound = hypothesis.estimand.bind(study)
+        ps = []
+        for name in hypothesis.nulls:
+            drawn = sample(bound, catalogue.nulls.get(name), study, REPLICATES, seed)
+            ps.append(permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value)
+        alone.append(ps[0])
+        both.append(max(ps))
+    assert rejected(alone) > 0.2
+    assert rejected(both) <= BAR
+
+
+# neuron sets -----------------------------------------------------------------------------------------------------------
+
+NEURONS, SET = 60, 15
+MANY = 500
+
+
+def sets_that_overlap(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Plateaus of the two halves: four fifths in common, as real ones are."""
+    order = rng.permutation(NEURONS)
+    return order[:SET], order[3 : SET + 3]
+
+
+def shipped(rng, score, a, b, replicate_seed):
+    strata = torch.zeros(NEURONS, dtype=torch.int64)
+    null = MatchedSets()
+    observed = Observed("neurons", torch.arange(NEURONS), plateau=(torch.from_numpy(a), torch.from_numpy(b)), strata=strata)
+    images = null.draw(null.prepare(None, observed), range(1, REPLICATES + 1), replicate_seed).numpy()
+    return (score[images[:, a]].mean(1) + score[images[:, b]].mean(1)) / 2
+
+
+def left_out(rng, score, a, b, replicate_seed):
+    """Control sets drawn from neurons outside the plateau."""
+    pool = np.setdiff1d(np.arange(NEURONS), np.union1d(a, b))
+    out = []
+    for _ in range(REPLICATES):
+        order = rng.permutation(pool)
+        out.append((score[order[:SET]].mean() + score[order[3 : SET + 3]].mean()) / 2)
+    return np.array(out)
+
+
+def anew_for_each_half(rng, score, a, b, replicate_seed):
+    """Two unrelated control sets a draw, where the plateaus overlap."""
+    return np.array([(score[rng.permutation(NEURONS)[:SET]].mean() + score[rng.permutation(NEURONS)[:SET]].mean()) / 2
+                     for _ in range(REPLICATES)])  # fmt: skip
+
+
+def size(design) -> float:
+    p = []
+    for seed in range(MANY):
+        rng = np.random.default_rng(seed)
+        score = rng.normal(size=NEURONS)
+        a, b = sets_that_overlap(rng)
+        null = design(rng, score, a, b, seed)
+        p.append(permutation_p(float((score[a].mean() + score[b].mean()) / 2), null).value)
+    return rejected(p)
+
+
+def test_one_permutation_of_all_neurons_for_both_halves_has_its_size():
+    assert size(shipped) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / MANY)
+
+
+@pytest.mark.parametrize("design", [left_out, anew_for_each_half])
+def test_other_ways_to_draw_control_sets_cry_wolf(design):
+    assert size(design) > 0.08

@@ -1,0 +1,225 @@
+"""The engine: one path for observed and null, the same numbers for any worker count, and the two-way rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from neuronull.data.errors import InputError, MissingInput
+from neuronull.data.options import TestOptions
+from neuronull.data.planted import Dials, planted_measurements
+from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.engine import TILE, Sampled, assess, assess_p, sample
+from neuronull.hypotheses.estimands.base import Bound, Estimand, Values
+from neuronull.hypotheses.hypothesis import Hypothesis
+from neuronull.hypotheses.inference import intervals
+from neuronull.hypotheses.inference.permutation import max_t, permutation_p
+from neuronull.hypotheses.inference.verdicts import Absence, Presence
+from neuronull.hypotheses.nulls.base import Observed
+from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.suite import check_replicates, run_suite
+
+ALL = tuple(catalogue.hypotheses.names())
+SMALL = Dials(documents=24, pairs=5, neurons=240, width=24, heads=4)
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return Study(planted_measurements(SMALL, 3))
+
+
+def bound_of(name: str, study: Study) -> tuple[Hypothesis, Bound]:
+    hypothesis = catalogue.hypotheses.get(name)
+    return hypothesis, hypothesis.estimand.bind(study)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_workers_do_not_change_a_bit(name, study):
+    hypothesis, bound = bound_of(name, study)
+    null = catalogue.nulls.get(hypothesis.nulls[-1])
+    one, three = (sample(bound, null, study, 2 * TILE + 7, 5, jobs) for jobs in (1, 3))
+    assert np.array_equal(one.estimate, three.estimate)
+    assert np.array_equal(one.statistic, three.statistic)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_replicate_is_the_same_in_any_batch(name, study):
+    """Draws are keyed by number alone: the tenth one evaluated by itself is the tenth of fifty (to rounding of products)."""
+    hypothesis, bound = bound_of(name, study)
+    for null_name in hypothesis.nulls:
+        null = catalogue.nulls.get(null_name)
+        state = null.prepare(study.measurements, bound.offers()[null.randomises])
+        whole = bound.evaluate(null.randomises, null.draw(state, range(1, 13), 5), range(1, 13), 5)
+        alone = bound.evaluate(null.randomises, null.draw(state, range(10, 11), 5), range(10, 11), 5)
+        torch.testing.assert_close(whole.estimate[9:10], alone.estimate, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(whole.statistic[9:10], alone.statistic, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_replicate_0_is_the_observed_one(name, study):
+    """The identity draw is a draw like any other, and every null starts from the same observed estimate."""
+    hypothesis, bound = bound_of(name, study)
+    found = [sample(bound, catalogue.nulls.get(null), study, 3, 0) for null in hypothesis.nulls]
+    for sampled in found:
+        assert sampled.estimate[0] == pytest.approx(found[0].estimate[0], rel=1e-9)
+    kinds = [catalogue.nulls.get(null).randomises for null in hypothesis.nulls]
+    for kind, sampled in zip(kinds, found, strict=True):
+        by_hand = bound.evaluate(kind, bound.identity(kind), range(1), 0)
+        assert np.array_equal(by_hand.estimate.numpy(), sampled.estimate[:1])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_estimates_without_a_document_scatter_around_the_estimate(name, study):
+    """Delete-one values come from another path; their mean must be the estimate up to the jackknife's small bias."""
+    _, bound = bound_of(name, study)
+    without = bound.leave_one_out()
+    if without is None:
+        return
+    kind = next(iter(bound.offers()))
+    observed = bound.evaluate(kind, bound.identity(kind), range(1), 0).estimate[0]
+    assert without.shape == (len(study.documents), len(bound.outputs))
+    for k in range(without.shape[1]):
+        se = intervals.jackknife_se(without[:, k].numpy(), study.half)
+        assert abs(float(without[:, k].mean() - observed[k])) < max(0.5 * se, 1e-9)
+
+
+@dataclass(frozen=True)
+class Made(Estimand):
+    """An estimand whose values are given: under labels and under influence."""
+
+    values: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0,), (0.0,))
+
+    def bind(self, study: Study) -> MadeBound:
+        return MadeBound(self.values, len(study.documents))
+
+
+class MadeBound(Bound):
+    def __init__(self, values: tuple[tuple[float, ...], tuple[float, ...]], documents: int) -> None:
+        self.values, self.documents = values, documents
+
+    def offers(self):
+        return {"labels": Observed("labels", torch.zeros(4, dtype=torch.bool)),
+                "influence": Observed("influence", torch.ones(2, 2, 4, dtype=torch.float64))}  # fmt: skip
+
+    def evaluate(self, kind, draws, replicates, seed):
+        given = self.values[0 if kind == "labels" else 1]
+        x = torch.tensor([[given[r]] for r in replicates], dtype=torch.float64)
+        return Values(x, x)
+
+    def leave_one_out(self):
+        return torch.linspace(-0.1, 0.1, self.documents, dtype=torch.float64)[:, None]
+
+
+def made(first, second, centred=False):
+    return Hypothesis("made.up", "A claim.", Presence(0.1, "units", ""), Made("made", centred=centred, values=(first, second)),
+                      ("document_swaps", "neuron_swaps"))  # fmt: skip
+
+
+def assessed(hypothesis, study, replicates=9):
+    bound = hypothesis.estimand.bind(study)
+    sampled = tuple(sample(bound, catalogue.nulls.get(n), study, replicates, 0) for n in hypothesis.nulls)
+    return assess(hypothesis, bound, study, sampled, 0.05)
+
+
+@pytest.mark.parametrize("worse_first", [True, False])
+def test_the_larger_of_two_ps_counts(worse_first, study):
+    sure, unsure = (5.0, *range(-9, 0)), (5.0, 6.0, 7.0, 8.0, *range(-6, 0))
+    first, second = (unsure, sure) if worse_first else (sure, unsure)
+    found = assessed(made(first, second), study)
+    assert found.p.value == pytest.approx(4 / 10)
+    assert found.deciding_null.null == ("document_swaps" if worse_first else "neuron_swaps")
+    assert found.outputs[0].p == found.p
+    assert {assess_p(found.hypothesis, s).value for s in found.nulls} == {0.1, 0.4}
+
+
+def test_the_wider_null_sets_the_verdict_interval(study):
+    narrow, wide = (1.0, *np.linspace(-0.01, 0.01, 9)), (1.0, *np.linspace(-3, 3, 9))
+    found = assessed(made(narrow, wide), study).outputs[0]
+    assert found.se == pytest.approx(np.std(wide[1:], ddof=1))
+    assert found.se_documents is not None
+    assert found.se_documents < found.se
+    assert found.verdict.low < found.document.low < found.document.high < found.verdict.high
+    assert found.verdict.df == found.document.df == study.smaller_half - 1
+    assert (found.verdict.level, found.document.level) == (pytest.approx(0.9), 0.95)
+
+
+def test_centred_estimates_are_taken_less_the_null_mean(study):
+    values = (5.0, *np.linspace(1, 3, 9))
+    plain, centred = (assessed(made(values, values, c), study) for c in (False, True))
+    assert plain.outputs[0].estimate == 5
+    assert centred.outputs[0].estimate == pytest.approx(3)
+    assert centred.p == plain.p
+    assert centred.outputs[0].verdict.low == pytest.approx(plain.outputs[0].verdict.low - 2)
+
+
+def test_a_draw_without_a_value_is_an_error(study):
+    with pytest.raises(InputError, match="1 of 10 draws of document_swaps gave no finite value"):
+        assessed(made((1.0, np.nan, *range(8)), tuple(range(10))), study)
+
+
+def test_a_null_of_another_object_is_an_error(study):
+    _, bound = bound_of("regimes.selectivity", study)
+    with pytest.raises(InputError, match="matched_sets randomises neurons; this hypothesis offers labels, influence"):
+        sample(bound, catalogue.nulls.get("matched_sets"), study, 9, 0)
+
+
+def test_several_outputs_share_draws_and_are_adjusted_together(study):
+    hypothesis, bound = bound_of("routing.heads", study)
+    sampled = sample(bound, catalogue.nulls.get("document_swaps"), study, 99, 0)
+    found = assess(hypothesis, bound, study, (sampled,), 0.05)
+    adjusted = max_t(sampled.statistic[0], sampled.statistic[1:])
+    assert [o.p.value for o in found.outputs] == adjusted.tolist()
+    assert found.p.value == adjusted.min()
+    assert len({o.se for o in found.outputs}) == len(found.outputs)
+
+
+def test_two_sided_claims_have_two_sided_ps(study):
+    hypothesis, bound = bound_of("regimes.contrast", study)
+    sampled = sample(bound, catalogue.nulls.get("document_swaps"), study, 99, 0)
+    two = permutation_p(float(sampled.statistic[0, 0]), sampled.statistic[1:, 0], "two-sided")
+    assert assess_p(hypothesis, sampled) == two
+
+
+def test_spread_and_mean_are_of_the_null_alone():
+    values = np.array([[100.0], [1.0], [2.0], [3.0]])
+    sampled = Sampled("any", values, values)
+    assert sampled.mean[0] == 2
+    assert sampled.sd[0] == 1
+
+
+@pytest.mark.parametrize("baselines", [2, 19])
+def test_the_two_baseline_design_is_refused_and_says_why(baselines, study):
+    wanted = [catalogue.hypotheses.get("clusters.within")]
+    with pytest.raises(InputError, match="no p-value can be below") as refused:
+        check_replicates(wanted, TestOptions(replicates=baselines))
+    said = str(refused.value)
+    assert f"with {baselines} null draws" in said
+    assert f"{1 / (1 + baselines):.3g}" in said
+    assert "give at least 20" in said
+    with pytest.raises(InputError, match="give at least 60"):
+        run_suite(study.measurements, TestOptions(replicates=baselines, only=("regimes",)))
+
+
+def test_a_family_of_three_needs_three_times_the_draws():
+    wanted = [catalogue.hypotheses.get(n) for n in ("clusters.within", "clusters.cohesion", "clusters.weights", "clusters.rewired")]
+    with pytest.raises(InputError, match="3 verdicts of family clusters"):
+        check_replicates(wanted, TestOptions(replicates=59))
+    check_replicates(wanted, TestOptions(replicates=60))
+
+
+def test_what_was_not_measured_is_said(study):
+    bare = Study(replace(study.measurements, activation=None, heads=None, w_out=None, neurons=None))
+    for name in ("clusters.within", "routing.heads", "clusters.weights", "coordination.dimension"):
+        with pytest.raises(MissingInput):
+            bound_of(name, bare)[1].offers()
+
+
+def test_hypotheses_declare_a_family_and_one_or_two_nulls():
+    with pytest.raises(ValueError, match=r"family\.name"):
+        replace(made((0.0,), (0.0,)), id="nofamily")
+    with pytest.raises(ValueError, match="declares 0"):
+        replace(made((0.0,), (0.0,)), nulls=())
+    assert replace(made((0.0,), (0.0,)), criterion=Absence(0.1, "u", "")).kind == "absence"

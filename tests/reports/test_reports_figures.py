@@ -1,0 +1,160 @@
+"""Figures: nothing clipped, nothing on top of something else, valid and repeatable SVG."""
+
+import itertools
+import re
+from xml.etree import ElementTree
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from sample_results import hostile_result, sample_result
+
+from neuronull.hypotheses.result import Balance, HeadMap, Role
+from neuronull.reports.figures import balance, curves, estimation, forest, heads, networks, save, to_svg
+from neuronull.reports.figures.canvas import house_style
+from neuronull.reports.html import by_unit
+
+
+def drawings(result):
+    rows = {h: [f for f in result.findings if f.hypothesis == h] for h in {f.hypothesis for f in result.findings}}
+    judged = result.finding("routing.heads")
+    found = {
+        f"estimation {h} {i}": estimation.estimation(group)
+        for h, fs in sorted(rows.items())
+        for i, group in enumerate(by_unit(fs))
+    }
+    found["curves"] = curves.influence_curves(result.curves)
+    found["map"] = heads.head_map(result.head_map, judged)
+    found["intervals"] = heads.head_intervals(result.head_map, judged)
+    found["overview"] = forest.overview([f for f in result.findings if f.role is Role.PRIMARY])
+    found["forest"] = forest.forest(["one", "a much longer name of a model"], [rows["clusters.within"][0]] * 2)
+    found |= {f"twin {i}": d for i, d in enumerate(networks.twins(result.graphs))}
+    found |= {f"balance {i}": balance.love_plot(b) for i, b in enumerate(result.balance)}
+    return found
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return drawings(sample_result())
+
+
+def boxes(figure):
+    """Text of a figure with its place on the canvas."""
+    with house_style():
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+        extents = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts]
+    # ticks outside an axis' range are kept by matplotlib but not drawn
+    ticks = {id(t): (lo, hi) for axes in figure.axes for t, lo, hi in _ticks(axes)}
+    return [
+        (text, box)
+        for t, (text, box) in zip(texts, extents, strict=True)
+        if id(t) not in ticks or ticks[id(t)][0] <= ticks[id(t)][1]
+    ]
+
+
+def _ticks(axes):
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            inside = low <= tick.get_loc() <= high
+            for label in (tick.label1, tick.label2):
+                yield label, 0 if inside else 1, 0.5
+
+
+def test_no_text_is_clipped_or_covered(drawn):
+    wrong = []
+    for name, drawing in drawn.items():
+        width, height = drawing.figure.bbox.width, drawing.figure.bbox.height
+        found = boxes(drawing.figure)
+        wrong += [
+            (name, text, tuple(round(v) for v in box.extents))
+            for text, box in found
+            if box.x0 < -0.5 or box.y0 < -0.5 or box.x1 > width + 0.5 or box.y1 > height + 0.5
+        ]
+        for (a, one), (b, two) in itertools.combinations(found, 2):
+            across = min(one.x1, two.x1) - max(one.x0, two.x0)
+            up = min(one.y1, two.y1) - max(one.y0, two.y0)
+            if across > 1 and up > 1.5:
+                wrong.append((name, a, b))
+    assert not wrong
+
+
+def test_svg_is_valid_and_self_contained(drawn):
+    for name, drawing in drawn.items():
+        svg = to_svg(drawing, "key")
+        ElementTree.fromstring(svg)
+        ids = re.findall(r' id="([^"]+)"', svg)
+        assert len(ids) == len(set(ids)), name
+        assert all(i.startswith("key-") for i in ids)
+        assert set(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", svg)) <= set(ids)
+        assert "http" not in svg
+        assert "<style" not in svg
+
+
+def test_equal_input_gives_equal_bytes(drawn, tmp_path):
+    again = drawings(sample_result())
+    for name in ("curves", "map", "twin 0", "overview"):
+        assert to_svg(again[name], "a") == to_svg(drawn[name], "a")
+        for suffix in ("pdf", "svg", "png"):
+            one, two = (save(d[name], tmp_path / f"{i}.{suffix}") for i, d in enumerate((again, drawn)))
+            assert one.read_bytes() == two.read_bytes()
+
+
+def test_alternative_text_holds_the_numbers(drawn):
+    assert "+.004" in drawn["estimation clusters.within 0"].alt
+    assert "[−.010, .018]" in drawn["estimation clusters.within 0"].alt
+    assert "24 heads" in drawn["map"].alt
+    assert "+.31" in drawn["balance 0"].alt
+    assert "1,536" in drawn["curves"].alt
+
+
+def test_foreign_text_is_drawn_not_parsed():
+    for drawing in drawings(hostile_result()).values():
+        svg = to_svg(drawing, "k")
+        ElementTree.fromstring(svg)
+        assert "<script" not in svg
+
+
+def test_panels_of_one_finding_share_their_axis(drawn):
+    limits = {axes.get_xlim() for axes in drawn["estimation clusters.within 0"].figure.axes}
+    heights = {axes.get_ylim() for axes in drawn["estimation clusters.within 0"].figure.axes[1:]}
+    assert len(limits) == len(heights) == 1
+
+
+def test_a_two_way_row_is_not_drawn_twice():
+    rows = [f for f in sample_result().findings if f.hypothesis == "regimes.contrast"]
+    rows[0] = rows[0].model_copy(update={"null_draws": rows[1].null_draws})
+    assert [r.null_model for r in estimation.panels(rows)] == ["document_swaps", "neuron_swaps"]
+    assert [r.null_model for r in estimation.panels(rows[:1])] == ["document_swaps+neuron_swaps"]
+
+
+@pytest.mark.parametrize(("layers", "per_layer"), [(1, 2), (12, 12), (48, 25), (80, 64)])
+def test_head_maps_of_real_sizes(layers, per_layer):
+    n = layers * per_layer
+    data = HeadMap(
+        layer=[i // per_layer for i in range(n)],
+        head=[i % per_layer for i in range(n)],
+        reachable=[i % 7 != 0 for i in range(n)],
+        value=[None if i % 7 == 0 or i % 5 == 0 else (i % 11) / 30 - 0.1 for i in range(n)],
+        low=[None if i % 7 == 0 or i % 5 == 0 else (i % 11) / 30 - 0.2 for i in range(n)],
+        high=[None if i % 7 == 0 or i % 5 == 0 else (i % 11) / 30 for i in range(n)],
+        effect=[1.0] * n,
+        note=[""] * n,
+    )
+    for drawing in (heads.head_map(data), heads.head_intervals(data)):
+        assert len(to_svg(drawing, "k")) < 2_000_000
+        assert max(drawing.figure.get_size_inches()) < 12
+
+
+def test_nothing_to_draw_draws_nothing():
+    none = HeadMap(layer=[0], head=[-1], reachable=[True], value=[None], low=[None], high=[None], effect=[0], note=[""])
+    assert heads.head_map(none) is None
+    assert heads.head_intervals(none) is None
+    assert forest.overview([]) is None
+
+
+def test_long_covariate_names_fit():
+    drawing = balance.love_plot(Balance(label="x", rows=[("a_very_long_covariate_name_from_a_plug_in", 0.1)]))
+    assert all(box.x0 >= 0 for _, box in boxes(drawing.figure))
