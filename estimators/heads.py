@@ -137,11 +137,13 @@ def _layer_changes(
     one_hot = torch.nn.functional.one_hot(torch.from_numpy(label), 2).T.float().to(loaded.device)
     weights = one_hot / one_hot.sum(1, keepdim=True)
 
-    def work(size: int) -> torch.Tensor:
-        batch = groups[first : first + size]
+    def activation(batch: list[list[int]], start: int) -> torch.Tensor:
+        """Activation at the matched positions, [1 + A, M, N], from a pass through blocks `start` to `target`.
+
+        Its first row is clean. Where an ablation does not arrive there is no other: [1, M, N].
+        """
 
         def ablate(output: torch.Tensor) -> torch.Tensor:
-            # row 0 stays clean: changes are taken within one batch, so nothing but the ablation can differ
             rows = output.repeat(len(batch) + 1, 1, 1)
             slices = rows.view(*rows.shape[:2], heads, -1)
             value = _replacement(output, ablation, mean).view(-1, heads, slices.shape[-1])
@@ -149,14 +151,17 @@ def _layer_changes(
                 slices[row, :, group] = value[:, group]
             return rows
 
-        with (
-            input_replaced(adapter.head_site(at), ablate),
-            input_replaced(adapter.mlp(target), lambda hidden: hidden[:, index]),
-        ):
-            activation = input_of(adapter.neuron_site(target), lambda: run_blocks(loaded, calls, at, target))
-        # where the ablation did not arrive, there is only the clean row: all changes are exactly zero
-        activation = activation.float().expand(len(batch) + 1, -1, -1)
-        return weights @ (activation[1:] - activation[:1]).abs_()
+        with ExitStack() as stack:
+            if batch:
+                stack.enter_context(input_replaced(adapter.head_site(at), ablate))
+            stack.enter_context(input_replaced(adapter.mlp(target), lambda hidden: hidden[:, index]))
+            return input_of(adapter.neuron_site(target), lambda: run_blocks(loaded, calls, start, target)).float()
+
+    def work(size: int) -> torch.Tensor:
+        batch = groups[first : first + size]
+        found = activation(batch, at)
+        changes = (found[1:] if len(found) > 1 else found.expand(len(batch), -1, -1)) - found[:1]
+        return weights @ changes.abs_()
 
     parts, first = [], 0
     widest = max(adapter.neurons, calls[at].hidden.shape[-1] * 4)

@@ -67,7 +67,8 @@ def profile_distance(means: Tensor, choice: None = None) -> Tensor:
     unit = profile / profile.norm(dim=-1, keepdim=True).clamp_min(TINY)
 
     def r(half_1: int, class_1: int, half_2: int, class_2: int) -> Tensor:
-        return (unit[:, half_1, class_1] * unit[:, half_2, class_2]).sum(-1)
+        product: Tensor = unit[:, half_1, class_1] * unit[:, half_2, class_2]
+        return product.sum(-1)
 
     ceiling = (r(0, 0, 1, 0).clamp_min(TINY) * r(0, 1, 1, 1).clamp_min(TINY)).sqrt()
     return (1 - (r(0, 0, 1, 1) + r(1, 0, 0, 1)) / (2 * ceiling))[:, None]

@@ -38,7 +38,8 @@ def hill_alpha(unit: Tensor, sets: Tensor) -> Tensor:
     k = torch.arange(low, min(high, n - 1) + 1)
     mean_log = torch.cumsum(logs, -1)[:, k - 1] / k
     alpha = 1.0 / (mean_log - logs[:, k]).clamp_min(1e-12)
-    return alpha.sort(-1).values[:, (len(k) - 1) // 2]
+    median: Tensor = alpha.sort(-1).values[:, (len(k) - 1) // 2]
+    return median
 
 
 def nearest_index_gap(sets: Tensor, neurons: int) -> Tensor:

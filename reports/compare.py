@@ -285,7 +285,7 @@ def markdown(comparison: Comparison) -> str:
 
     blocks = [
         f"# {escape(comparison.title)}",
-        escape(glossary.CLAIMED),
+        escape(f"{glossary.CLAIMED} {glossary.METHOD}"),
         table(comparison.claims, 2),
         table(comparison.matrix, 2),
     ]

@@ -9,10 +9,12 @@ PAPER_SHORT = "Liu (2025), \u201cNo Clustering, No Routing\u201d"
 PAPER_LINK = "https://arxiv.org/abs/2509.04479"
 
 CLAIMED = (
-    "Liu (2025) claims that language models give rare words a small set of neurons of their own, that these neurons "
-    "form "
-    "no clusters, and that attention does not steer to them. The last two say that something is absent, and a plain "
-    "failure to find it cannot show that. Here each claim is tested against null models, with margins fixed beforehand."
+    "Liu (2025) claims that language models give rare words a small set of neurons of their own, that these neurons form "
+    "no clusters, and that attention does not steer to them."
+)
+METHOD = (
+    "The last two claims say that something is absent, and a plain failure to find it cannot show that. So each claim is "
+    "tested against null models and against margins fixed beforehand, and may be supported, refuted or left open."
 )
 
 FAMILY_OF_CLAIM = {1: "regimes", 2: "clusters", 3: "routing"}
@@ -161,12 +163,4 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "Audit",
         "A sample of influences computed a second time by the slow, direct way; the largest difference is given.",
     ),
-)
-
-GRAPH_CAPTION = (
-    "Co-activation of the plateau beside its twins, all drawn by one rule: the strongest edges, three for each neuron, "
-    "placed by a spring layout that knows nothing of the communities. Colour and shape: community. Below, every pair, "
-    "ordered by community and framed, on one colour scale (orange: active together; blue: one without the other). A "
-    "finder of communities finds some in random graphs too, so compare the panels with each other. The modularity Q is "
-    "shown and decides nothing."
 )

@@ -94,7 +94,8 @@ def render(result: Result) -> str:
     s = result.setup
     level = percent(1 - 2 * s.alpha)
     found = tables.overview(result)
-    used = [i for i, name in enumerate(found.columns) if name != "Finding"]
+    # the id in place of the plain title, which a paper's text will give
+    used = [len(found.columns) - 1, *range(1, len(found.columns) - 1)]
     caption = (
         f"Findings on {s.model}, layer {s.layer}: {count(s.n_documents)} documents of {s.corpus}, "
         f"{count(s.n_positions)} positions, "

@@ -44,7 +44,7 @@ def render(result: Result) -> str:
     story = tell(result)
     blocks = [
         f"# {escape(story.title)}",
-        escape(f"{story.claimed} {story.tested} {story.sure}"),
+        escape(f"{story.claimed} {story.tested} {story.method} {story.sure}"),
         "## What was found",
         "\n".join(_claim_line(c) for c in story.claims),
         escape(story.controls_line),

@@ -242,8 +242,10 @@ def enough(finding: Finding) -> str:
     if finding.verdict is Verdict.UNDETERMINED and finding.kind is Kind.ABSENCE and finding.margin is not None:
         n = finding_numbers(finding)
         if finding.smallest_supportable_margin is not None and finding.smallest_supportable_margin > finding.margin:
-            return f"This design could have shown absence only for margins of {n.supportable} or more; more "
-            "documents are needed."
+            return (
+                f"This design could have shown absence only for margins of {n.supportable} or more; more "
+                "documents are needed."
+            )
     return ""
 
 

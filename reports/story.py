@@ -77,6 +77,7 @@ class Story:
 
     title: str
     claimed: str
+    method: str
     tested: str
     sure: str
     claims: tuple[ClaimSection, ...]
@@ -94,9 +95,11 @@ def tell(result: Result) -> Story:
     told = {s.hypothesis for c in claims for s in c.findings}
     rest = [s for s in sections if s.hypothesis not in told]
     line, passed = _controls_line(result)
+    papers = any(_is_papers(c) for c in result.claims)
     return Story(
         title=_title(result),
-        claimed=glossary.CLAIMED if any(_is_papers(c) for c in result.claims) else "",
+        claimed=glossary.CLAIMED if papers else "",
+        method=glossary.METHOD if papers else "",
         tested=_tested(result),
         sure=_sure(result),
         claims=tuple(claims),
@@ -180,8 +183,10 @@ def _rule(claim: ClaimVerdict, rows: Sequence[Finding]) -> str:
     if claim.verdict is Verdict.SUPPORTED:
         return f"The claim is supported because every test that decides it is ({told})."
     if claim.verdict is Verdict.REFUTED:
-        return f"The claim is refuted because at least one test that decides it is ({told}). It holds only if all "
-        "its parts do."
+        return (
+            f"The claim is refuted because at least one test that decides it is ({told}). It holds only if all "
+            "its parts do."
+        )
     if claim.verdict is Verdict.UNDETERMINED:
         return (
             f"The claim is undetermined: no test refutes it, but not every test that decides it supports it ({told})."

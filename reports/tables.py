@@ -50,11 +50,12 @@ def overview(result: Result) -> Table:
         if f.role is Role.PRIMARY:
             n = finding_numbers(f)
             unit = f.unit if f.estimate is not None else ""
-            told = (words.title_of(f.hypothesis), f.hypothesis, str(f.verdict or ""))
-            rows.append((*told, n.estimate, n.verdict_interval, n.margin, unit, n.p_adjusted))
+            told = (words.title_of(f.hypothesis), str(f.verdict or ""))
+            rows.append((*told, n.estimate, n.verdict_interval, n.margin, unit, n.p_adjusted, f.hypothesis))
     level = percent(1 - 2 * result.setup.alpha)
-    columns = ("Finding", "Hypothesis", "Verdict", "Estimate", f"{level} interval", "Margin", "Unit", "Adjusted p")
-    return table_of("Every finding with a verdict", columns, rows, words_in=(1, 2, 6))
+    measured = ("Estimate", f"{level} interval", "Margin", "Unit", "Adjusted p")
+    columns = ("Finding", "Verdict", *measured, "Hypothesis")
+    return table_of("Every finding with a verdict", columns, rows, words_in=(1, 5, 7))
 
 
 def numbers_of(finding: Finding) -> Table:
@@ -64,7 +65,7 @@ def numbers_of(finding: Finding) -> Table:
     effect = f"Effect size ({finding.effect_size_name})" if finding.effect_size_name else "Effect size"
     pairs = [
         (f"Estimate ({finding.unit})", n.estimate),
-        (f"{n.verdict_level} interval, for the verdict", n.verdict_interval),
+        (f"{n.verdict_level} interval{', for the verdict' if finding.verdict else ''}", n.verdict_interval),
         (f"{n.interval_level} interval, over documents", n.interval),
         ("Margin" + means, n.margin),
         ("p", n.p_cell),
@@ -82,6 +83,7 @@ def numbers_of(finding: Finding) -> Table:
 def nulls_of(findings: Sequence[Finding]) -> Table:
     """One hypothesis under each of its null models, side by side."""
     rows = []
+    several = len({f.unit for f in findings}) > 1
     for f in findings:
         n = finding_numbers(f)
         rows.append(
@@ -89,7 +91,7 @@ def nulls_of(findings: Sequence[Finding]) -> Table:
                 null_label(f),
                 str(f.role),
                 n.estimate,
-                f.unit,
+                f.unit if several else "",
                 n.null_mean,
                 n.null_sd,
                 n.p_cell,
@@ -102,7 +104,9 @@ def nulls_of(findings: Sequence[Finding]) -> Table:
         *(["The null mean has been taken off the estimate and the draws."] if any(map(_centred, findings)) else []),
         *([words.REWIRING_NOTE] if any(is_edge_null(f) for f in findings) else []),
     ]
-    return table_of("The same hypothesis under each null model", columns, rows, words_in=(1, 3, 8), note=note)
+    return table_of(
+        "The same hypothesis under each null model", columns, rows, words_in=(1, 3, 8), note=" ".join(notes)
+    )
 
 
 def _centred(finding: Finding) -> bool:
@@ -147,7 +151,9 @@ _TOLD_ELSEWHERE = frozenset({"per_head", "why", "what_would_be_enough", "null_la
 
 def also_measured(finding: Finding) -> Table:
     """Scalars of `details` that have no column of their own."""
-    return table_of("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)))
+    rewired = any(str(key).startswith("rewir") for key in finding.details)
+    note = words.REWIRING_NOTE if rewired else ""
+    return table_of("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)), note=note)
 
 
 def _scalars(details: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -172,8 +178,10 @@ def multiplicity(result: Result) -> Table:
         if f.role is Role.PRIMARY and f.p_value is not None:
             n = finding_numbers(f)
             rows.append((f.hypothesis, f.family, n.p_cell, n.p_adjusted, n.q, n.p_equivalence))
-    note = "Adjusted within a family by Holm's method (maxT where draws are joint); q over all rows by Benjamini and "
-    "Hochberg."
+    note = (
+        "Adjusted within a family by Holm's method (maxT where draws are joint); q over all rows by Benjamini and "
+        "Hochberg."
+    )
     columns = ("Hypothesis", "Family", "p", "Adjusted p", "q", "Equivalence p")
     return table_of("Correction for many tests", columns, rows, words_in=(1,), note=note)
 

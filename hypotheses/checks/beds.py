@@ -46,7 +46,7 @@ class World:
 class Bed(ABC):
     """Worlds of one kind of object."""
 
-    datasets = 400
+    datasets = 200
     """Data sets drawn from the null itself."""
 
     @abstractmethod
@@ -178,7 +178,7 @@ class InfluenceBed(Bed):
 class ActivationsBed(Bed):
     """Ten neurons at six positions in each of 24 documents; the cross-fit modular contrast."""
 
-    datasets = 100
+    datasets = 60
 
     def world(self, planted: bool, like: Any) -> World:
         """A world of this kind."""
@@ -204,15 +204,15 @@ class ActivationsBed(Bed):
 
 
 class GraphBed(Bed):
-    """Correlations of twelve independent neurons over 80 positions a half; the cross-fit modular contrast."""
+    """Correlations of twelve neurons on three diffuse factors, 80 positions a half; the cross-fit modular contrast."""
 
-    datasets = 100
+    datasets = 60
 
     def world(self, planted: bool, like: Any) -> World:
         """A world of this kind."""
         rng = np.random.default_rng(6)
         n = 12
-        x = rng.standard_normal((160, n))
+        x = rng.standard_normal((160, n)) + 0.3 * rng.standard_normal((160, 3)) @ rng.standard_normal((3, n))
         if planted:
             x += 1.2 * rng.standard_normal((160, 2))[:, np.arange(n) % 2]
         t = torch.from_numpy(x)

@@ -12,7 +12,7 @@ Alternative: TypeAlias = Literal["greater", "less", "two-sided"]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 TIE = 1e-9
-"""Null values that lie this near to the observed one, relative to the largest of them all, count as ties: against the claim."""
+"""Null values this near to the observed one, relative to the largest of them all, count as ties: against the claim."""
 
 
 @dataclass(frozen=True)

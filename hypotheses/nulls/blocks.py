@@ -15,27 +15,38 @@ FloatArray = npt.NDArray[np.float64]
 TERTILES = 3
 
 
+SHORT = 0.1
+"""Blocks are as long as this quantile of the stretches, so that nearly every document has one in every tertile."""
+
+
+@dataclass(frozen=True)
+class BlockClass:
+    """Blocks that may stand in for each other: ``rows`` [B, length], and the document of each, ``document`` [B]."""
+
+    rows: IntArray
+    document: IntArray
+
+
 @dataclass(frozen=True)
 class Blocks:
-    """Exchangeable blocks of rows: ``classes`` holds, for each class, the rows [blocks, length] of its blocks.
+    """Exchangeable blocks of rows, and the half of each document, ``half`` [D], in order."""
 
-    Blocks of a class have the same half, the same tertile of position and the same length.
-    """
-
-    classes: tuple[IntArray, ...]
-    rows: int
+    classes: tuple[BlockClass, ...]
+    half: IntArray
 
     @property
     def movable(self) -> float:
         """Share of the rows that have another block to change places with."""
-        return sum(c.size for c in self.classes if len(c) > 1) / max(1, self.rows)
+        sizes = [(c.rows.size, len(c.rows) > 1) for c in self.classes]
+        return sum(size for size, moves in sizes if moves) / max(1, sum(size for size, _ in sizes))
 
 
 def document_blocks(half: IntArray, document: IntArray, position: IntArray) -> Blocks:
     """Cut rows into exchangeable blocks.
 
-    The rows of a document in one tertile of position are one stretch, cut into blocks of the median length of all
-    stretches and a shorter rest; blocks of like half, tertile and length are a class.
+    The rows of a document in one tertile of position are a stretch, cut into blocks of one length (the `SHORT`
+    quantile of all stretches) and a shorter rest.  Blocks of like half, tertile, place in their stretch and length
+    are a class, so that a document has at most one block in a class.
 
     Parameters
     ----------
@@ -44,17 +55,20 @@ def document_blocks(half: IntArray, document: IntArray, position: IntArray) -> B
     """
     cuts = np.quantile(position, np.arange(1, TERTILES) / TERTILES)
     tertile = np.searchsorted(cuts, position, side="left")
-    order = np.lexsort((np.arange(len(half)), position, tertile, document, half))
-    names = np.stack([half, document, tertile])[:, order]
-    starts = np.flatnonzero(np.r_[True, (names[:, 1:] != names[:, :-1]).any(0)])
-    stretches = np.split(order, starts[1:])
-    length = max(1, int(np.median([len(s) for s in stretches])))
-    found: dict[tuple[int, int, int], list[IntArray]] = {}
+    names, index = np.unique(np.stack([half, document]), axis=1, return_inverse=True)
+    index = index.reshape(-1)
+    order = np.lexsort((np.arange(len(half)), position, tertile, index))
+    of = np.stack([index, tertile])[:, order]
+    stretches = np.split(order, np.flatnonzero((of[:, 1:] != of[:, :-1]).any(0)) + 1)
+    length = max(1, int(np.quantile([len(s) for s in stretches], SHORT)))
+    found: dict[tuple[int, int, int, int], list[IntArray]] = {}
     for stretch in stretches:
         for start in range(0, len(stretch), length):
             block = stretch[start : start + length]
-            found.setdefault((int(half[block[0]]), int(tertile[block[0]]), len(block)), []).append(block)
-    return Blocks(tuple(np.stack(found[key]) for key in sorted(found)), len(half))
+            key = (int(half[block[0]]), int(tertile[block[0]]), start, len(block))
+            found.setdefault(key, []).append(block)
+    classes = [np.stack(found[key]) for key in sorted(found)]
+    return Blocks(tuple(BlockClass(rows, index[rows[:, 0]]) for rows in classes), names[0].astype(np.int64))
 
 
 def blocks_of(observed: Observed) -> Blocks:
@@ -69,12 +83,33 @@ def blocks_of(observed: Observed) -> Blocks:
 def permuted(
     activation: npt.NDArray[np.floating], blocks: Blocks, rng: np.random.Generator
 ) -> npt.NDArray[np.floating]:
-    """`activation` [T, n] with the blocks of every class permuted, each neuron by itself."""
-    out = activation.copy()
-    width = activation.shape[1]
-    for rows in blocks.classes:
-        if len(rows) < 2:
-            continue
-        image = np.argsort(rng.random((len(rows), width), dtype=np.float32), axis=0, kind="stable")
-        out[rows] = np.take_along_axis(activation[rows], image[:, None, :], axis=0)
+    """`activation` [T, n] with documents permuted within their half, each neuron by itself.
+
+    One permutation of documents a neuron moves the blocks of all classes: where document d has a block and its image
+    pi(d) has none in that class, pi(pi(d)), and so on, is taken (the first return to a subset of a uniform
+    permutation is uniform on it).  So the blocks of a document stay together wherever lengths allow, and with them
+    the dependence inside documents.
+    """
+    out, width = activation.copy(), activation.shape[1]
+    keys = blocks.half[:, None] + rng.random((len(blocks.half), width))
+    image = np.argsort(keys, axis=0, kind="stable")  # documents are in order of half, so that each stays in its own
+    for one in blocks.classes:
+        if len(one.rows) > 1:
+            source = _first_return(image, one.document)
+            out[one.rows] = np.take_along_axis(activation[one.rows], source[:, None, :], axis=0)
     return out
+
+
+def _first_return(image: IntArray, members: IntArray) -> IntArray:
+    """Permutation that `image` [D, n] induces on `members` [B]: places in `members`, [B, n]."""
+    place = np.full(len(image), -1, dtype=np.int64)
+    place[members] = np.arange(len(members))
+    reached = image[members]
+    source = place[reached]
+    rows, columns = np.nonzero(source < 0)
+    while len(rows):
+        reached[rows, columns] = image[reached[rows, columns], columns]
+        source[rows, columns] = place[reached[rows, columns]]
+        still = source[rows, columns] < 0
+        rows, columns = rows[still], columns[still]
+    return source

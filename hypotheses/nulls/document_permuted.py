@@ -26,16 +26,17 @@ class PermutedState:
 class DocumentPermuted(NullModel):
     """Documents permuted per neuron within position tertiles, in blocks of equal length (METHODS section 4).
 
-    What a neuron does at the start, the middle and the end of documents stays; with whom it does it does not.  Blocks
-    keep the dependence of neighbouring positions, so the spread of null correlations is that of documents, not of
-    tokens.
+    A neuron's documents change places, tertile by tertile of position, all blocks of a document together as far as
+    lengths allow. What a neuron does at the start, the middle and the end of documents stays; with whom it does it
+    does not.  Blocks keep the dependence of neighbouring positions, so the spread of null correlations is that of
+    documents, not of tokens.
     """
 
     name = "document_permuted"
     randomises = "activations"
     preserves = (
         "each neuron's values, half by half and tertile by tertile of position",
-        "dependence of neighbouring positions within a block",
+        "dependence of positions within a block, and of a document's blocks where lengths allow",
     )
     breaks = ("which neurons are active in the same document", "which neurons are active at the same position")
     exchangeable = "documents, block by block of like position and length, for each neuron by itself"
@@ -65,7 +66,7 @@ class DocumentPermuted(NullModel):
     def space(self, observed: Observed) -> Sequence[Hashable] | None:
         """Every order of the blocks of every class, for every neuron."""
         value = np.asarray(observed.value)
-        classes = [rows for rows in blocks_of(observed).classes if len(rows) > 1]
+        classes = [c.rows for c in blocks_of(observed).classes if len(c.rows) > 1]
         places = [(rows, column) for rows in classes for column in range(value.shape[1])]
         found = []
         for orders in product(*(permutations(range(len(rows))) for rows, _ in places)):
@@ -78,7 +79,7 @@ class DocumentPermuted(NullModel):
     def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:
         """Each neuron's values of each class of blocks, and the blocks themselves."""
         before, after = np.asarray(observed.value), np.asarray(draw)
-        classes = blocks_of(observed).classes
+        classes = [c.rows for c in blocks_of(observed).classes]
         values = all(np.array_equal(np.sort(before[c.ravel()], 0), np.sort(after[c.ravel()], 0)) for c in classes)
         whole = all(_same_blocks(before[c], after[c]) for c in classes)
         return tuple(zip(self.preserves, (values, whole), strict=True))

@@ -77,11 +77,12 @@ class InfluenceLaw(NullModel):
         n = logs.shape[-1]
         out = np.empty_like(logs)
         for side in (0, 1):
-            first, second = logs[:, side][:, rng.integers(n, size=n)]
+            pair: FloatArray = logs[:, side][:, rng.integers(n, size=n)]
+            first, second = pair
             true_sd = np.sqrt(max(float(np.cov(first, second)[0, 1]), 0.0))
             noise_sd = float(np.std(first - second)) / np.sqrt(2)
-            law = LAWS[best_law((first + second) / 2)]
-            true = (first.mean() + second.mean()) / 2 + true_sd * law.ppf(rng.random(n))
+            law = LAWS[best_law(pair.mean(0))]
+            true = pair.mean() + true_sd * law.ppf(rng.random(n))
             out[:, side] = true + noise_sd * rng.standard_normal((2, n))
         return np.exp(out)
 

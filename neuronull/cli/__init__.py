@@ -17,7 +17,6 @@ import typer
 from ..data.errors import InputError
 from .calibrate import calibrate
 from .check import check
-from .check import check
 from .ls import ls, show
 from .measure import measure
 from .new import app as new_app

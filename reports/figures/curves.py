@@ -59,12 +59,16 @@ def _cycle(n: int) -> list[tuple[str, object]]:
 
 
 def _limits(axes: Axes, curves: Sequence[Curve]) -> None:
+    from matplotlib.ticker import LogLocator
+
     # not the intervals' lower ends: near zero they would stretch a logarithmic axis over empty decades
     values = [v for c in curves for v in c.influence if v > 0]
     ranks = [r for c in curves for r in c.rank]
     if values and ranks:
         axes.set_xlim(max(1, min(ranks)) * 0.85, max(ranks) * 1.15)
         axes.set_ylim(min(values) / 1.35, max(values) * 1.6)
+        if max(values) < 100 * min(values):  # else hardly a label falls inside
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def _bands(axes: Axes, head: int) -> None:

@@ -75,7 +75,7 @@ def panels(rows: Sequence[Finding]) -> list[Finding]:
 
 
 def _limits(rows: Sequence[Finding]) -> tuple[float, float]:
-    """Ends of the common axis: everything but the outermost fifth of a percent of each null's draws."""
+    """Ends of the common axis: everything but the outermost hundredth at each end of each null's draws."""
     main = rows[0]
     values: list[float] = [0.0]
     values += [v for r in rows for v in (r.estimate,) if v is not None]
@@ -83,7 +83,7 @@ def _limits(rows: Sequence[Finding]) -> tuple[float, float]:
     if main.margin is not None:
         values += [main.margin, *([-main.margin] if main.two_sided else [])]
     for row in panels(rows):
-        values += [float(q) for q in np.quantile(row.null_draws, [0.002, 0.998])]
+        values += [float(q) for q in np.quantile(row.null_draws, [0.01, 0.99])]
     finite = [v for v in values if np.isfinite(v)]
     low, high = min(finite), max(finite)
     pad = 0.05 * (high - low or 1.0)
@@ -131,7 +131,7 @@ def _draw_estimate(axes: Axes, finding: Finding, limits: tuple[float, float]) ->
 
 
 def _margin_label(margin: float, two_sided: bool, limits: tuple[float, float]) -> tuple[float, bool]:
-    """Edge of the band that carries the label, and whether it stands to the right of it: outside where there is room."""
+    """Edge of the band that carries the label, and whether it stands to its right: outside where there is room."""
     room = 0.22 * (limits[1] - limits[0])
     if limits[1] - margin > room:
         return margin, True

@@ -31,19 +31,45 @@ _PANEL = 230.0
 _EDGES_PER_NODE = 3
 _MATRIX_NODES = 400
 
+_SHARED = (
+    "A finder of communities finds some in random graphs too, so compare the panels with each other. The modularity Q is "
+    "shown and decides nothing."
+)
+_LAID_OUT = (
+    "placed by a spring layout that knows nothing of the communities. Colour and shape: community. Below, every pair, "
+    "ordered by community and framed"
+)
+CAPTIONS = {
+    True: "Co-activation of the plateau beside its twins, all drawn by one rule: the strongest edges, three for each "
+    f"neuron, {_LAID_OUT}, on one colour scale (orange: active together; blue: one without the other). {_SHARED}",
+    False: "Co-activation of the plateau beside its twins, thinned to equally many edges and all drawn by one rule: "
+    f"{_LAID_OUT}; filled: an edge. {_SHARED}",
+}
+"""Under graphs whose edges have weights, and under thinned ones."""
+
 
 def twins(graphs: Sequence[GraphTwin]) -> list[Drawing]:
-    """One drawing a graph; all with the same layout rule, number of edges a node, and colour scale."""
+    """One drawing a graph; all with the same layout rule, number of edges a node, and colour scale.
+
+    Where every pair has its weight, the strongest are drawn as edges.  Where a graph is thinned to some pairs (all are,
+    if one is), every edge is drawn alike: the weights of a rewired graph belong to pairs it was not made from.
+    """
+    weighted = all(_is_dense(g) for g in graphs)
     strength = max((abs(r) for g in graphs for _, _, r in g.edges), default=1.0) or 1.0
-    return [_twin(g, strength) for g in graphs]
+    return [_twin(g, strength if weighted else None) for g in graphs]
+
+
+def _is_dense(graph: GraphTwin) -> bool:
+    n = len(graph.nodes)
+    return 2 * len(graph.edges) >= n * (n - 1)
 
 
 @in_house_style
-def _twin(graph: GraphTwin, strength: float) -> Drawing:
+def _twin(graph: GraphTwin, strength: float | None) -> Drawing:
     matrix = len(graph.nodes) <= _MATRIX_NODES
     figure = new_figure(_PANEL * (2 if matrix else 1) + 24, _PANEL)
     top = place(figure, 4, 4 + (_PANEL if matrix else 0), _PANEL - 8, _PANEL - 8)
-    shown = strongest(graph, _EDGES_PER_NODE * len(graph.nodes))
+    shown = strongest(graph, _EDGES_PER_NODE * len(graph.nodes)) if strength else _every(graph)
     order = _communities(graph)
     _draw_graph(top, graph, shown, order, strength)
     top.annotate(
@@ -59,14 +85,18 @@ def _twin(graph: GraphTwin, strength: float) -> Drawing:
     )
     if matrix:
         _draw_matrix(place(figure, 15, 12, _PANEL - 30, _PANEL - 30), graph, order, strength)
-    return Drawing(figure, graph.label, _alt(graph, shown))
+    return Drawing(figure, CAPTIONS[strength is not None], _alt(graph, shown))
 
 
 def strongest(graph: GraphTwin, most: int) -> list[tuple[int, int, float]]:
     """Return the `most` edges with the largest positive weight, as indices into `graph.nodes`."""
+    positive = [e for e in _every(graph) if e[2] > 0]
+    return sorted(positive, key=lambda e: (-e[2], e[0], e[1]))[:most]
+
+
+def _every(graph: GraphTwin) -> list[tuple[int, int, float]]:
     index = _index(graph)
-    edges = [(index[i], index[j], r) for i, j, r in graph.edges if i in index and j in index and r > 0]
-    return sorted(edges, key=lambda e: (-e[2], e[0], e[1]))[:most]
+    return [(index[i], index[j], r) for i, j, r in graph.edges if i in index and j in index]
 
 
 def _index(graph: GraphTwin) -> dict[int, int]:
@@ -88,26 +118,27 @@ def _layout(graph: GraphTwin, edges: Sequence[tuple[int, int, float]]) -> NDArra
 
     net = nx.Graph()
     net.add_nodes_from(range(len(graph.nodes)))
-    net.add_weighted_edges_from(edges)
+    net.add_weighted_edges_from((i, j, abs(r)) for i, j, r in edges)
     spread = 1.6 / np.sqrt(max(len(graph.nodes), 1))
     places = nx.spring_layout(net, k=spread, seed=0, iterations=120)
     points = np.array([places[i] for i in range(len(graph.nodes))], dtype=np.float64).reshape(-1, 2)
-    span = np.abs(points - points.mean(axis=0)).max(initial=1e-9)
-    return np.asarray((points - points.mean(axis=0)) / span, dtype=np.float64)
+    points -= np.median(points, axis=0)
+    distance = np.hypot(points[:, 0], points[:, 1])
+    # a node without edges drifts off, and would press all the others into a knot
+    reach = max(2.2 * float(np.median(distance)), 1e-9)
+    points *= np.minimum(1.0, reach / np.maximum(distance, 1e-9))[:, None]
+    return np.asarray(points / np.abs(points).max(initial=1e-9), dtype=np.float64)
 
 
 def _draw_graph(
-    axes: Axes, graph: GraphTwin, edges: Sequence[tuple[int, int, float]], order: Sequence[int], strength: float
+    axes: Axes, graph: GraphTwin, edges: Sequence[tuple[int, int, float]], order: Sequence[int], strength: float | None
 ) -> None:
     from matplotlib.collections import LineCollection
 
     points = _layout(graph, edges)
     segments = [(points[i], points[j]) for i, j, _ in edges]
-    axes.add_collection(
-        LineCollection(
-            segments, colors=MUTED, linewidths=[0.3 + 2.2 * r / strength for *_, r in edges], alpha=0.45, zorder=1
-        )
-    )
+    widths = [0.3 + 2.2 * r / strength if strength else 1.0 for *_, r in edges]
+    axes.add_collection(LineCollection(segments, colors=MUTED, linewidths=widths, alpha=0.45, zorder=1))
     size = float(np.clip(240 / np.sqrt(max(len(graph.nodes), 1)) / 7, 2.5, 7.5))
     for rank, label in enumerate(order):
         chosen = [i for i, c in enumerate(graph.community) if c == label]
@@ -127,20 +158,18 @@ def _draw_graph(
     _no_frame(axes)
 
 
-def _draw_matrix(axes: Axes, graph: GraphTwin, order: Sequence[int], strength: float) -> None:
+def _draw_matrix(axes: Axes, graph: GraphTwin, order: Sequence[int], strength: float | None) -> None:
     """Every pair, nodes in the order of their communities: what the drawn edges leave out."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    n, index = len(graph.nodes), _index(graph)
+    n = len(graph.nodes)
     values = np.full((n, n), np.nan)
-    for i, j, r in graph.edges:
-        if i in index and j in index:
-            values[index[i], index[j]] = values[index[j], index[i]] = r
+    for i, j, r in _every(graph):
+        values[i, j] = values[j, i] = r if strength else 1.0
+    scale = strength or 1.6  # an edge without a weight gets the same middling colour everywhere
     by_community = sorted(range(n), key=lambda i: (order.index(graph.community[i]), i))
     colours = LinearSegmentedColormap.from_list("r", ["#4f9fd0", "#f7f7f5", "#ec8a4a"])
-    axes.imshow(
-        values[np.ix_(by_community, by_community)], cmap=colours, vmin=-strength, vmax=strength, interpolation="none"
-    )
+    axes.imshow(values[np.ix_(by_community, by_community)], cmap=colours, vmin=-scale, vmax=scale, interpolation="none")
     edge = -0.5
     for label in order:
         size = graph.community.count(label)
@@ -167,7 +196,9 @@ def _alt(graph: GraphTwin, shown: Sequence[tuple[int, int, float]]) -> str:
     sizes = sorted(Counter(graph.community).values(), reverse=True)
     weights = [r for *_, r in graph.edges]
     mean = (
-        f"mean weight of all {count(len(weights))} pairs {fixed(float(np.mean(weights)), 3)}" if weights else "no edges"
+        f"mean correlation over {count(len(weights))} edges {fixed(float(np.mean(weights)), 3)}"
+        if weights
+        else "no edges"
     )
     return typeset(
         f"{graph.label}: {count(len(graph.nodes))} neurons in {len(sizes)} communities of "

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 import transformers
-from tiny_models import CONFIGS, HEADS, LAYERS, NEURONS, VOCABULARY, WIDTH, in_float64, inputs_of, logits_with, paths, texts
+from tiny_models import (
+    CONFIGS,
+    HEADS,
+    LAYERS,
+    NEURONS,
+    VOCABULARY,
+    WIDTH,
+    in_float64,
+    inputs_of,
+    logits_with,
+    paths,
+    texts,
+)
 
 from neuronull.data.adapters import ADAPTERS, adapter_for, require_adapter
 from neuronull.data.errors import InputError

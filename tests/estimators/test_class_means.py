@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import slow_oracles as slow
 import torch
 
 from neuronull.estimators import regimes
@@ -15,8 +16,6 @@ from neuronull.estimators.class_means import (
     repeat_choice,
     studentised,
 )
-
-import slow_oracles as slow
 
 N_HEAD = 2
 STATISTICS = {

@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import CONFIGS, HEADS, LAYERS, NEURONS, in_float64, inputs_of, logits_with, panel_of, paths, texts, tiny
+from tiny_models import (
+    CONFIGS,
+    HEADS,
+    LAYERS,
+    NEURONS,
+    in_float64,
+    inputs_of,
+    logits_with,
+    panel_of,
+    paths,
+    texts,
+    tiny,
+)
 
 from neuronull.data.measurements import Heads
 from neuronull.estimators import heads as heads_module

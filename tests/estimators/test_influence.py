@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import CONFIGS, LAYERS, NEURONS, in_float64, inputs_of, logits_with, losses, panel_of, paths, texts, tiny
+from tiny_models import (
+    CONFIGS,
+    LAYERS,
+    NEURONS,
+    in_float64,
+    inputs_of,
+    logits_with,
+    losses,
+    panel_of,
+    paths,
+    texts,
+    tiny,
+)
 
 from neuronull.data.errors import InputError
 from neuronull.estimators import audit as audit_module

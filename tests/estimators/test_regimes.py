@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 import pytest
+import slow_oracles as slow
 import torch
 
 from neuronull.estimators import regimes
-
-import slow_oracles as slow
 
 N_HEAD = 4
 

@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 import pytest
+import slow_oracles as slow
 import torch
 
 from neuronull.estimators import routing
-
-import slow_oracles as slow
 
 STRATA = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2])
 PLATEAU = torch.tensor([0, 3, 4])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import slow_oracles as slow
 import torch
 
 from neuronull.estimators import weights
-
-import slow_oracles as slow
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ def test_the_seed_decides_the_draws() -> None:
 
 def test_what_was_not_measured_is_left_out_with_its_reason() -> None:
     data = planted_measurements(WORLD, 3, pieces=("influence",))
-    result = run_suite(data, TestOptions(replicates=99, only=("regimes.selectivity", "routing.heads", "clusters.within")))
+    only = ("regimes.selectivity", "routing.heads", "clusters.within")
+    result = run_suite(data, TestOptions(replicates=99, only=only))
     assert set(result.left_out) == {"routing.heads", "clusters.within"}
     row = result.finding("routing.heads")
     assert row.verdict is Verdict.NOT_RUN
@@ -132,7 +133,7 @@ def test_unreachable_heads_control_fails_when_one_has_an_effect() -> None:
 
 
 def test_too_few_replicates_are_refused_with_the_number_needed() -> None:
-    with pytest.raises(InputError, match="with 2 null draws no p-value can be below 0.333.*give at least 20"):
+    with pytest.raises(InputError, match=r"with 2 null draws no p-value can be below 0\.333.*give at least 20"):
         run_suite(planted_measurements(WORLD, 0), TestOptions(replicates=2, only=("clusters.within",)))
 
 
