@@ -1,9 +1,8 @@
 """Means of the two classes over documents, under swaps of the classes, and how each document moves a statistic of them.
 
-Everything that compares rare with common is a function of per-document sums ``x`` [D, 2, G, K] (class 0 = rare, 1 =
-common;
-G features for each of K outputs) divided by ``weight`` [D].  Swapping the classes of a document exchanges its two
-rows, so thousands of swaps are a matrix product; the observed data are the swap that swaps nothing.
+Everything that compares rare with common is a function of per-document sums ``x`` [D, 2, G, K] (class 0 = rare,
+1 = common; G features for each of K outputs) divided by ``weight`` [D].  Swapping the classes of a document exchanges
+its two rows, so thousands of swaps are a matrix product; the observed data are the swap that swaps nothing.
 """
 
 from __future__ import annotations
@@ -106,8 +105,8 @@ def _along(slope: Tensor, x: Tensor) -> Tensor:
 def studentised(value: Tensor, derivative: Tensor) -> Tensor:
     """Sum of pseudo-values over the root of their sum of squares, [R, K].
 
-    With y_d = value + D * derivative_d (whose derivatives sum to 0), sum y / sqrt(sum y^2) = value / sqrt(value^2 /
-    D + sum derivative^2).
+    With y_d = value + D * derivative_d (whose derivatives sum to 0),
+    sum y / sqrt(sum y^2) = value / sqrt(value^2 / D + sum derivative^2).
     """
     spread = (value**2 / derivative.shape[1] + (derivative**2).sum(1)).sqrt()
     return torch.where(spread > 0, value / spread.clamp_min(torch.finfo(value.dtype).tiny), torch.zeros_like(value))

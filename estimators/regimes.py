@@ -25,6 +25,10 @@ def log_influence(means: Tensor) -> Tensor:
 
 def top(values: Tensor, n: int) -> Tensor:
     """Indices of the n largest along the last axis, largest first; ties go to the lower index."""
+    if n < values.shape[-1]:  # a partial sort, several times as fast, but it leaves the order of ties open
+        largest = values.topk(n + 1, dim=-1)
+        if (largest.values.diff(dim=-1) < 0).all():
+            return largest.indices[..., :n]
     return torch.argsort(values, dim=-1, descending=True, stable=True)[..., :n]
 
 

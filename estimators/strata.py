@@ -25,9 +25,7 @@ def strata(table: npt.NDArray[np.float64], smallest: int) -> npt.NDArray[np.int6
     """Stratum of each neuron, int64 [N]: recursive median splits along the covariates' principal components.
 
     The number of cells is the largest power of two that leaves `smallest` neurons in each; split j runs along
-    component j
-    (the components of all neurons, in order of variance, taken again from the first when there are
-    more splits than components).
+    component j (of all neurons, in order of variance; from the first again when there are more splits than components).
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data.options import TestOptions
+from .calibration.record import calibration_line
 from .engine import Assessment, Output, Sampled, assess_p
 from .inference import intervals
 from .inference.multiplicity import adjust
@@ -120,6 +121,9 @@ class RowMaker:
         }  # fmt: skip
         row |= self._null(a, judged.output, null)
         details = {**a.details, **self._head_rows(judged), "why": judged.decision.why}
+        measured = calibration_line(a.hypothesis.id)
+        if measured is not None:
+            details["calibration"] = measured
         enough = self._enough(judged)
         if enough:
             details["what_would_be_enough"] = enough

@@ -25,11 +25,7 @@ def default_directory(model: str, now: datetime | None = None) -> Path:
     moment = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H%M%S")
     last = model.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
     stem = f"{moment}-{re.sub(r'[^A-Za-z0-9._-]+', '-', last).strip('.-') or 'model'}"
-    path, n = RUNS / stem, 1
-    while path.exists():
-        n += 1
-        path = RUNS / f"{stem}-{n}"
-    return path
+    return _free(RUNS / stem)
 
 
 def report_format(path: Path, given: str | None = None) -> Format:
@@ -87,6 +83,15 @@ def staged(out: Path, option: str = "--out") -> Iterator[Path]:
         raise
 
 
+def _free(path: Path) -> Path:
+    """`path`, or where that is taken the first of ``path-2``, ``path-3``, ... that is not."""
+    free, n = path, 1
+    while free.exists():
+        n += 1
+        free = path.with_name(f"{path.name}-{n}")
+    return free
+
+
 def _refuse_occupied(out: Path, option: str) -> None:
     try:
         if not out.exists():
@@ -100,7 +105,12 @@ def _refuse_occupied(out: Path, option: str) -> None:
 
 
 def _take_place(work: Path, out: Path, option: str) -> None:
-    _refuse_occupied(out, option)  # it may have been filled in the meantime
+    try:
+        _refuse_occupied(out, option)
+    except InputError as error:  # filled in the meantime, perhaps by a second run: hours of work are not thrown away
+        other = _free(out)
+        work.rename(other)
+        raise InputError(f"{out} was filled meanwhile", option, f"what was written is in {other}") from error
     if out.exists():
         out.rmdir()  # Windows does not rename onto a directory, even an empty one
     work.rename(out)

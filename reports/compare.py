@@ -62,7 +62,7 @@ def compare(results: Sequence[Result]) -> Comparison:
     compared = tuple(_compared(i, h, results, names) for i, h in enumerate(_hypotheses(results), 1))
     different, same = _setups(results, names)
     return Comparison(
-        title=f"{count(len(results))} runs side by side",
+        title=f"Claims about rare words: {count(len(results))} runs side by side",
         labels=tuple(names),
         stories=tuple(tell(r) for r in results),
         claims=_claims(results, names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,8 @@ from . import glossary, origin, references, tables
 from .figures.canvas import Drawing, to_svg
 from .numbers import percent, printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, slug, tell
+
+_UNBROKEN = re.compile(r"\[[\u2212.\d,∞]+, [\u2212.\d,∞]+\]|[.\d]+ %")
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,17 @@ def environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(num=typeset, percent=percent, slug=slug, sentence=as_sentence)
+    env.filters.update(num=unbroken, percent=percent, slug=slug, sentence=as_sentence)
     env.globals.update(g=glossary, marks={str(k): v for k, v in glossary.VERDICT_MARKS.items()}, zip=zip)
     return env
+
+
+def unbroken(text: str) -> Any:
+    """Typeset and escaped text in which no interval and no percentage is broken over two lines."""
+    from markupsafe import Markup, escape
+
+    escaped = str(escape(typeset(text)))
+    return Markup(_UNBROKEN.sub(r'<span class="nb">\g<0></span>', escaped))
 
 
 def render(result: Result, *, opened: bool = False) -> str:

@@ -161,7 +161,7 @@ def apart(decimals: int, pairs: Iterable[tuple[float | None, float | None]]) -> 
 
 
 def _strip(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
 @dataclass(frozen=True)
@@ -212,9 +212,9 @@ def margin_text(margin: float | None, decimals: int) -> str:
     return _strip(fixed(margin, max(decimals, decimals_for(margin))))
 
 
-def finding_numbers(finding: Finding) -> FindingNumbers:
-    """Format one row."""
-    d = row_decimals(finding)
+def finding_numbers(finding: Finding, decimals: int | None = None) -> FindingNumbers:
+    """Format one row, with its own number of decimals or that of a row beside it."""
+    d = row_decimals(finding) if decimals is None else decimals
     b, alpha = finding.replicates, finding.alpha
     return FindingNumbers(
         decimals=d,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..hypotheses.result import Balance, Finding, Result, Role
 from . import reasons, words
-from .numbers import ABSENT, finding_numbers, fixed, margin_text, number, p_cell, percent
+from .numbers import ABSENT, finding_numbers, fixed, margin_text, number, p_cell, percent, row_decimals
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def nulls_of(findings: Sequence[Finding]) -> Table:
     rows = []
     several = len({f.unit for f in findings}) > 1
     for f in findings:
-        n = finding_numbers(f)
+        n = finding_numbers(f, None if several else row_decimals(findings[0]))
         rows.append(
             (
                 null_label(f),

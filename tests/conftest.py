@@ -18,6 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
     threads = "1" if hasattr(config, "workerinput") else "2"  # one in a pytest-xdist worker
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, threads)
+    os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

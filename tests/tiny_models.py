@@ -128,7 +128,16 @@ def panel_of(documents: Sequence[Sequence[int]], every: int = 1) -> Panel:
             match[row] = row + 1
     zero = np.zeros(len(rows), dtype=np.int64)
     return Panel(
-        document, position, input_id, target_id, zero.astype(float), zero, zero, document % 2, rare.astype(np.int64), match
+        document,
+        position,
+        input_id,
+        target_id,
+        zero.astype(float),
+        zero,
+        zero,
+        document % 2,
+        rare.astype(np.int64),
+        match,
     )
 
 

@@ -45,7 +45,7 @@ def scales(dials: Dials, rng: np.random.Generator) -> FloatArray:
 
 
 def circuit(dials: Dials, plateau: IntArray, log_scale: FloatArray, rng: np.random.Generator) -> Circuit:
-    """Loadings on the global mode, diffuse factors, blocks of neighbours, and the planted factors of the plateau."""
+    """Loadings on global mode, diffuse factors, blocks of neighbours, and the plateau's planted factors."""
     n = dials.neurons
     columns = [np.sqrt(dials.loading * rng.uniform(0, 2, n))[:, None]]
     columns.append(np.sqrt(dials.background / np.sqrt(DIFFUSE)) * _capped(rng.standard_normal((n, DIFFUSE))))
@@ -62,7 +62,7 @@ def circuit(dials: Dials, plateau: IntArray, log_scale: FloatArray, rng: np.rand
 
 
 def _capped(x: FloatArray) -> FloatArray:
-    """Normal loadings whose squares add up to at most twice their expectation, so that a neuron keeps variance of its own."""
+    """Normal loadings whose squares add up to at most twice their expectation: some variance stays a neuron's own."""
     total = (x**2).sum(1, keepdims=True)
     capped: FloatArray = x * np.sqrt(np.minimum(1.0, 2 * x.shape[1] / total))
     return capped
@@ -85,7 +85,10 @@ def activations(c: Circuit, document: IntArray, rng: np.random.Generator) -> npt
     t, documents = len(document), int(document.max()) + 1
     n, k = c.loadings.shape
     share = FACTOR_DOCUMENT_SHARE
-    factors = np.sqrt(1 - share) * rng.standard_normal((t, k)) + np.sqrt(share) * rng.standard_normal((documents, k))[document]
+    factors = (
+        np.sqrt(1 - share) * rng.standard_normal((t, k))
+        + np.sqrt(share) * rng.standard_normal((documents, k))[document]
+    )
     latent = rng.standard_normal((t, n), dtype=np.float32) * np.float32(np.sqrt(1 - c.document))
     latent += np.float32(np.sqrt(c.document)) * rng.standard_normal((documents, n), dtype=np.float32)[document]
     latent *= c.own.astype(np.float32)

@@ -16,7 +16,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 ROUTER = 2
-"""Number of the head that routes when `Dials.routing` is not 0: neither the strongest nor a minor one by construction."""
+"""Number of the head that routes when `Dials.routing` is not 0; heads are in order of strength."""
 HEAD_BASE = -2.0
 """Mean log head effect, log sd."""
 ANISOTROPY = 0.3
@@ -25,14 +25,14 @@ ANISOTROPY = 0.3
 
 @dataclass(frozen=True)
 class PlantedHeads:
-    """Head effects and what they scatter around: ``truth`` [H, 2, N], mean effect of each reachable single head, sd units."""
+    """Head effects and what they scatter around: ``truth`` [H, 2, N], mean effect of each reachable single head, sd."""
 
     heads: Heads
     truth: FloatArray
 
 
 def planted_heads(dials: Dials, plateau: IntArray, rng: np.random.Generator) -> PlantedHeads:
-    """Effects of reachable heads, then unreachable ones (exactly 0), then the whole layer of reachable heads (their sum)."""
+    """Effects of reachable heads, of unreachable ones (exactly 0), and of the whole layer (the sum of the first)."""
     h, d, n = dials.heads, dials.documents, dials.neurons
     centre = _log_effects(dials, plateau, rng)
     of_document = 0.2 * rng.standard_normal((1, d, 1)) + 0.15 * rng.standard_normal((1, d, 2))

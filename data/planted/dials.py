@@ -1,4 +1,4 @@
-"""The dials of planted measurements: how hard the null data are, and how strong each effect; 0 switches an effect off."""
+"""The dials of planted measurements: how hard the null data are, and how strong each effect (0 = absent)."""
 
 from __future__ import annotations
 
@@ -20,35 +20,39 @@ class Dials:
     """One planted world.  The defaults are null data as hard as reality; every strength is 0.
 
     Size
-        ``documents``; ``pairs`` matched rare and common positions a document on average, ``pairs_spread`` their relative
-        spread; ``spare`` unmatched common positions a document; ``neurons``; ``width`` d; ``plateau_share`` of the neurons,
-        at least 8; ``heads`` reachable single heads.
+        ``documents``; ``pairs`` matched rare and common positions a document on average, ``pairs_spread`` their
+        relative spread; ``spare`` unmatched common positions a document; ``neurons``; ``width`` d;
+        ``plateau_share`` of the neurons, at least 8; ``heads`` reachable single heads.
     Influence (unit: log nats unless said)
-        ``law`` and ``influence_sd`` of true log influence; ``document_sd`` of a document, both classes; ``document_class_sd`` of a
-        document in one class, all neurons; ``document_neuron_sd`` of a document, class and neuron; ``scatter`` of a neuron
-        between the classes, without any plateau; ``class_shift`` of all neurons on rare; ``position_sd``; ``neighbours``, the
-        share of position noise that ten neighbouring neurons have in common; ``loss_gap``, nats of loss that rare
-        positions lie above common ones; ``loss_slope`` per nat, by which influence follows the loss.
+        ``law`` and ``influence_sd`` of true log influence; ``document_sd`` of a document, both classes;
+        ``document_class_sd`` of a document in one class, all neurons; ``document_neuron_sd`` of a document, class
+        and neuron; ``scatter`` of a neuron between the classes, without any plateau; ``class_shift`` of all neurons
+        on rare; ``position_sd``; ``neighbours``, the share of position noise that ten neighbouring neurons have in
+        common; ``loss_gap``, nats of loss that rare positions lie above common ones; ``loss_slope`` per nat, by
+        which influence follows the loss.
     Covariates
         ``covariate_link``: correlation of true log influence with activation scale and output norm.
     Activations (shares of a neuron's latent variance)
-        ``loading``, the mean share of the layer's global mode (heterogeneous); ``background``, standard deviation of true pairwise
-        correlation from six diffuse factors; ``document_share`` of documents; ``block_share`` of ten neighbours;
-        ``sparsity``, the largest firing threshold in latent sd (heterogeneous: uniform from -.5; -inf for linear neurons).
+        ``loading``, the mean share of the layer's global mode (heterogeneous); ``background``, standard deviation
+        of true pairwise correlation from six diffuse factors; ``document_share`` of documents; ``block_share`` of
+        ten neighbours; ``sparsity``, the largest firing threshold in latent sd (heterogeneous: uniform from -.5;
+        -inf for linear neurons).
     Heads (unit: log effect)
-        ``head_sd`` between heads, ``head_neuron_sd`` of head x neuron, ``head_document_sd`` of head x document and head x document x
-        class, ``head_noise_sd`` of every entry; ``head_class_sd`` of head x class, alike for all neurons; ``head_scatter`` of neuron x
-        class; ``plateau_head_scale``, by which heads act more on the plateau in *both* classes; ``unreachable`` heads.
+        ``head_sd`` between heads, ``head_neuron_sd`` of head x neuron, ``head_document_sd`` of head x document and
+        head x document x class, ``head_noise_sd`` of every entry; ``head_class_sd`` of head x class, alike for all
+        neurons; ``head_scatter`` of neuron x class; ``plateau_head_scale``, by which heads act more on the plateau
+        in *both* classes; ``unreachable`` heads.
     Effects, strength 0 = absent
-        ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger).  ``flat_rare``, ``flat_both``:
-        share by which the head's log influence is drawn to that of its last neuron (1 = flat), for rare or for both
-        classes; ``raised_rare``, ``raised_both``: log ranks by which the head is lifted above its power law.
-        ``recruited``: share by which the spread of log influence on rare is narrowed.  ``modules``, ``cohesion``, ``mirrored``:
-        shares of latent variance that two blocks of the plateau, all of it, or all of it with random signs have in common.
-        ``routing``: relative excess of one head's effect on the plateau for rare.  ``concentrated``: relative excess of the
-        spread of log head effect on the plateau.  ``profile``: sd of head x class on the plateau alone, log effect.
-        ``weight_cluster``: cosine that the plateau's weight rows share.  ``weight_tail``: exponent by which the singular
-        values of the plateau's output rows fall.  ``index_cluster``: share of the plateau at neighbouring indices.
+        ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger).  ``flat_rare``,
+        ``flat_both``: share by which the head's log influence is drawn to that of its last neuron (1 = flat), for
+        rare or for both classes; ``raised_rare``, ``raised_both``: log ranks by which the head is lifted above its
+        power law. ``recruited``: share by which the spread of log influence on rare is narrowed.  ``modules``,
+        ``cohesion``, ``mirrored``: shares of latent variance that two blocks of the plateau, all of it, or all of
+        it with random signs have in common. ``routing``: relative excess of one head's effect on the plateau for
+        rare.  ``concentrated``: relative excess of the spread of log head effect on the plateau.  ``profile``: sd
+        of head x class on the plateau alone, log effect. ``weight_cluster``: cosine that the plateau's weight rows
+        share.  ``weight_tail``: exponent by which the singular values of the plateau's output rows fall.
+        ``index_cluster``: share of the plateau at neighbouring indices.
     """
 
     documents: int = 60
@@ -111,7 +115,16 @@ class Dials:
         for name in ("documents", "pairs", "neurons", "width", "heads"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
-        for name in ("pairs_spread", "neighbours", "covariate_link", "recruited", "index_cluster", "weight_cluster", "flat_rare", "flat_both"):
+        for name in (
+            "pairs_spread",
+            "neighbours",
+            "covariate_link",
+            "recruited",
+            "index_cluster",
+            "weight_cluster",
+            "flat_rare",
+            "flat_both",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1], got {getattr(self, name)}")
         for field in fields(self):
@@ -121,7 +134,9 @@ class Dials:
             if isinstance(value, float) and math.isnan(value):
                 raise ValueError(f"{field.name} is nan")
         if self.latent_shares >= 1:
-            raise ValueError(f"shares of latent variance add up to {self.latent_shares:.2f}; lower modules, cohesion, mirrored or loading")  # fmt: skip
+            raise ValueError(
+                f"shares of latent variance add up to {self.latent_shares:.2f}; lower modules, cohesion or mirrored"
+            )
 
     @property
     def n_head(self) -> int:

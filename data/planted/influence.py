@@ -1,4 +1,4 @@
-"""Planted influence: the panel of positions, true log influence of each neuron on each class, and loss changes around it."""
+"""Planted influence: the panel, true log influence of each neuron on each class, and loss changes around it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ BLOCK = 10
 """Neighbouring neurons that share noise."""
 MIDDLE = 6
 """The middle band of the influence curve ends at rank 6 n_h (METHODS section 3)."""
+_SIGNS = np.array([-1, 1], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def planted_text(dials: Dials, rng: np.random.Generator) -> Text:
         label[place[:count]] = RARE
         match[place[:count]] = start + place[count : 2 * count]
         ids = _tokens(label, rng)
-        parts.append((np.full(length, d), np.arange(FIRST, FIRST + length), ids[FIRST:-1], ids[FIRST + 1 :], label, match))
+        parts.append(
+            (np.full(length, d), np.arange(FIRST, FIRST + length), ids[FIRST:-1], ids[FIRST + 1 :], label, match)
+        )
         input_ids.append(ids.tolist())
         start += length
     document, position, given, target, label, match = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -62,7 +65,9 @@ def planted_text(dials: Dials, rng: np.random.Generator) -> Text:
 def _tokens(label: IntArray, rng: np.random.Generator) -> IntArray:
     """Token ids of one document whose targets belong to the classes of `label`, [FIRST + length + 1]."""
     common = round(THRESHOLD * VOCABULARY)
-    target = np.where(label == RARE, rng.integers(common, VOCABULARY, len(label)), rng.integers(common, size=len(label)))
+    target = np.where(
+        label == RARE, rng.integers(common, VOCABULARY, len(label)), rng.integers(common, size=len(label))
+    )
     return np.concatenate([rng.integers(common, size=FIRST + 1), target])
 
 
@@ -80,7 +85,9 @@ def true_log_influence(dials: Dials, scale: FloatArray, rng: np.random.Generator
     base = _gathered(base, dials, rng)
     order = np.argsort(-base, kind="stable")
     plateau = np.sort(order[: dials.n_head])
-    base[plateau] = _bent(base[order], dials.flat_both, dials.raised_both, dials.n_head)[np.argsort(order[: dials.n_head])]
+    base[plateau] = _bent(base[order], dials.flat_both, dials.raised_both, dials.n_head)[
+        np.argsort(order[: dials.n_head])
+    ]
     out = np.stack([base, base]) + dials.scatter / np.sqrt(2) * rng.standard_normal((2, dials.neurons))
     out[0] = out[0].mean() + (1 - dials.recruited) * (out[0] - out[0].mean()) + dials.class_shift
     out[0, plateau] += np.log1p(dials.specialists)
@@ -90,7 +97,7 @@ def true_log_influence(dials: Dials, scale: FloatArray, rng: np.random.Generator
 
 
 def _standard_law(law: str, uniform: FloatArray) -> FloatArray:
-    """Log influence of mean 0 and variance 1: normal, minimum Gumbel (Weibull influence), exponential (Pareto influence)."""
+    """Log influence of mean 0 and variance 1: normal, minimum Gumbel (Weibull), exponential (Pareto)."""
     euler, sd = np.euler_gamma, np.pi / np.sqrt(6)
     made: dict[str, FloatArray] = {
         "lognormal": scipy.stats.norm.ppf(uniform),
@@ -107,7 +114,9 @@ def _gathered(base: FloatArray, dials: Dials, rng: np.random.Generator) -> Float
         return base
     start = int(rng.integers(dials.neurons - count))
     out = base.copy()
-    for place, neuron in zip(range(start, start + count), np.argsort(-base, kind="stable")[:count].tolist(), strict=True):
+    for place, neuron in zip(
+        range(start, start + count), np.argsort(-base, kind="stable")[:count].tolist(), strict=True
+    ):
         at = int(np.flatnonzero(out == base[neuron])[0])
         out[place], out[at] = out[at], out[place]
     return out
@@ -129,7 +138,8 @@ def _middle_slope(ordered: FloatArray, n_head: int) -> float:
 def loss_changes(dials: Dials, panel: Panel, truth: FloatArray, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Loss change of every position under ablation of every neuron, float32 [T, N] nats.
 
-    |D| is lognormal around the true influence of its neuron on its class, up to one factor a class that all neurons share.
+    |D| is lognormal around the true influence of its neuron on its class, up to one factor a class that all
+    neurons share.
     """
     t, n, d = len(panel), dials.neurons, dials.documents
     side = (panel.label != RARE).astype(np.int64)
@@ -145,5 +155,5 @@ def loss_changes(dials: Dials, panel: Panel, truth: FloatArray, rng: np.random.G
     noise += cell.astype(np.float32)[panel.document, side]
     noise += of_position.astype(np.float32)[:, None]
     np.exp(noise, out=noise)
-    noise *= rng.choice(np.float32([-1, 1]), (t, 1)) * rng.choice(np.float32([-1, 1]), n)
+    noise *= _SIGNS[rng.integers(2, size=(t, 1))] * _SIGNS[rng.integers(2, size=n)]
     return noise

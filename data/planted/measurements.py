@@ -27,7 +27,7 @@ _STREAMS = ("text", "scale", "norm", "truth", "influence", "circuit", "activatio
 class Truth:
     """What the measurements scatter around.
 
-    ``log_influence`` [2 (rare, common), N], exact up to one constant a class; ``plateau`` int64 [n_h], the planted neurons;
+    ``log_influence`` [2 (rare, common), N], exact up to one constant a class; ``plateau`` int64 [n_h], planted;
     ``circuit`` (its `true_correlation` gives [N, N]) and ``head_effect`` [H, 2, N] (reachable single heads) where those
     pieces were made.
     """
@@ -83,14 +83,21 @@ def planted(dials: Dials, seed: int, pieces: Collection[Piece] = PIECES) -> Plan
     active = None if wiring is None else activations.activations(wiring, text.panel.document, rng("activations"))
     heads = circuitry.planted_heads(dials, plateau, rng("heads")) if "heads" in pieces else None
     weights = circuitry.planted_weights(dials, plateau, log_norm, rng("weights")) if "weights" in pieces else None
-    changes = influence.loss_changes(dials, text.panel, log_influence, rng("influence")) if "influence" in pieces else None
+    changes = (
+        influence.loss_changes(dials, text.panel, log_influence, rng("influence")) if "influence" in pieces else None
+    )
     measurements = Measurements(
-        manifest=_manifest(seed), documents=_documents(text), panel=text.panel, delta_loss=_tensor(changes),
-        activation=_tensor(active), mean=None if active is None else torch.from_numpy(active.mean(0)),
+        manifest=_manifest(seed),
+        documents=_documents(text),
+        panel=text.panel,
+        delta_loss=_tensor(changes),
+        activation=_tensor(active),
+        mean=None if active is None else torch.from_numpy(active.mean(0)),
         neurons=_covariates(dials, active, log_scale, log_norm, rng("covariates")),
-        w_in=_tensor(None if weights is None else weights.w_in), w_out=_tensor(None if weights is None else weights.w_out),
+        w_in=_tensor(None if weights is None else weights.w_in),
+        w_out=_tensor(None if weights is None else weights.w_out),
         heads=None if heads is None else heads.heads,
-    )  # fmt: skip
+    )
     return Planted(measurements, Truth(log_influence, plateau, wiring, None if heads is None else heads.truth))
 
 
@@ -99,31 +106,60 @@ def _tensor(array: npt.NDArray[np.float32] | None) -> torch.Tensor | None:
 
 
 def _covariates(
-    dials: Dials, active: npt.NDArray[np.float32] | None, log_scale: FloatArray, log_norm: FloatArray, rng: np.random.Generator
+    dials: Dials,
+    active: npt.NDArray[np.float32] | None,
+    log_scale: FloatArray,
+    log_norm: FloatArray,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Covariates of the neurons: of the activations where they were made, else drawn to look alike."""
     n = dials.neurons
-    shares = {"w_out_norm": np.exp(log_norm), "weak_direction_share": rng.beta(2, 30, n), "token_frequency_share": rng.beta(1, 20, n)}
+    shares = {
+        "w_out_norm": np.exp(log_norm),
+        "weak_direction_share": rng.beta(2, 30, n),
+        "token_frequency_share": rng.beta(1, 20, n),
+    }
     if active is None:
         firing = rng.random(n)
-        of_activation = {"mean_abs": np.exp(log_scale) * firing, "sd": np.exp(log_scale), "kurtosis": 3 + rng.gamma(2, 2, n), "sparsity": 1 - firing}  # fmt: skip
+        of_activation = {
+            "mean_abs": np.exp(log_scale) * firing,
+            "sd": np.exp(log_scale),
+            "kurtosis": 3 + rng.gamma(2, 2, n),
+            "sparsity": 1 - firing,
+        }
     else:
         sd = active.std(0)
         of_activation = {
-            "mean_abs": np.abs(active).mean(0), "sd": sd,
-            "kurtosis": scipy.stats.kurtosis(active, axis=0, fisher=False), "sparsity": (np.abs(active) < 0.1 * sd).mean(0),
-        }  # fmt: skip
-    return pd.DataFrame({name: np.asarray(column, dtype=np.float64) for name, column in (of_activation | shares).items()})
+            "mean_abs": np.abs(active).mean(0),
+            "sd": sd,
+            "kurtosis": scipy.stats.kurtosis(active, axis=0, fisher=False),
+            "sparsity": (np.abs(active) < 0.1 * sd).mean(0),
+        }
+    return pd.DataFrame(
+        {name: np.asarray(column, dtype=np.float64) for name, column in (of_activation | shares).items()}
+    )
 
 
 def _documents(text: influence.Text) -> pd.DataFrame:
     count = len(text.input_ids)
-    return pd.DataFrame({"document": np.arange(count), "source": [f"planted {d}" for d in range(count)], "input_ids": text.input_ids})  # fmt: skip
+    return pd.DataFrame(
+        {"document": np.arange(count), "source": [f"planted {d}" for d in range(count)], "input_ids": text.input_ids}
+    )
 
 
 def _manifest(seed: int) -> Manifest:
     return Manifest(
-        model=ModelId(id="planted", hash="0" * 64), architecture="planted", layer=1, dtype="float32", device="cpu",
-        corpus=CorpusId(id="planted", hash="0" * 64), counts_hash="0" * 64, vocabulary=influence.VOCABULARY,
-        conditioning="target", threshold=influence.THRESHOLD, ablation="mean", seed=seed, versions={},
-    )  # fmt: skip
+        model=ModelId(id="planted", hash="0" * 64),
+        architecture="planted",
+        layer=1,
+        dtype="float32",
+        device="cpu",
+        corpus=CorpusId(id="planted", hash="0" * 64),
+        counts_hash="0" * 64,
+        vocabulary=influence.VOCABULARY,
+        conditioning="target",
+        threshold=influence.THRESHOLD,
+        ablation="mean",
+        seed=seed,
+        versions={},
+    )

@@ -23,7 +23,8 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     columns = 4
     deep = -(-len(curves) // columns)
     figure = Figure(figsize=(12, max(2.5, 0.22 * len(nulls)) + 2.3 * deep), layout="constrained")
-    size, power = figure.subfigures(2, 1, height_ratios=[max(2.5, 0.22 * len(nulls)), max(2.3 * deep, 0.1)])
+    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=[max(2.5, 0.22 * len(nulls)), max(2.3 * deep, 0.1)])
+    size, power = parts[:, 0]
     _sizes(size.subplots(), nulls)
     if curves:
         axes = power.subplots(deep, columns, squeeze=False).ravel()
@@ -51,8 +52,10 @@ def _power(axis: Axes, hypothesis: str, dial: str, points: Sequence[dict[str, An
     points = sorted(points, key=lambda row: row["strength"])
     strength = [row["strength"] for row in points]
     share = [row["rejected"]["share"] for row in points]
-    reach = [[s - row["rejected"]["low"] for s, row in zip(share, points, strict=True)],
-             [row["rejected"]["high"] - s for s, row in zip(share, points, strict=True)]]  # fmt: skip
+    reach = [
+        [s - row["rejected"]["low"] for s, row in zip(share, points, strict=True)],
+        [row["rejected"]["high"] - s for s, row in zip(share, points, strict=True)],
+    ]
     axis.errorbar(strength, share, yerr=reach, marker="o", markersize=3, color="tab:blue", linewidth=1)
     axis.axhline(0.8, color="0.6", linewidth=0.8)
     axis.set_ylim(0, 1.03)

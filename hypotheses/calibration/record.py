@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, Any]]:
-    """One row a scenario and hypothesis: rejection rate, verdicts, coverage and width, each with its Clopper-Pearson interval.
+    """One row a scenario and hypothesis: rejections, verdicts, coverage with Clopper-Pearson intervals, and width.
 
     Parameters
     ----------
@@ -43,7 +43,10 @@ def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, A
             gathered.setdefault((line["scenario"], hypothesis), []).extend(rows)
     order = {name: place for place, name in enumerate(SCENARIOS)}
     names = sorted(gathered, key=lambda key: (order.get(key[0], len(order)), key[1]))
-    return [_summary(SCENARIOS[scenario], hypothesis, gathered[scenario, hypothesis], alpha) for scenario, hypothesis in names]
+    return [
+        _summary(SCENARIOS[scenario], hypothesis, gathered[scenario, hypothesis], alpha)
+        for scenario, hypothesis in names
+    ]
 
 
 def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alpha: float) -> dict[str, Any]:
@@ -54,19 +57,31 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
     verdicts = Counter(row["verdict"] for row in rows if "verdict" in row)
     wrong = Verdict.SUPPORTED if declared.kind is Kind.PRESENCE else Verdict.REFUTED
     out: dict[str, Any] = {
-        "hypothesis": hypothesis, "scenario": scenario.name, "purpose": scenario.purpose, "says": scenario.says,
-        "dial": scenario.dial, "strength": scenario.strength, "documents": scenario.dials.documents,
-        "neurons": scenario.dials.neurons, "unit": declared.criterion.unit, "datasets": len(rows),
+        "hypothesis": hypothesis,
+        "scenario": scenario.name,
+        "purpose": scenario.purpose,
+        "says": scenario.says,
+        "dial": scenario.dial,
+        "strength": scenario.strength,
+        "documents": scenario.dials.documents,
+        "neurons": scenario.dials.neurons,
+        "unit": declared.criterion.unit,
+        "datasets": len(rows),
         "rejected": rate(sum(row["p"] < alpha for row in rows), len(rows)),
         "mean_p": float(np.mean([row["p"] for row in rows])),
-        "mean_estimate": _strongest(rows, ESTIMATE), "mean_truth": _strongest(rows, TRUTH),
+        "mean_estimate": _strongest(rows, ESTIMATE),
+        "mean_truth": _strongest(rows, TRUTH),
         "verdicts": dict(sorted(verdicts.items())),
         "found": rate(verdicts[wrong], len(rows)) if verdicts else None,
-    }  # fmt: skip
+    }
     trusted = outputs[outputs[:, DOUBT] == 0]
     out["doubted"] = rate(int((outputs[:, DOUBT] == 1).sum()), len(outputs))
-    out |= {"document": _covered(outputs, CI_LOW, CI_HIGH), "document_trusted": _covered(trusted, CI_LOW, CI_HIGH),
-            "verdict": _covered(outputs, LOW, HIGH), "verdict_trusted": _covered(trusted, LOW, HIGH)}  # fmt: skip
+    out |= {
+        "document": _covered(outputs, CI_LOW, CI_HIGH),
+        "document_trusted": _covered(trusted, CI_LOW, CI_HIGH),
+        "verdict": _covered(outputs, LOW, HIGH),
+        "verdict_trusted": _covered(trusted, LOW, HIGH),
+    }
     if declared.kind is Kind.ABSENCE and declared.margin is not None:
         beyond = [row for row in rows if _largest(row, TRUTH) >= declared.margin]
         out["supported_beyond_margin"] = rate(sum(row["verdict"] == Verdict.SUPPORTED for row in beyond), len(beyond))
@@ -145,8 +160,9 @@ def calibration_line(hypothesis_id: str) -> str | None:
     worst = max(nulls, key=lambda r: (r["rejected"]["share"], r["datasets"]))
     said = worst["rejected"]
     of = "" if len(nulls) == 1 else f", the worst of {len(nulls)}"
-    return (f"on null data this test rejected {percent(said)} at 5 % (R = {said['of']:,}, scenario "
-            f"{worst['scenario']}{of})")  # fmt: skip
+    return (
+        f"on null data this test rejected {percent(said)} at 5 % (R = {said['of']:,}, scenario {worst['scenario']}{of})"
+    )
 
 
 def percent(share: dict[str, Any]) -> str:

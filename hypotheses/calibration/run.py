@@ -51,7 +51,8 @@ class Chunk:
     @property
     def key(self) -> str:
         """Name under which it is stored."""
-        return f"{self.scenario}|{','.join(self.hypotheses)}|{self.first}|{self.count}|{SCENARIOS[self.scenario].fingerprint}|{REPLICATES}"  # noqa: E501
+        world = SCENARIOS[self.scenario].fingerprint
+        return f"{self.scenario}|{','.join(self.hypotheses)}|{self.first}|{self.count}|{world}|{REPLICATES}"
 
 
 def run_chunk(chunk: Chunk) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _short(x: float | None) -> float | None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for numeric libraries: the workers are the parallelism, and sums do not depend on the machine's cores."""
+    """One thread for numeric libraries: workers are the parallelism, and sums do not depend on the machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -182,7 +183,9 @@ def _run(left: Sequence[Chunk], jobs: int) -> Iterator[dict[str, Any]]:
         return
     with one_thread_a_worker(), ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         waiting = iter(left)
-        running: set[Future[dict[str, Any]]] = {pool.submit(run_chunk, c) for _, c in zip(range(2 * jobs), waiting, strict=False)}
+        running: set[Future[dict[str, Any]]] = {
+            pool.submit(run_chunk, c) for _, c in zip(range(2 * jobs), waiting, strict=False)
+        }
         while running:
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             running |= {pool.submit(run_chunk, c) for _, c in zip(finished, waiting, strict=False)}

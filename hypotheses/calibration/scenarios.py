@@ -1,4 +1,4 @@
-"""The planted worlds on which each hypothesis is calibrated: null data, effects of rising strength, and designs of other sizes."""
+"""The planted worlds on which hypotheses are calibrated: null data, effects of rising strength, other designs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ...data.errors import InputError
 from ...data.planted import Dials, Piece
@@ -15,16 +15,16 @@ from ...data.planted import Dials, Piece
 Purpose: TypeAlias = Literal["null", "power", "design"]
 
 FEWER = 0.05
-"""Data sets of a power or design scenario, as a share of the number asked for: a size needs more of them than a power."""
+"""Data sets of a power or design scenario, as a share of the number asked for: a size needs more than a power."""
 
 
 @dataclass(frozen=True)
 class Scenario:
     """One planted world and the hypotheses that it is a test of.
 
-    ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one at the
-    margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is for readers;
-    ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
+    ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one
+    at the margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is
+    for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
     """
 
     name: str
@@ -69,39 +69,90 @@ def _nulls() -> list[Scenario]:
     influence: tuple[Piece, ...] = ("influence",)
     active: tuple[Piece, ...] = ("influence", "activations")
     scattered = [
-        _null(f"influence.scatter-{scatter:g}", change(WIDE, scatter=scatter), influence, INFLUENCE,
-              f"neuron-by-class scatter {scatter:g} without specialists; document-by-class effects; loss higher on rare")
+        _null(
+            f"influence.scatter-{scatter:g}",
+            change(WIDE, scatter=scatter),
+            influence,
+            INFLUENCE,
+            f"neuron-by-class scatter {scatter:g} without specialists; document-by-class effects; loss higher on rare",
+        )
         for scatter in (0.15, 0.3)
-    ]  # fmt: skip
+    ]
     laws = [
-        _null(f"influence.{law}", change(WIDE, law=law, covariate_link=0.0), influence, ("regimes.shape", *INFLUENCE),
-              f"influence of {law} shape in both classes, scatter .15")
+        _null(
+            f"influence.{law}",
+            change(WIDE, law=law, covariate_link=0.0),
+            influence,
+            ("regimes.shape", *INFLUENCE),
+            f"influence of {law} shape in both classes, scatter .15",
+        )
         for law in ("lognormal", "Weibull", "Pareto")
-    ]  # fmt: skip
+    ]
     return [
-        _null("influence.scatter-0", change(WIDE, scatter=0.0), influence, (*INFLUENCE, "regimes.recruitment"),
-              "classes alike in every neuron; document-by-class effects; loss higher on rare"),
+        _null(
+            "influence.scatter-0",
+            change(WIDE, scatter=0.0),
+            influence,
+            (*INFLUENCE, "regimes.recruitment"),
+            "classes alike in every neuron; document-by-class effects; loss higher on rare",
+        ),
         *scattered,
         *laws,
-        _null("influence.few-documents", Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
-              influence, ("regimes.shape", *INFLUENCE), "40 documents of 12 pairs"),
-        _null("activations.sparse", Dials(), active, ACTIVATIONS,
-              "skewed sparse activations, heterogeneous loading, neighbours correlated, diffuse true correlations of sd .05"),
-        _null("activations.diffuse", Dials(background=0.1, loading=0.05), active, ACTIVATIONS,
-              "diffuse true correlations of sd .1"),
-        _null("activations.linked", Dials(covariate_link=0.6), active, ACTIVATIONS,
-              "influence follows activation scale and output norm (correlation .6)"),
-        _null("weights.isotropic", BRIEF, ("influence", "weights"), WEIGHTS, "rows over unequal dimensions, nothing shared"),
-        _null("heads.uneven", BRIEF, ("influence", "heads"), HEADS,
-              "heads act 65 % more on the plateau in both classes, and each head more in one class on all neurons"),
-        _null("heads.alike", ALIKE, ("influence", "heads"), (*HEADS, "routing.profile"),
-              "heads act 65 % more on the plateau in both classes, alike for both"),
-    ]  # fmt: skip
+        _null(
+            "influence.few-documents",
+            Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
+            influence,
+            ("regimes.shape", *INFLUENCE),
+            "40 documents of 12 pairs",
+        ),
+        _null(
+            "activations.sparse",
+            Dials(),
+            active,
+            ACTIVATIONS,
+            "skewed sparse activations, heterogeneous loading, correlated neighbours, true correlations of sd .05",
+        ),
+        _null(
+            "activations.diffuse",
+            Dials(background=0.1, loading=0.05),
+            active,
+            ACTIVATIONS,
+            "diffuse true correlations of sd .1",
+        ),
+        _null(
+            "activations.linked",
+            Dials(covariate_link=0.6),
+            active,
+            ACTIVATIONS,
+            "influence follows activation scale and output norm (correlation .6)",
+        ),
+        _null(
+            "weights.isotropic",
+            BRIEF,
+            ("influence", "weights"),
+            WEIGHTS,
+            "rows over unequal dimensions, nothing shared",
+        ),
+        _null(
+            "heads.uneven",
+            BRIEF,
+            ("influence", "heads"),
+            HEADS,
+            "heads act 65 % more on the plateau in both classes, and each head more in one class on all neurons",
+        ),
+        _null(
+            "heads.alike",
+            ALIKE,
+            ("influence", "heads"),
+            (*HEADS, "routing.profile"),
+            "heads act 65 % more on the plateau in both classes, alike for both",
+        ),
+    ]
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A dial that plants what a hypothesis looks for, the strengths it is set to, the world around it, and what it means."""
+    """A dial that plants what a hypothesis looks for, its strengths, the world around it, and what it means."""
 
     hypothesis: str
     dial: str
@@ -109,6 +160,11 @@ class Effect:
     world: Dials
     pieces: tuple[Piece, ...]
     means: str
+
+    def planted(self, strength: float) -> Dials:
+        """The world with the dial set."""
+        change: dict[str, Any] = {self.dial: strength}
+        return dataclasses.replace(self.world, **change)
 
 
 UNLINKED = dataclasses.replace(WIDE, covariate_link=0.0)
@@ -118,46 +174,152 @@ ON_WEIGHTS: tuple[Piece, ...] = ("influence", "weights")
 ON_HEADS: tuple[Piece, ...] = ("influence", "heads")
 
 EFFECTS = (
-    Effect("regimes.shape", "flat_both", (0.5, 0.75, 1.0), UNLINKED, ON_INFLUENCE,
-           "share by which the heads of both classes are flattened"),
-    Effect("regimes.shape", "raised_both", (0.5, 1.0, 1.5, 2.0), UNLINKED, ON_INFLUENCE,
-           "log ranks by which the heads of both classes lie above their power law"),
-    Effect("regimes.contrast", "flat_rare", (0.5, 0.75, 1.0), WIDE, ON_INFLUENCE, "share by which the head of rare is flattened"),
-    Effect("regimes.contrast", "raised_rare", (0.25, 0.5, 1.0, 1.5), WIDE, ON_INFLUENCE,
-           "log ranks by which the head of rare lies above its power law"),
-    Effect("regimes.selectivity", "specialists", (0.05, 0.1, 0.2, 0.35, 0.5), WIDE, ON_INFLUENCE,
-           "relative excess of the plateau's influence on rare tokens"),
-    Effect("regimes.recruitment", "recruited", (0.01, 0.02, 0.05), dataclasses.replace(WIDE, scatter=0.0), ON_INFLUENCE,
-           "share by which log influence on rare is less spread"),
-    Effect("clusters.within", "modules", (0.05, 0.1, 0.2, 0.3, 0.4), Dials(), ON_ACTIVATIONS,
-           "share of latent variance that each of two blocks of the plateau has in common"),
-    Effect("clusters.rewired", "modules", (0.1, 0.2, 0.3, 0.4), Dials(), ON_ACTIVATIONS,
-           "share of latent variance that each of two blocks of the plateau has in common"),
-    Effect("clusters.cohesion", "cohesion", (0.02, 0.05, 0.1, 0.2), Dials(), ON_ACTIVATIONS,
-           "share of latent variance that the plateau has in common"),
-    Effect("clusters.weights", "weight_cluster", (0.05, 0.1, 0.2, 0.4), BRIEF, ON_WEIGHTS,
-           "cosine that the plateau's weight vectors share"),
-    Effect("clusters.index", "index_cluster", (0.5, 0.75, 1.0), BRIEF, ON_INFLUENCE,
-           "share of the plateau at neighbouring indices"),
-    Effect("routing.heads", "routing", (0.1, 0.25, 0.5, 1.0), BRIEF, ON_HEADS,
-           "relative excess of one head's effect on the plateau for rare tokens"),
-    Effect("routing.concentration", "concentrated", (0.1, 0.2, 0.4, 0.8), BRIEF, ON_HEADS,
-           "relative excess of the spread of log head effect on the plateau"),
-    Effect("routing.profile", "profile", (0.05, 0.1, 0.2, 0.4, 0.8), ALIKE, ON_HEADS,
-           "sd of log head effect between the classes on the plateau"),
-    Effect("coordination.dimension", "mirrored", (0.1, 0.2, 0.3, 0.4), Dials(), ON_ACTIVATIONS,
-           "share of latent variance that the plateau has in common, half with opposite sign"),
-    Effect("tails.weights", "weight_tail", (0.25, 0.5, 1.0), BRIEF, ON_WEIGHTS,
-           "exponent by which the plateau's singular values fall"),
-)  # fmt: skip
+    Effect(
+        "regimes.shape",
+        "flat_both",
+        (0.5, 0.75, 1.0),
+        UNLINKED,
+        ON_INFLUENCE,
+        "share by which the heads of both classes are flattened",
+    ),
+    Effect(
+        "regimes.shape",
+        "raised_both",
+        (0.5, 1.0, 1.5, 2.0),
+        UNLINKED,
+        ON_INFLUENCE,
+        "log ranks by which the heads of both classes lie above their power law",
+    ),
+    Effect(
+        "regimes.contrast",
+        "flat_rare",
+        (0.5, 0.75, 1.0),
+        WIDE,
+        ON_INFLUENCE,
+        "share by which the head of rare is flattened",
+    ),
+    Effect(
+        "regimes.contrast",
+        "raised_rare",
+        (0.25, 0.5, 1.0, 1.5),
+        WIDE,
+        ON_INFLUENCE,
+        "log ranks by which the head of rare lies above its power law",
+    ),
+    Effect(
+        "regimes.selectivity",
+        "specialists",
+        (0.05, 0.1, 0.2, 0.35, 0.5),
+        WIDE,
+        ON_INFLUENCE,
+        "relative excess of the plateau's influence on rare tokens",
+    ),
+    Effect(
+        "regimes.recruitment",
+        "recruited",
+        (0.01, 0.02, 0.05),
+        dataclasses.replace(WIDE, scatter=0.0),
+        ON_INFLUENCE,
+        "share by which log influence on rare is less spread",
+    ),
+    Effect(
+        "clusters.within",
+        "modules",
+        (0.05, 0.1, 0.2, 0.3, 0.4),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that each of two blocks of the plateau has in common",
+    ),
+    Effect(
+        "clusters.rewired",
+        "modules",
+        (0.1, 0.2, 0.3, 0.4),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that each of two blocks of the plateau has in common",
+    ),
+    Effect(
+        "clusters.cohesion",
+        "cohesion",
+        (0.02, 0.05, 0.1, 0.2),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that the plateau has in common",
+    ),
+    Effect(
+        "clusters.weights",
+        "weight_cluster",
+        (0.05, 0.1, 0.2, 0.4),
+        BRIEF,
+        ON_WEIGHTS,
+        "cosine that the plateau's weight vectors share",
+    ),
+    Effect(
+        "clusters.index",
+        "index_cluster",
+        (0.5, 0.75, 1.0),
+        BRIEF,
+        ON_INFLUENCE,
+        "share of the plateau at neighbouring indices",
+    ),
+    Effect(
+        "routing.heads",
+        "routing",
+        (0.1, 0.25, 0.5, 1.0),
+        BRIEF,
+        ON_HEADS,
+        "relative excess of one head's effect on the plateau for rare tokens",
+    ),
+    Effect(
+        "routing.concentration",
+        "concentrated",
+        (0.1, 0.2, 0.4, 0.8),
+        BRIEF,
+        ON_HEADS,
+        "relative excess of the spread of log head effect on the plateau",
+    ),
+    Effect(
+        "routing.profile",
+        "profile",
+        (0.05, 0.1, 0.2, 0.4, 0.8),
+        ALIKE,
+        ON_HEADS,
+        "sd of log head effect between the classes on the plateau",
+    ),
+    Effect(
+        "coordination.dimension",
+        "mirrored",
+        (0.1, 0.2, 0.3, 0.4),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that the plateau has in common, half with opposite sign",
+    ),
+    Effect(
+        "tails.weights",
+        "weight_tail",
+        (0.25, 0.5, 1.0),
+        BRIEF,
+        ON_WEIGHTS,
+        "exponent by which the plateau's singular values fall",
+    ),
+)
 
 
 def _powers() -> list[Scenario]:
     return [
-        Scenario(f"{e.hypothesis}@{e.dial}={strength:g}", "power", dataclasses.replace(e.world, **{e.dial: strength}),
-                 e.pieces, (e.hypothesis,), e.means, e.dial, strength)
-        for e in EFFECTS for strength in e.strengths
-    ]  # fmt: skip
+        Scenario(
+            f"{e.hypothesis}@{e.dial}={strength:g}",
+            "power",
+            e.planted(strength),
+            e.pieces,
+            (e.hypothesis,),
+            e.means,
+            e.dial,
+            strength,
+        )
+        for e in EFFECTS
+        for strength in e.strengths
+    ]
 
 
 def _designs() -> list[Scenario]:
@@ -170,24 +332,52 @@ def _designs() -> list[Scenario]:
     change = dataclasses.replace
     return [
         Scenario("large.heads", "design", many, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
-        Scenario("large.activations", "design", wide, ON_ACTIVATIONS, absences, "no effect, 120 documents, plateau of 51"),
-        Scenario("large.weights", "design", deep, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"),
+        Scenario(
+            "large.activations", "design", wide, ON_ACTIVATIONS, absences, "no effect, 120 documents, plateau of 51"
+        ),
+        Scenario(
+            "large.weights", "design", deep, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"
+        ),
         Scenario("small.heads", "design", few, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 24 documents"),
         Scenario("small.activations", "design", few, ON_ACTIVATIONS, absences, "no effect, 24 documents"),
-        Scenario("edge.heads", "design", change(many, routing=0.27, **sure), ON_HEADS, ("routing.heads",),
-                 "one head's effect just at the margin, 240 documents", "routing", 0.27),
-        Scenario("edge.weights", "design", change(deep, weight_cluster=0.052, **sure), ON_WEIGHTS, ("clusters.weights",),
-                 "shared cosine just at the margin, plateau of 44", "weight_cluster", 0.052),
-        Scenario("edge.cohesion", "design", change(wide, cohesion=0.075, **sure), ON_ACTIVATIONS, ("clusters.cohesion",),
-                 "cohesion near the margin, plateau of 51", "cohesion", 0.075),
-    ]  # fmt: skip
+        Scenario(
+            "edge.heads",
+            "design",
+            change(many, routing=0.27, **sure),
+            ON_HEADS,
+            ("routing.heads",),
+            "one head's effect just at the margin, 240 documents",
+            "routing",
+            0.27,
+        ),
+        Scenario(
+            "edge.weights",
+            "design",
+            change(deep, weight_cluster=0.052, **sure),
+            ON_WEIGHTS,
+            ("clusters.weights",),
+            "shared cosine just at the margin, plateau of 44",
+            "weight_cluster",
+            0.052,
+        ),
+        Scenario(
+            "edge.cohesion",
+            "design",
+            change(wide, cohesion=0.075, **sure),
+            ON_ACTIVATIONS,
+            ("clusters.cohesion",),
+            "cohesion near the margin, plateau of 51",
+            "cohesion",
+            0.075,
+        ),
+    ]
 
 
 SCENARIOS: dict[str, Scenario] = {s.name: s for s in (*_nulls(), *_powers(), *_designs())}
 
 
 def choose(hypotheses: Sequence[str] = (), scenarios: Sequence[str] = ()) -> list[Scenario]:
-    """Scenarios that test any of the hypotheses (ids or families) and whose name is, or begins with, one of those given.
+    """Scenarios that test any of the hypotheses (ids or families) and whose name begins with one of those given.
 
     Raises
     ------

@@ -30,8 +30,9 @@ def true_values(
     """Population value of each output at the sets chosen on the data, [K]; nan where it has none.
 
     Selections (plateaus, ranks, modules) stay those made on the data; what they are scored on is the truth.  Centred
-    estimands are taken less the mean of the same null draws on the truth; for weights, whose truth is what was measured, and for
-    `regimes.shape`, whose null is made of the data, less the null mean that the finding itself uses.
+    estimands are taken less the mean of the same null draws on the truth; for
+    `regimes.shape`, whose null is made of the data, less the null mean that the finding uses.  Weights have no other
+    truth than what was measured.
     """
     if isinstance(bound, ContrastBound):
         value = _contrast(hypothesis, bound, study, truth)
@@ -46,7 +47,9 @@ def true_values(
 def true_study(study: Study, truth: Truth) -> Study:
     """The same study with population correlations, influences and head effects in place of the measured ones."""
     twin = Study(study.measurements, study.plateau_rule)
-    given: dict[str, Any] = {name: getattr(study, name) for name in ("documents", "half", "plateau", "blind_plateau", "n_head")}
+    given: dict[str, Any] = {
+        name: getattr(study, name) for name in ("documents", "half", "plateau", "blind_plateau", "n_head")
+    }
     level = torch.from_numpy(np.exp(truth.log_influence))
     sums = level[None, ..., None] * study.pairs[:, None, None, None]
     given["influence_sums"] = ClassSums(sums, study.pairs, torch.from_numpy(study.half))
@@ -105,5 +108,7 @@ def _within(bound: WithinBound, there: Bound, draws: Any, numbers: range, seed: 
     scores = []
     for found in (0, 1):
         on_data = coactivation.submatrices(bound.study.correlation[found], images[found])
-        scores.append(bound._contrast(on_data, coactivation.submatrices(there.study.correlation[0], images[found]), seeds))
+        scores.append(
+            bound._contrast(on_data, coactivation.submatrices(there.study.correlation[0], images[found]), seeds)
+        )
     return (scores[0] + scores[1]) / 2

@@ -67,12 +67,12 @@ class Decision:
 def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> Decision:
     """Verdict on one row; the first rule that matches wins.
 
-    Presence: *refuted* if the interval lies below the margin (two-sided: within +-margin); *supported* if adjusted p
-    < alpha.
-    Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and the interval lies
-    at or beyond
-    the margin.  Else *undetermined*: a plain non-rejection never supports anything.  Where the interval's coverage
-    is in doubt, what rests on it (equivalence) is not granted.
+    Presence: *refuted* if the interval lies below the margin (two-sided: within +-margin); *supported* if adjusted
+    p < alpha.  Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and the
+    interval lies at or beyond the margin.  Else *undetermined*: a plain non-rejection never supports anything.
+
+    Where the interval's coverage is in doubt, what rests on it (equivalence) is not granted; nor is a presence then
+    supported whose interval lies inside the margin.
     """
     inside = evidence.high < criterion.margin and (not criterion.two_sided or evidence.low > -criterion.margin)
     significant = evidence.p_adjusted < alpha

@@ -81,8 +81,8 @@ class InfluenceLaw(NullModel):
             first, second = pair
             true_sd = np.sqrt(max(float(np.cov(first, second)[0, 1]), 0.0))
             noise_sd = float(np.std(first - second)) / np.sqrt(2)
-            law = LAWS[best_law(pair.mean(0))]
-            true = pair.mean() + true_sd * law.ppf(rng.random(n))
+            law = LAWS[best_law((pair[0] + pair[1]) / 2)]
+            true = pair.mean() + true_sd * law.ppf(np.asarray(rng.random(n)))
             out[:, side] = true + noise_sd * rng.standard_normal((2, n))
         return np.exp(out)
 

@@ -62,3 +62,12 @@ class MatchedSets(NullModel):
             ("how many neurons of each stratum a set holds", whole and bool(np.array_equal(strata[image], strata))),
             ("overlap of the two halves' sets", whole),
         )
+
+    def cost(self, state: npt.NDArray[np.int64]) -> float:
+        """A sort of the neurons."""
+        return float(len(state) * np.log2(max(2, len(state))))
+
+    def diagnostics(self, state: npt.NDArray[np.int64], draws: Any) -> dict[str, Any]:
+        """Strata and their sizes; the balance of the covariates stands in the report (`Study.balance`)."""
+        sizes = np.bincount(state)
+        return {"strata": len(sizes), "smallest": int(sizes.min()), "largest": int(sizes.max())}

@@ -18,7 +18,9 @@ Scenario = Annotated[
     o.option("--scenario", "NAME", o.TEST, "Only scenarios whose name is, or begins with, this; may be given again."),
 ]
 Datasets = Annotated[int, o.option("--datasets", "R", o.TEST, "Planted data sets a null scenario; a tenth for others.")]
-Out = Annotated[str, o.option("--out", "DIR", o.OUTPUT, "Directory for journal, summary and figure; goes on where it stopped.")]
+Out = Annotated[
+    str, o.option("--out", "DIR", o.OUTPUT, "Directory for journal, summary and figure; goes on where it stopped.")
+]
 
 
 def calibrate(
@@ -54,9 +56,19 @@ def calibrate(
 def _provenance(ids: list[str] | None, scenario: list[str] | None, datasets: int) -> dict[str, Any]:
     from ..hypotheses.calibration.run import ALPHA, REPLICATES
 
-    words = ["neuronull calibrate", *(ids or ()), *(f"--scenario {s}" for s in scenario or ()), f"--datasets {datasets}"]
-    return {"command": " ".join(words), "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "alpha": ALPHA,
-            "replicates": REPLICATES, "versions": {name: version(name) for name in ("neuronull", "torch", "numpy")}}  # fmt: skip
+    words = [
+        "neuronull calibrate",
+        *(ids or ()),
+        *(f"--scenario {s}" for s in scenario or ()),
+        f"--datasets {datasets}",
+    ]
+    return {
+        "command": " ".join(words),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "alpha": ALPHA,
+        "replicates": REPLICATES,
+        "versions": {name: version(name) for name in ("neuronull", "torch", "numpy")},
+    }
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
@@ -66,11 +78,26 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from ..hypotheses.calibration.record import percent
 
     table = Table(box=None, pad_edge=False)
-    for name in ("hypothesis", "scenario", "R", "rejected at .05", "found", "95 % document", "90 % verdict", "mean estimate"):
+    for name in (
+        "hypothesis",
+        "scenario",
+        "R",
+        "rejected at .05",
+        "found",
+        "95 % document",
+        "90 % verdict",
+        "mean estimate",
+    ):
         table.add_column(name, justify="left" if name in ("hypothesis", "scenario") else "right", overflow="fold")
     for row in rows:
         shares = [row["rejected"], row["found"], row["document"], row["verdict"]]
         told = [percent(share) if share else "-" for share in shares]
-        table.add_row(row["hypothesis"], row["scenario"], f"{row['datasets']:,}", *told, f"{row['mean_estimate']:.3g} {row['unit']}")
+        table.add_row(
+            row["hypothesis"],
+            row["scenario"],
+            f"{row['datasets']:,}",
+            *told,
+            f"{row['mean_estimate']:.3g} {row['unit']}",
+        )
     console = Console()
     console.print(table, soft_wrap=not console.is_terminal)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...hypotheses.result import Finding
-from ..numbers import count, finding_numbers, percent, typeset
+from ..numbers import count, finding_numbers, fixed, percent, typeset
 from ..tables import is_edge_null, null_label
 from .canvas import (
     BAND,
@@ -187,13 +187,12 @@ def _draw_null(axes: Axes, row: Finding, share: NDArray[np.float64], edges: NDAr
 def _caption(main: Finding, nulls: Sequence[Finding], limits: tuple[float, float]) -> str:
     n = finding_numbers(main)
     parts = []
+    bars = ["Dot: estimate"]
     if main.verdict_low is not None:
-        parts.append(
-            f"Dot: estimate; thick bar: {n.verdict_level} interval, which the verdict uses; thin bar: "
-            f"{n.interval_level} interval."
-        )
-    elif main.ci_low is not None:
-        parts.append(f"Dot: estimate; thin bar: {n.interval_level} interval.")
+        bars.append(f"thick bar: {n.verdict_level} interval{', which the verdict uses' if main.verdict else ''}")
+    if main.ci_low is not None:
+        bars.append(f"thin bar: {n.interval_level} interval")
+    parts.append("; ".join(bars) + ".")
     if main.margin is not None:
         parts.append("Shaded: effects smaller than the margin.")
     if nulls:
@@ -219,16 +218,8 @@ def alt_text(main: Finding, nulls: Sequence[Finding]) -> str:
         parts.append(f"margin {'plus or minus ' if main.two_sided else ''}{n.margin}")
     text = ", ".join(parts) + "."
     for row in nulls:
-        m = finding_numbers(row)
-        low, middle, high = (m_ for m_ in np.quantile(row.null_draws, [0.025, 0.5, 0.975]))
-        spread = (
-            f"middle 95 % of draws {_at(low, m.decimals)} to {_at(high, m.decimals)}, median {_at(middle, m.decimals)}"
-        )
+        m = finding_numbers(row, n.decimals)
+        low, middle, high = (fixed(float(q), n.decimals) for q in np.quantile(row.null_draws, [0.025, 0.5, 0.975]))
+        spread = f"middle 95 % of draws {low} to {high}, median {middle}"
         text += f" Null model {null_label(row)}: {spread}; observed {m.estimate}, {m.p}."
     return typeset(text)
-
-
-def _at(value: float, decimals: int) -> str:
-    from ..numbers import fixed
-
-    return fixed(float(value), decimals)

@@ -180,5 +180,5 @@ def _row_label(axes: Axes, i: int, left: str, right: str) -> None:
         "va": "bottom",
         "fontsize": SMALL,
     }
-    axes.annotate(left if len(left) <= 30 else left[:29] + "\u2026", (0, i), (3, 7), ha="left", **style)
-    axes.annotate(typeset(right), (1, i), (-3, 7), ha="right", **style)
+    axes.annotate(left if len(left) <= 30 else left[:29] + "\u2026", (0, i), (3, 8), ha="left", **style)
+    axes.annotate(typeset(right), (1, i), (-3, 8), ha="right", **style)

@@ -32,8 +32,8 @@ _EDGES_PER_NODE = 3
 _MATRIX_NODES = 400
 
 _SHARED = (
-    "A finder of communities finds some in random graphs too, so compare the panels with each other. The modularity Q is "
-    "shown and decides nothing."
+    "A finder of communities finds some in random graphs too, so compare the panels with each other. The modularity Q "
+    "is shown and decides nothing."
 )
 _LAID_OUT = (
     "placed by a spring layout that knows nothing of the communities. Colour and shape: community. Below, every pair, "

@@ -51,11 +51,12 @@ def test_staged_leaves_nothing_after(error: type[BaseException], tmp_path: Path)
 
 def test_staged_does_not_take_what_was_filled_meanwhile(tmp_path: Path):
     staging = staged(tmp_path / "run")
-    staging.__enter__()
+    (staging.__enter__() / "x").write_text("ours")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "other").write_text("theirs")
-    with pytest.raises(InputError, match="not empty"):
+    with pytest.raises(InputError, match=r"was filled meanwhile .*; what was written is in .*run-2"):
         staging.__exit__(None, None, None)
+    assert (tmp_path / "run-2" / "x").read_text() == "ours"
     assert (tmp_path / "run" / "other").read_text() == "theirs"
 
 

@@ -216,4 +216,3 @@ def test_an_embedded_model_loads_by_name():
     assert loaded.id == name
     assert loaded.directory == path
     assert loaded.adapter.vocabulary == len(loaded.tokenizer)
-

@@ -17,11 +17,15 @@ MUCH = Dials(documents=900, pairs=12, neurons=100, heads=4, pairs_spread=0.0)
 
 def class_means(m):
     """Mean abs loss change of rare and common, [2, N]."""
-    return np.stack([m.delta_loss[rows].abs().double().mean(0).numpy() for rows in (m.panel.rare_rows, m.panel.common_rows)])
+    return np.stack(
+        [m.delta_loss[rows].abs().double().mean(0).numpy() for rows in (m.panel.rare_rows, m.panel.common_rows)]
+    )
 
 
 def same(a, b):
-    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("delta_loss", "activation", "w_in", "w_out"))
+    return all(
+        torch.equal(getattr(a, name), getattr(b, name)) for name in ("delta_loss", "activation", "w_in", "w_out")
+    )
 
 
 def test_the_seed_decides_everything():
@@ -163,7 +167,9 @@ def test_weights_cluster_and_norms_are_the_covariate():
     unit = rows / rows.norm(dim=1, keepdim=True)
     cosine = (unit @ unit.T)[~torch.eye(8, dtype=torch.bool)].mean().item()
     assert cosine == pytest.approx(0.6, abs=0.12)
-    assert m.measurements.neurons.w_out_norm.to_numpy() == pytest.approx(m.measurements.w_out.norm(dim=1).numpy(), rel=1e-5)
+    assert m.measurements.neurons.w_out_norm.to_numpy() == pytest.approx(
+        m.measurements.w_out.norm(dim=1).numpy(), rel=1e-5
+    )
 
 
 def test_covariates_are_those_of_the_activations():
@@ -174,8 +180,17 @@ def test_covariates_are_those_of_the_activations():
     assert m.neurons.sparsity.between(0, 1).all()
 
 
-@pytest.mark.parametrize(("change", "says"), [({"law": "uniform"}, "law"), ({"neurons": 1}, "neurons"), ({"recruited": 1.5}, "share"),
-                                              ({"head_sd": -1.0}, "negative"), ({"modules": 0.9}, "add up"), ({"scatter": float("nan")}, "nan")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"law": "uniform"}, "law"),
+        ({"neurons": 1}, "neurons"),
+        ({"recruited": 1.5}, "share"),
+        ({"head_sd": -1.0}, "negative"),
+        ({"modules": 0.9}, "add up"),
+        ({"scatter": float("nan")}, "nan"),
+    ],
+)
 def test_dials_out_of_range_are_refused(change, says):
     with pytest.raises(ValueError, match=says):
         dataclasses.replace(SMALL, **change)

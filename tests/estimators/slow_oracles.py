@@ -27,7 +27,7 @@ def top(values, n):
 
 
 def selectivity(influence, n):
-    """Of influences [2 (half), 2 (class), N]: each class over its geometric mean, sets of the other half, halves averaged."""
+    """Of influences [2 (half), 2 (class), N]: classes over geometric means, sets of the other half, halves averaged."""
     scores = []
     for side in (0, 1):
         scaled = [[v / math.exp(np.mean(np.log(row))) for v in row] for row in influence[side]]
@@ -72,7 +72,7 @@ def correlation(x):
 
 
 def cohesion(z, strata, members):
-    """Mean z inside the set, less the mean z of each member with the rest of the set's strata, weighted as the set is spread."""
+    """Mean z inside the set, less mean z of its members with the rest of its strata, weighted as the set is."""
     members = list(members)
     inside = np.mean([z[i, j] for i in members for j in members if i != j])
     between = 0.0

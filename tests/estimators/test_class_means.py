@@ -31,7 +31,9 @@ def sums_of(documents: int, features: int = 15, outputs: int = 1, seed: int = 0)
     x = np.exp(rng.normal(0, 0.5, (documents, 2, features, outputs)) + rng.normal(0, 1, (features, 1)))
     weight = rng.integers(1, 6, documents).astype(float)
     half = rng.permutation(np.arange(documents) % 2)
-    return ClassSums(torch.from_numpy(x * weight[:, None, None, None]), torch.from_numpy(weight), torch.from_numpy(half))
+    return ClassSums(
+        torch.from_numpy(x * weight[:, None, None, None]), torch.from_numpy(weight), torch.from_numpy(half)
+    )
 
 
 def swaps_of(documents: int, replicates: int = 4, seed: int = 1) -> torch.Tensor:
@@ -78,7 +80,10 @@ def test_influence_function_is_the_numerical_derivative(name):
             up, down = torch.ones(10, dtype=torch.float64), torch.ones(10, dtype=torch.float64)
             up[d] += step
             down[d] -= step
-            slope = (score(means_with_weights(sums, swaps[r], up), choice) - score(means_with_weights(sums, swaps[r], down), choice)) / (2 * step)  # fmt: skip # noqa: E501
+            slope = (
+                score(means_with_weights(sums, swaps[r], up), choice)
+                - score(means_with_weights(sums, swaps[r], down), choice)
+            ) / (2 * step)
             assert derivative[r, d, 0].item() == pytest.approx(slope.item(), rel=1e-5, abs=1e-8)
 
 
@@ -148,10 +153,15 @@ def test_choices_are_repeated_whole():
     assert second is None
 
 
-@pytest.mark.parametrize(("x", "weight", "half", "says"), [
-    ((3, 2, 4), 3, [0, 1, 1], "x must be"), ((3, 3, 4, 1), 3, [0, 1, 1], "x must be"), ((3, 2, 4, 1), 2, [0, 1, 1], "x must be"),
-    ((3, 2, 4, 1), 3, [1, 1, 1], "both halves"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("x", "weight", "half", "says"),
+    [
+        ((3, 2, 4), 3, [0, 1, 1], "x must be"),
+        ((3, 3, 4, 1), 3, [0, 1, 1], "x must be"),
+        ((3, 2, 4, 1), 2, [0, 1, 1], "x must be"),
+        ((3, 2, 4, 1), 3, [1, 1, 1], "both halves"),
+    ],
+)
 def test_sums_of_another_form_are_refused(x, weight, half, says):
     with pytest.raises(ValueError, match=says):
         ClassSums(torch.ones(x), torch.ones(weight), torch.tensor(half))

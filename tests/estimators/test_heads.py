@@ -12,7 +12,6 @@ from tiny_models import (
     NEURONS,
     in_float64,
     inputs_of,
-    logits_with,
     panel_of,
     paths,
     texts,
@@ -142,25 +141,27 @@ def test_a_neuron_that_never_changes_has_effects_in_raw_units():
     torch.testing.assert_close(found[..., 3], raw, rtol=1e-5, atol=1e-7, equal_nan=True)
 
 
-def test_smaller_batches_of_heads_agree_and_memory_backs_off(monkeypatch: pytest.MonkeyPatch):
+def test_running_out_of_memory_backs_off(monkeypatch: pytest.MonkeyPatch):
     whole = measured("llama").effect
-    run, batches = heads_module.run_blocks, []
+    ablated, sizes = heads_module._ablated, []
 
-    def short_of_memory(*arguments):
-        hidden = run(*arguments)
-        return hidden
-
-    def repeat_fails(tensor: torch.Tensor, *sizes: int) -> torch.Tensor:
-        batches.append(sizes[0])
-        if sizes[0] > 3:
+    def short_of_memory(output: torch.Tensor, *, batch: list, **keywords) -> torch.Tensor:
+        sizes.append(len(batch))
+        if len(batch) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(tensor, *sizes)
+        return ablated(output, batch=batch, **keywords)
 
-    original = torch.Tensor.repeat
-    monkeypatch.setattr(heads_module, "run_blocks", short_of_memory)
-    monkeypatch.setattr(torch.Tensor, "repeat", repeat_fails)
+    monkeypatch.setattr(heads_module, "_ablated", short_of_memory)
     torch.testing.assert_close(measured("llama").effect, whole, rtol=1e-4, atol=1e-6, equal_nan=True)
-    assert max(batches) > 3
+    assert max(sizes) == HEADS + 1
+
+
+def test_the_model_is_left_as_it_was():
+    loaded = tiny("gpt2")
+    before = [(name, type(module), len(module._forward_pre_hooks)) for name, module in loaded.model.named_modules()]
+    measured("gpt2")
+    assert before == [(n, type(m), len(m._forward_pre_hooks)) for n, m in loaded.model.named_modules()]
+    assert any(kind.__name__ == "NewGELUActivation" for _, kind, _ in before)
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))
@@ -169,6 +170,5 @@ def test_restarting_without_an_ablation_is_the_clean_pass(name: str):
     for first in range(LAYERS):
         calls = clean_calls(loaded, DOCUMENTS[0])
         hidden = run_blocks(loaded, calls, first, LAYERS - 1)
-        seen: list[torch.Tensor] = []
-        logits_with(loaded.model, DOCUMENTS[0], norm, lambda x: seen.append(x) or x)
-        torch.testing.assert_close(hidden, seen[0], rtol=1e-5, atol=1e-5)
+        expected = inputs_of(loaded.model, DOCUMENTS[0], norm)
+        torch.testing.assert_close(hidden[0], expected, rtol=1e-5, atol=1e-5)

@@ -49,7 +49,8 @@ def measured(options: MeasureOptions) -> Measurements:
 
 def same(a: Measurements, b: Measurements) -> bool:
     tensors = all(
-        torch.equal(getattr(a, name), getattr(b, name)) for name in ("delta_loss", "activation", "mean", "w_in", "w_out")
+        torch.equal(getattr(a, name), getattr(b, name))
+        for name in ("delta_loss", "activation", "mean", "w_in", "w_out")
     )
     effects = torch.equal(a.heads.effect.nan_to_num(-1), b.heads.effect.nan_to_num(-1))
     return tensors and effects and a.neurons.equals(b.neurons) and a.manifest == b.manifest
@@ -106,7 +107,9 @@ def test_unreachable_heads_are_marked_and_zero(measured: Measurements):
     assert torch.count_nonzero(heads.effect[torch.from_numpy(~heads.reachable)].nan_to_num(0)) == 0
 
 
-@pytest.mark.parametrize("change", [{"ablation": "zero"}, {"ablation": "resample"}, {"layer": 1}, {"random_init": True}])
+@pytest.mark.parametrize(
+    "change", [{"ablation": "zero"}, {"ablation": "resample"}, {"layer": 1}, {"random_init": True}]
+)
 def test_other_options(options: MeasureOptions, measured: Measurements, change: dict):
     found = measure(replace(options, **change), cache=False)
     assert not torch.equal(found.delta_loss[: len(measured.panel)], measured.delta_loss[: len(found.panel)])

@@ -36,16 +36,21 @@ def test_shape_and_contrast_are_the_naive_loops(influence):
 
 
 def test_recruitment_is_the_naive_loop(influence):
-    expected = [np.mean([math.log(slow.effective_number(h[0]) / slow.effective_number(h[1])) for h in i]) for i in influence.numpy()]
+    expected = [
+        np.mean([math.log(slow.effective_number(h[0]) / slow.effective_number(h[1])) for h in i])
+        for i in influence.numpy()
+    ]
     assert regimes.recruitment(influence[..., None])[:, 0].tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["selectivity", "contrast", "shape", "recruitment"])
 def test_the_scale_of_a_class_does_not_matter(name, influence):
-    chosen = {"selectivity": (regimes.choose_leaning_sets(N_HEAD), regimes.selectivity),
-              "contrast": (regimes.choose_order(N_HEAD), regimes.contrast(N_HEAD)),
-              "shape": (regimes.choose_order(N_HEAD), regimes.shape(N_HEAD)),
-              "recruitment": (regimes.nothing_chosen, regimes.recruitment)}  # fmt: skip
+    chosen = {
+        "selectivity": (regimes.choose_leaning_sets(N_HEAD), regimes.selectivity),
+        "contrast": (regimes.choose_order(N_HEAD), regimes.contrast(N_HEAD)),
+        "shape": (regimes.choose_order(N_HEAD), regimes.shape(N_HEAD)),
+        "recruitment": (regimes.nothing_chosen, regimes.recruitment),
+    }
     choose, score = chosen[name]
     means = influence[..., None]
     scaled = means * torch.tensor([7.0, 0.2], dtype=torch.float64)[:, None, None]

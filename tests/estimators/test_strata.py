@@ -58,7 +58,10 @@ def test_balance_is_the_naive_loop(table):
     cells = strata.strata(table, 100)
     members = np.array([3, 50, 77, 200, 391])
     x = strata.standardised_covariates(table)
-    expected = [np.mean([x[i, k] - np.mean([x[j, k] for j in range(400) if cells[j] == cells[i]]) for i in members]) for k in range(3)]
+    expected = [
+        np.mean([x[i, k] - np.mean([x[j, k] for j in range(400) if cells[j] == cells[i]]) for i in members])
+        for k in range(3)
+    ]
     np.testing.assert_allclose(strata.balance(table, members, cells), expected)
 
 

@@ -12,7 +12,9 @@ from neuronull.estimators import weights
 
 @pytest.fixture
 def w() -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(0).normal(size=(80, 12)) * np.exp(np.random.default_rng(1).normal(size=(80, 1))))
+    return torch.from_numpy(
+        np.random.default_rng(0).normal(size=(80, 12)) * np.exp(np.random.default_rng(1).normal(size=(80, 1)))
+    )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from neuronull.authoring import null_model
 from neuronull.data.errors import InputError
 from neuronull.estimators import correlation_nulls
 from neuronull.hypotheses import catalogue
@@ -165,6 +166,22 @@ def test_a_null_that_raises_is_reported_and_not_raised() -> None:
     report = check(Raises)
     assert "contract" in report.failures
     assert any("no draws today" in c.reason for c in report.checks)
+
+
+def test_a_decorated_function_is_a_null_model_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue.nulls, "_entries", dict(catalogue.nulls._entries))
+
+    @null_model(
+        "rotated", randomises="neurons", preserves=("size of the sets",), breaks=("which neurons form the plateau",),
+        exchangeable="all neurons", reference="Good (2005), chapter 3",
+    )  # fmt: skip
+    def rotated(observed: Observed, rng: np.random.Generator) -> np.ndarray:
+        """All neurons in random order, strata ignored."""
+        return rng.permutation(len(observed.value))
+
+    report = check("rotated")
+    assert set(report.failures) == {"uniform"}, "the example has strata, and the draws leave them"
+    assert report.run == 16, str(report)
 
 
 RUN = {

@@ -61,10 +61,10 @@ def test_choosing_on_the_other_half_does_not(null_studies):
 
 
 def test_document_swaps_alone_take_scatter_for_specialists_and_the_two_way_rule_does_not():
-    dials = Dials(documents=30, pairs=4, neurons=240, scatter=0.5, position_sd=0.4)
+    dials = Dials(documents=24, pairs=3, neurons=240, scatter=0.5, position_sd=0.4)
     hypothesis = catalogue.hypotheses.get("regimes.selectivity")
     alone, both = [], []
-    for seed in range(DATASETS):
+    for seed in range(1000, 1000 + DATASETS):
         study = Study(planted_measurements(dials, seed, ["influence"]))
         bound = hypothesis.estimand.bind(study)
         ps = []
@@ -77,7 +77,7 @@ def test_document_swaps_alone_take_scatter_for_specialists_and_the_two_way_rule_
     assert rejected(both) <= BAR
 
 
-# neuron sets -----------------------------------------------------------------------------------------------------------
+# neuron sets ----------------------------------------------------------------------------------------------------
 
 NEURONS, SET = 60, 15
 MANY = 500
@@ -92,7 +92,9 @@ def sets_that_overlap(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 def shipped(rng, score, a, b, replicate_seed):
     strata = torch.zeros(NEURONS, dtype=torch.int64)
     null = MatchedSets()
-    observed = Observed("neurons", torch.arange(NEURONS), plateau=(torch.from_numpy(a), torch.from_numpy(b)), strata=strata)
+    observed = Observed(
+        "neurons", torch.arange(NEURONS), plateau=(torch.from_numpy(a), torch.from_numpy(b)), strata=strata
+    )
     images = null.draw(null.prepare(None, observed), range(1, REPLICATES + 1), replicate_seed).numpy()
     return (score[images[:, a]].mean(1) + score[images[:, b]].mean(1)) / 2
 
@@ -109,8 +111,12 @@ def left_out(rng, score, a, b, replicate_seed):
 
 def anew_for_each_half(rng, score, a, b, replicate_seed):
     """Two unrelated control sets a draw, where the plateaus overlap."""
-    return np.array([(score[rng.permutation(NEURONS)[:SET]].mean() + score[rng.permutation(NEURONS)[:SET]].mean()) / 2
-                     for _ in range(REPLICATES)])  # fmt: skip
+    return np.array(
+        [
+            (score[rng.permutation(NEURONS)[:SET]].mean() + score[rng.permutation(NEURONS)[:SET]].mean()) / 2
+            for _ in range(REPLICATES)
+        ]
+    )
 
 
 def size(design) -> float:

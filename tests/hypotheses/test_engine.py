@@ -47,7 +47,7 @@ def test_workers_do_not_change_a_bit(name, study):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_replicate_is_the_same_in_any_batch(name, study):
-    """Draws are keyed by number alone: the tenth one evaluated by itself is the tenth of fifty (to rounding of products)."""
+    """Draws are keyed by number alone: the tenth by itself is the tenth of twelve, to rounding."""
     hypothesis, bound = bound_of(name, study)
     for null_name in hypothesis.nulls:
         null = catalogue.nulls.get(null_name)
@@ -101,8 +101,10 @@ class MadeBound(Bound):
         self.values, self.documents = values, documents
 
     def offers(self):
-        return {"labels": Observed("labels", torch.zeros(4, dtype=torch.bool)),
-                "influence": Observed("influence", torch.ones(2, 2, 4, dtype=torch.float64))}  # fmt: skip
+        return {
+            "labels": Observed("labels", torch.zeros(4, dtype=torch.bool)),
+            "influence": Observed("influence", torch.ones(2, 2, 4, dtype=torch.float64)),
+        }
 
     def evaluate(self, kind, draws, replicates, seed):
         given = self.values[0 if kind == "labels" else 1]
@@ -114,8 +116,13 @@ class MadeBound(Bound):
 
 
 def made(first, second, centred=False):
-    return Hypothesis("made.up", "A claim.", Presence(0.1, "units", ""), Made("made", centred=centred, values=(first, second)),
-                      ("document_swaps", "neuron_swaps"))  # fmt: skip
+    return Hypothesis(
+        "made.up",
+        "A claim.",
+        Presence(0.1, "units", ""),
+        Made("made", centred=centred, values=(first, second)),
+        ("document_swaps", "neuron_swaps"),
+    )
 
 
 def assessed(hypothesis, study, replicates=9):
@@ -204,7 +211,10 @@ def test_the_two_baseline_design_is_refused_and_says_why(baselines, study):
 
 
 def test_a_family_of_three_needs_three_times_the_draws():
-    wanted = [catalogue.hypotheses.get(n) for n in ("clusters.within", "clusters.cohesion", "clusters.weights", "clusters.rewired")]
+    wanted = [
+        catalogue.hypotheses.get(n)
+        for n in ("clusters.within", "clusters.cohesion", "clusters.weights", "clusters.rewired")
+    ]
     with pytest.raises(InputError, match="3 verdicts of family clusters"):
         check_replicates(wanted, TestOptions(replicates=59))
     check_replicates(wanted, TestOptions(replicates=60))

@@ -29,7 +29,7 @@ def test_values_of_r(method):
 @given(p_values)
 @settings(deadline=None)
 def test_holm_is_the_closure_of_bonferroni(p):
-    """A row's adjusted p is the largest Bonferroni p of any set of rows that holds it (Marcus, Peritz, Gabriel 1976)."""
+    """Adjusted p: the largest Bonferroni p of any set that holds the row (Marcus, Peritz, Gabriel 1976)."""
     rows = range(len(p))
     sets = [s for size in range(1, len(p) + 1) for s in combinations(rows, size)]
     closed = [max(min(1, len(s) * min(p[i] for i in s)) for s in sets if k in s) for k in rows]

@@ -34,8 +34,9 @@ def test_exact_p_is_scipys_over_all_sign_flips(side, seed):
     x, y = rng.normal(0.4, 1, 9), rng.normal(0, 1, 9)
     signs = np.where(sign_flips(9), -1.0, 1.0)
     null = (signs * (x - y)).mean(1)
-    expected = scipy.stats.permutation_test((x, y), paired_mean, permutation_type="samples", vectorized=True,
-                                            n_resamples=np.inf, alternative=side).pvalue  # fmt: skip
+    expected = scipy.stats.permutation_test(
+        (x, y), paired_mean, permutation_type="samples", vectorized=True, n_resamples=np.inf, alternative=side
+    ).pvalue
     assert permutation_p(null[0], null, side, exact=True).value == pytest.approx(expected, abs=1e-12)
 
 
@@ -43,8 +44,14 @@ def test_exact_p_is_scipys_over_all_sign_flips(side, seed):
 def test_random_p_is_scipys_on_the_same_draws(side):
     rng = np.random.default_rng(5)
     x, y = rng.normal(0.5, 1, 30), rng.normal(0, 1, 25)
-    there = scipy.stats.permutation_test((x, y), lambda a, b, axis: a.mean(axis) - b.mean(axis), vectorized=True,
-                                         n_resamples=499, alternative=side, rng=np.random.default_rng(1))  # fmt: skip
+    there = scipy.stats.permutation_test(
+        (x, y),
+        lambda a, b, axis: a.mean(axis) - b.mean(axis),
+        vectorized=True,
+        n_resamples=499,
+        alternative=side,
+        rng=np.random.default_rng(1),
+    )
     here = permutation_p(float(there.statistic), there.null_distribution, side)
     assert here.value == pytest.approx(there.pvalue, abs=1e-12)
     assert here.replicates == 499
@@ -135,13 +142,15 @@ def test_interval_of_p_is_clopper_pearsons():
     assert clopper_pearson(10, 10)[1] == 1
 
 
-@pytest.mark.parametrize(("observed", "null"), [(np.nan, [1.0]), (1.0, [np.nan]), (1.0, [np.inf]), (1.0, []), (1.0, [[1.0]])])
+@pytest.mark.parametrize(
+    ("observed", "null"), [(np.nan, [1.0]), (1.0, [np.nan]), (1.0, [np.inf]), (1.0, []), (1.0, [[1.0]])]
+)
 def test_values_that_make_no_p_are_refused(observed, null):
     with pytest.raises(ValueError, match=r"finite|non-empty"):
         permutation_p(observed, np.array(null, dtype=float))
 
 
-# several statistics ----------------------------------------------------------------------------------------------------
+# several statistics ---------------------------------------------------------------------------------------------
 
 
 def naive_max_t(observed, null):
@@ -160,7 +169,10 @@ def naive_max_t(observed, null):
 @settings(deadline=None, max_examples=50)
 def test_max_t_is_the_naive_loop(seed, statistics, draws):
     rng = np.random.default_rng(seed)
-    observed, null = rng.integers(-3, 4, statistics).astype(float), rng.integers(-3, 4, (draws, statistics)).astype(float)
+    observed, null = (
+        rng.integers(-3, 4, statistics).astype(float),
+        rng.integers(-3, 4, (draws, statistics)).astype(float),
+    )
     assert max_t(observed, null).tolist() == pytest.approx(naive_max_t(observed, null))
 
 
@@ -187,11 +199,20 @@ def test_max_t_refuses_draws_of_another_width():
         max_t(np.zeros(3), np.zeros((5, 2)))
 
 
-# few draws, many draws -------------------------------------------------------------------------------------------------
+# few draws, many draws ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("replicates", "alpha", "rows", "least"), [(2, 0.05, 1, 20), (19, 0.05, 1, 20), (20, 0.05, 1, None),
-                                                                    (59, 0.05, 3, 60), (60, 0.05, 3, None), (99, 0.01, 1, 100)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("replicates", "alpha", "rows", "least"),
+    [
+        (2, 0.05, 1, 20),
+        (19, 0.05, 1, 20),
+        (20, 0.05, 1, None),
+        (59, 0.05, 3, 60),
+        (60, 0.05, 3, None),
+        (99, 0.01, 1, 100),
+    ],
+)
 def test_two_baselines_are_too_few(replicates, alpha, rows, least):
     assert enough_replicates(replicates, alpha, rows) == least
     if least is not None:

@@ -501,7 +501,7 @@ def write_golden() -> None:
     from neuronull.reports import files, latex, load_result, markdown, summary
 
     GOLDEN.mkdir(exist_ok=True)
-    (GOLDEN / "result.json").write_text(files.result_json(sample_result(replicates=39, plateau=8)))
+    (GOLDEN / "result.json").write_text(files.result_json(sample_result(replicates=99, plateau=8)))
     stored = load_result(GOLDEN / "result.json")
     (GOLDEN / "report.md").write_text(markdown.render(stored))
     (GOLDEN / "table.tex").write_text(latex.render(stored))

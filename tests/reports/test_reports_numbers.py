@@ -69,6 +69,13 @@ def test_an_end_never_prints_like_the_margin_unless_it_is(low, width, margin):
 
 
 @pytest.mark.parametrize(
+    ("share", "text"), [(0, "0 %"), (0.95, "95 %"), (0.017, "1.7 %"), (0.00051, ".051 %"), (1, "100 %")]
+)
+def test_percent(share, text):
+    assert n.percent(share) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"), [(0.22314, ".223"), (1536.0, "1,536"), (3.1e-7, "3.1e-7"), (0, "0"), (19.4, "19.4"), (2.0, "2")]
 )
 def test_number(value, text):

@@ -1,0 +1,263 @@
+"""Calibration: keyed data sets, a journal that survives a cut, and rates that add up."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from neuronull.cli import main
+from neuronull.data.errors import InputError
+from neuronull.data.options import TestOptions
+from neuronull.data.planted import Dials, planted
+from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.calibration import calibration_line, figure, record, run, scenarios
+from neuronull.hypotheses.calibration.truths import true_study, true_values
+from neuronull.hypotheses.engine import sample
+from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.suite import run_suite
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> list[scenarios.Scenario]:
+    """Two small worlds in place of the real ones."""
+    dials = Dials(documents=20, pairs=2, neurons=120, width=8, heads=3)
+    made = {
+        "tiny.null": scenarios.Scenario(
+            "tiny.null", "null", dials, ("influence", "weights"), ("clusters.weights", "tails.weights"), "", share=1
+        ),
+        "tiny@x=1": scenarios.Scenario(
+            "tiny@x=1",
+            "power",
+            dataclasses.replace(dials, weight_cluster=0.9),
+            ("influence", "weights"),
+            ("clusters.weights",),
+            "",
+            "weight_cluster",
+            0.9,
+            0.5,
+        ),
+    }
+    monkeypatch.setattr(scenarios, "SCENARIOS", made)
+    monkeypatch.setattr(run, "SCENARIOS", made)
+    monkeypatch.setattr(run, "REPLICATES", 39)
+    monkeypatch.setattr(run, "CHUNK", 3)
+    return list(made.values())
+
+
+def test_a_data_set_is_a_function_of_scenario_and_number(tiny):
+    whole = run.run_chunk(run.Chunk("tiny.null", ("clusters.weights",), 0, 4))
+    part = run.run_chunk(run.Chunk("tiny.null", ("clusters.weights", "tails.weights"), 2, 2))
+    assert whole["rows"]["clusters.weights"][2:] == part["rows"]["clusters.weights"]
+    assert run.dataset_seed("a", 1) != run.dataset_seed("b", 1) != run.dataset_seed("b", 2)
+
+
+def test_a_cut_journal_is_mended_and_gone_on_with(tiny, tmp_path, monkeypatch):
+    journal = tmp_path / "journal.jsonl"
+    first = run.calibrate(tiny, 6, 1, journal)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) == len(first) == 4
+    journal.write_bytes(b"".join(lines[:1]) + lines[1][: len(lines[1]) // 2])
+    made = []
+    original = run.run_chunk
+    monkeypatch.setattr(run, "run_chunk", lambda chunk: made.append(chunk) or original(chunk))
+    again = run.calibrate(tiny, 6, 1, journal)
+    assert again == first
+    assert len(made) == len(lines) - 1
+    assert sorted(journal.read_bytes().splitlines(keepends=True)) == sorted(lines)
+    run.calibrate(tiny, 6, 1, journal)
+    assert len(made) == len(lines) - 1
+
+
+def test_another_file_is_no_journal(tiny, tmp_path):
+    (tmp_path / "journal.jsonl").write_text("hello\n")
+    with pytest.raises(InputError, match="not a calibration journal"):
+        run.calibrate(tiny, 3, 1, tmp_path / "journal.jsonl")
+
+
+def test_workers_do_not_change_a_line(tmp_path):
+    chosen = scenarios.choose(["tails.weights"], ["weights."])
+    few = [run.Chunk(chosen[0].name, chosen[0].hypotheses, first, 1) for first in (0, 1)]
+    alone, together = (list(run._run(few, jobs)) for jobs in (1, 2))
+    assert alone == sorted(together, key=lambda line: line["first"])
+
+
+def test_summaries_count(tiny, tmp_path):
+    lines = run.calibrate(tiny, 6, 1, tmp_path / "journal.jsonl")
+    rows = record.summarise(lines, 0.05)
+    assert [(r["scenario"], r["hypothesis"]) for r in rows] == [
+        ("tiny.null", "clusters.weights"),
+        ("tiny.null", "tails.weights"),
+        ("tiny@x=1", "clusters.weights"),
+    ]
+    p = [row["p"] for line in lines if line["scenario"] == "tiny.null" for row in line["rows"]["tails.weights"]]
+    assert rows[1]["datasets"] == len(p) == 6
+    assert rows[1]["rejected"]["count"] == sum(x < 0.05 for x in p)
+    assert sum(rows[1]["verdicts"].values()) == 6
+    assert rows[2]["rejected"]["share"] > 0.5
+    figure.draw(rows, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+def test_coverage_counts_what_is_known_and_trusted():
+    outputs = np.array(
+        [[0, -1, 1, -2, 2, 0.5, 0], [0, -1, 1, -2, 2, 1.5, 0], [0, -1, 1, -2, 2, 3, 1], [0, -1, 1, -2, 2, np.nan, 0]]
+    )
+    document, verdict = record._covered(outputs, 1, 2), record._covered(outputs, 3, 4)
+    assert (document["count"], document["of"], document["width"]) == (1, 3, 2)
+    assert (verdict["count"], verdict["of"], verdict["width"]) == (2, 3, 4)
+    assert record._covered(outputs[3:], 1, 2) is None
+
+
+def test_rates_carry_clopper_pearsons_interval():
+    there = scipy.stats.binomtest(46, 1000).proportion_ci(0.95, "exact")
+    assert (record.rate(46, 1000)["low"], record.rate(46, 1000)["high"]) == pytest.approx((there.low, there.high))
+    assert record.percent(record.rate(46, 1000)) == "4.6 % [3.4, 6.1]"
+    assert record.rate(0, 0) is None
+
+
+def test_a_line_for_the_report_names_the_worst_null(tmp_path, monkeypatch):
+    rows = [
+        {
+            "hypothesis": "a.b",
+            "purpose": "null",
+            "scenario": name,
+            "datasets": 4000,
+            "rejected": record.rate(count, 4000),
+        }
+        for name, count in (("mild", 180), ("hard", 184))
+    ]
+    record.write_record(tmp_path / "record.json", rows, {"command": "x"})
+    monkeypatch.setattr(record, "_shipped", lambda: tuple(record.read_record(tmp_path / "record.json")["rows"]))
+    assert (
+        calibration_line("a.b")
+        == "on null data this test rejected 4.6 % [4.0, 5.3] at 5 % (R = 4,000, scenario hard, the worst of 2)"
+    )
+    assert calibration_line("c.d") is None
+    assert record.read_record(tmp_path / "none.json")["rows"] == []
+    (tmp_path / "bad.json").write_text("[]")
+    with pytest.raises(InputError, match="not a calibration record"):
+        record.read_record(tmp_path / "bad.json")
+
+
+def test_every_hypothesis_has_null_data_and_a_power_curve():
+    for hypothesis in catalogue.hypotheses.names():
+        purposes = {s.purpose for s in scenarios.SCENARIOS.values() if hypothesis in s.hypotheses}
+        assert {"null", "power"} <= purposes, hypothesis
+
+
+def test_the_shipped_record_is_of_hypotheses_and_scenarios_that_are_there():
+    rows = record.read_record(Path(record.RECORD))["rows"]
+    assert {r["hypothesis"] for r in rows} <= set(catalogue.hypotheses.names())
+    assert {r["scenario"] for r in rows} <= set(scenarios.SCENARIOS)
+
+
+def test_scenarios_are_chosen_by_hypothesis_family_and_prefix():
+    assert {s.name for s in scenarios.choose(["routing"], ["heads."])} == {"heads.uneven", "heads.alike"}
+    assert scenarios.choose(["regimes.shape"], ["influence.Pareto"])[0].hypotheses == ("regimes.shape",)
+    with pytest.raises(InputError, match=r"no calibration for hypothesis 'routing\.none'"):
+        scenarios.choose(["routing.none"])
+    with pytest.raises(InputError, match="no scenario 'nowhere'"):
+        scenarios.choose([], ["nowhere"])
+    with pytest.raises(InputError, match="no scenario tests"):
+        scenarios.choose(["routing"], ["weights."])
+
+
+def test_chunks_hold_every_data_set_once():
+    chosen = scenarios.choose(["clusters.weights"])
+    for scenario in chosen:
+        numbers = [
+            i for c in run.chunks(chosen, 50) if c.scenario == scenario.name for i in range(c.first, c.first + c.count)
+        ]
+        assert sorted(numbers) == list(range(scenario.datasets(50)))
+
+
+# truths ---------------------------------------------------------------------------------------------------------
+
+MANY = Dials(documents=600, pairs=6, neurons=200, heads=4, head_class_sd=0.0, routing=0.5, modules=0.3, specialists=0.5)
+
+
+@pytest.fixture(scope="module")
+def much() -> tuple[Study, object]:
+    made = planted(MANY, 2)
+    return Study(made.measurements), made.truth
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "regimes.selectivity",
+        "regimes.contrast",
+        "regimes.recruitment",
+        "clusters.within",
+        "clusters.cohesion",
+        "coordination.dimension",
+        "routing.heads",
+        "routing.concentration",
+        "routing.profile",
+    ],
+)
+def test_the_truth_is_what_much_data_come_near(name, much):
+    study, truth = much
+    hypothesis = catalogue.hypotheses.get(name)
+    bound = hypothesis.estimand.bind(study)
+    null = catalogue.nulls.get(hypothesis.nulls[0])
+    sampled = sample(bound, null, study, 49, 0)
+    shift = sampled.mean if hypothesis.estimand.centred else 0.0
+    true = true_values(hypothesis, bound, study, truth, null, sampled, 0)
+    without = bound.leave_one_out().numpy()
+    se = np.sqrt((len(without) - 1) / len(without) * ((without - without.mean(0)) ** 2).sum(0))
+    assert np.abs(sampled.estimate[0] - shift - true).max() < 4.5 * se.max() + 1e-3
+
+
+def test_a_true_study_holds_the_truth(much):
+    study, truth = much
+    there = true_study(study, truth)
+    ratio = there.influence[0].numpy() / np.exp(truth.log_influence)
+    assert ratio == pytest.approx(np.ones_like(ratio))
+    assert there.plateau is study.plateau
+    assert (there.correlation[0].diagonal() == 1).all()
+
+
+# the command ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_summary_figure_and_journal(tiny, tmp_path, capsys):
+    out = tmp_path / "calibration"
+    words = ["calibrate", "tails.weights", "--scenario", "tiny", "--datasets", "3", "--out", str(out)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == str(out / "calibration.json")
+    assert "tails.weights" in printed
+    assert sorted(p.name for p in out.iterdir()) == ["calibration.json", "calibration.png", "journal.jsonl"]
+    stored = record.read_record(out / "calibration.json")
+    assert stored["command"] == "neuronull calibrate tails.weights --scenario tiny --datasets 3"
+    assert [row["datasets"] for row in stored["rows"]] == [3]
+    before = (out / "journal.jsonl").read_bytes()
+    assert main(words) == 0
+    assert (out / "journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nothing.here"], "no calibration for hypothesis"),
+        (["--datasets", "0"], "out of range"),
+        (["--jobs", "0"], "out of range"),
+    ],
+)
+def test_the_command_says_what_is_wrong_in_one_line(words, says, tmp_path, capsys):
+    assert main(["calibrate", *words, "--out", str(tmp_path / "c")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert says in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_finding_carries_its_calibration(monkeypatch):
+    monkeypatch.setattr("neuronull.hypotheses.findings.calibration_line", lambda name: f"measured for {name}")
+    measurements = planted(Dials(documents=24, pairs=4, neurons=200, heads=2), 0, ["influence", "weights"]).measurements
+    result = run_suite(measurements, TestOptions(replicates=39, only=("clusters.weights",)))
+    assert result.finding("clusters.weights").details["calibration"] == "measured for clusters.weights"
