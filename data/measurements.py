@@ -78,9 +78,9 @@ class Panel:
     """The scored positions, in order; every array has one entry a position, [T].
 
     ``document`` indexes the rows of the documents table; ``position`` indexes that document's ``input_ids``; ``loss``
-    is in nats for the token at ``position + 1``; ranks are 0 = commonest; ``half`` is 0 or 1 and constant in a document;
-    ``label`` is the parquet column ``class`` (1 rare, 0 common, -1 neither); ``match`` is, for a matched rare position,
-    the row of its common position, else -1.
+    is in nats for the token at ``position + 1``; ranks are 0 = commonest; ``half`` is 0 or 1 and constant in a
+    document; ``label`` is the parquet column ``class`` (1 rare, 0 common, -1 neither); ``match`` is, for a matched
+    rare position, the row of its common position, else -1.
     """
 
     document: IntArray
