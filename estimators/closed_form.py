@@ -30,9 +30,17 @@ from .readout import Readout
 from .second_order import Neurons, Positions, Terms, settle
 
 VOCABULARY_BLOCK = 2048
+"""Tokens in a block. Like all sizes here a constant, so that no number depends on how work is batched."""
+
 _ROW_CHUNK = 256
+"""Positions of the entrywise part, so that its six [n, N] arrays stay in the processor's cache."""
+
 _KEPT_BYTES = 3 << 29
+"""Largest u, [N, V], that is kept for all tiles (GPT-2 XL's is 1.3 GB); a larger one is made anew block by block."""
+
 _LOGIT_BYTES = 1 << 28
+"""Clean logits of one tile; four times that where u is not kept, to make it anew less often."""
+
 _LARGEST_TILE = 2048
 
 

@@ -7,14 +7,13 @@ float32 terms within a block and leave the sum over blocks to float64.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import prange
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .compiled import compiled
 
 _CHUNK_FLOATS = 1 << 24
 """Floats of one temporary of the tensor path."""
@@ -106,12 +105,7 @@ def block_log_sums(log_p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entrie
     return torch.cat(out) if out else log_p.new_empty(0, dtype=torch.float64)
 
 
-def _jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    decorator: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(**options)
-    return decorator
-
-
-@_jit(fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def compiled_exp(x: Any) -> Any:  # pragma: no cover - compiled
     """Exp of a float32 between -87 and 88, to 2e-7 relative.
 
@@ -133,7 +127,7 @@ def compiled_exp(x: Any) -> Any:  # pragma: no cover - compiled
 
 
 # fastmath lets the compiler add in lanes; an entry is added by one thread in one order, whatever the number of threads
-@_jit(parallel=True, fastmath=True, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=True, nogil=True)
 def _compiled_sums(
     p: Any, z: Any, u: Any, row: Any, column: Any, rho: Any, kappa: Any, shift: Any, out: Any
 ) -> None:  # pragma: no cover - compiled

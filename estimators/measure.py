@@ -61,6 +61,7 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     _check_context(loaded, options.context)
     with _stage(progress, "corpus"):
         corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context)
+        _check_ids(loaded, corpus)
         counts = _counts(options, loaded, corpus)
 
     def make() -> Measurements:
@@ -92,6 +93,17 @@ def _check_context(loaded: LoadedModel, context: int) -> None:
     longest = getattr(loaded.config, "max_position_embeddings", None)
     if longest is not None and context > longest:
         raise InputError(f"the model reads at most {longest} tokens", f"--context {context}", f"give at most {longest}")
+
+
+def _check_ids(loaded: LoadedModel, corpus: Corpus) -> None:
+    highest = max(max(ids) for ids in corpus.documents["input_ids"])
+    vocabulary = min(loaded.adapter.vocabulary, loaded.model.get_input_embeddings().weight.shape[0])
+    if highest >= vocabulary:
+        raise InputError(
+            f"the tokenizer gives token id {highest:,}, the model has {vocabulary:,} tokens",
+            "--model",
+            "use the tokenizer that belongs to the model",
+        )
 
 
 def _counts(options: MeasureOptions, loaded: LoadedModel, corpus: Corpus) -> Counts:

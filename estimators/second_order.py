@@ -7,14 +7,14 @@ former cost more than the matrix products before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import prange
 
+from .compiled import compiled
 from .exact import LARGEST_EXPONENT, Entries, compiled_exp
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-3
@@ -174,13 +174,8 @@ def _compiled(terms: Terms, positions: Positions, neurons: Neurons, width: int, 
     return torch.from_numpy(unsettled)
 
 
-def _jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    decorator: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(**options)
-    return decorator
-
-
 # no "nnan": the last comparison is written so that not-a-number is not settled
-@_jit(parallel=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy", cache=True, nogil=True)
+@compiled(parallel=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy", nogil=True)
 def _compiled_pass(
     change: Any, inner: Any, u: Any, zu: Any, uu: Any, u_target: Any,
     scale: Any, floor: Any, z: Any, zz: Any, z_lowest: Any, z_target: Any,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..hypotheses.result import Finding, Result, Role
+from ..hypotheses.result import Result, Role
 from . import glossary, origin, references, tables
 from .figures.canvas import Drawing, to_svg
 from .numbers import percent, printable, typeset
@@ -115,25 +115,11 @@ def _love(balance: Any) -> Drawing:
     return love_plot(balance)
 
 
-def by_unit(rows: Sequence[Finding]) -> list[list[Finding]]:
-    """Rows that can share an axis, the deciding row's unit first; rows without an estimate are left out."""
-    groups: dict[str, list[Finding]] = {}
-    for row in sorted(rows, key=lambda r: r.role is not Role.PRIMARY):
-        if row.estimate is not None:
-            groups.setdefault(row.unit, []).append(row)
-    return list(groups.values())
-
-
 def finding_figures(section: FindingSection) -> list[InlineFigure]:
     """Estimation plots of one hypothesis, one for each unit."""
-    from .figures.estimation import estimation
+    from .figures.estimation import by_unit, drawable, estimation
 
-    groups = [
-        g
-        for g in by_unit(section.rows)
-        if any(r.null_draws or r.ci_low is not None or r.verdict_low is not None for r in g)
-    ]
-    return inline((estimation(group) for group in groups), section.anchor)
+    return inline((estimation(group) for group in by_unit(section.rows) if drawable(group)), section.anchor)
 
 
 def claim_figures(result: Result, section: ClaimSection) -> dict[str, list[InlineFigure]]:

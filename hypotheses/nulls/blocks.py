@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ...estimators.leiden import kernel
 from .base import Observed
 
 IntArray = npt.NDArray[np.int64]
@@ -93,23 +94,30 @@ def permuted(
     out, width = activation.copy(), activation.shape[1]
     keys = blocks.half[:, None] + rng.random((len(blocks.half), width))
     image = np.argsort(keys, axis=0, kind="stable")  # documents are in order of half, so that each stays in its own
+    place = np.empty(len(image), dtype=np.int64)
     for one in blocks.classes:
         if len(one.rows) > 1:
-            source = _first_return(image, one.document)
-            out[one.rows] = np.take_along_axis(activation[one.rows], source[:, None, :], axis=0)
+            _move(activation, out, image, one.rows, one.document, place)
     return out
 
 
-def _first_return(image: IntArray, members: IntArray) -> IntArray:
-    """Permutation that `image` [D, n] induces on `members` [B]: places in `members`, [B, n]."""
-    place = np.full(len(image), -1, dtype=np.int64)
-    place[members] = np.arange(len(members))
-    reached = image[members]
-    source = place[reached]
-    rows, columns = np.nonzero(source < 0)
-    while len(rows):
-        reached[rows, columns] = image[reached[rows, columns], columns]
-        source[rows, columns] = place[reached[rows, columns]]
-        still = source[rows, columns] < 0
-        rows, columns = rows[still], columns[still]
-    return source
+@kernel
+def _move(
+    activation: npt.NDArray[np.floating],
+    out: npt.NDArray[np.floating],
+    image: IntArray,
+    rows: IntArray,
+    document: IntArray,
+    place: IntArray,
+) -> None:
+    """Fill the blocks of one class from the blocks that `image` [D, n] brings there by first return."""
+    place[:] = -1
+    for b in range(len(document)):
+        place[document[b]] = b
+    for b in range(len(document)):
+        for j in range(image.shape[1]):
+            source = image[document[b], j]
+            while place[source] < 0:
+                source = image[source, j]
+            for k in range(rows.shape[1]):
+                out[rows[b, k], j] = activation[rows[place[source], k], j]

@@ -72,32 +72,23 @@ def _provenance(ids: list[str] | None, scenario: list[str] | None, datasets: int
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    """One line a hypothesis and scenario; whole lines where the output is no terminal."""
     from rich.console import Console
     from rich.table import Table
 
     from ..hypotheses.calibration.record import percent
 
     table = Table(box=None, pad_edge=False)
-    for name in (
-        "hypothesis",
-        "scenario",
-        "R",
-        "rejected at .05",
-        "found",
-        "95 % document",
-        "90 % verdict",
-        "mean estimate",
-    ):
-        table.add_column(name, justify="left" if name in ("hypothesis", "scenario") else "right", overflow="fold")
+    for name in ("hypothesis", "scenario"):
+        table.add_column(name, no_wrap=True)
+    for name in ("R", "rejected at .05", "effect found", "95 % covers", "90 % covers", "mean estimate"):
+        table.add_column(name, justify="right")
     for row in rows:
         shares = [row["rejected"], row["found"], row["document"], row["verdict"]]
         told = [percent(share) if share else "-" for share in shares]
-        table.add_row(
-            row["hypothesis"],
-            row["scenario"],
-            f"{row['datasets']:,}",
-            *told,
-            f"{row['mean_estimate']:.3g} {row['unit']}",
-        )
+        estimate = f"{row['mean_estimate']:.3g} {row['unit']}"
+        table.add_row(row["hypothesis"], row["scenario"], f"{row['datasets']:,}", *told, estimate)
     console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...hypotheses.result import Finding
+from ...hypotheses.result import Finding, Role
 from ..numbers import count, finding_numbers, fixed, percent, typeset
 from ..tables import is_edge_null, null_label
 from .canvas import (
@@ -65,6 +65,20 @@ def estimation(rows: Sequence[Finding]) -> Drawing:
     plain_ticks(axes)
     axes.set_xlabel(main.unit)
     return Drawing(figure, _caption(main, nulls, limits), alt_text(main, nulls))
+
+
+def by_unit(rows: Sequence[Finding]) -> list[list[Finding]]:
+    """Rows that can share an axis, the deciding row's unit first; rows without an estimate are left out."""
+    groups: dict[str, list[Finding]] = {}
+    for row in sorted(rows, key=lambda r: r.role is not Role.PRIMARY):
+        if row.estimate is not None:
+            groups.setdefault(row.unit, []).append(row)
+    return list(groups.values())
+
+
+def drawable(rows: Sequence[Finding]) -> bool:
+    """Whether there is more to draw than a dot."""
+    return any(r.null_draws or r.ci_low is not None or r.verdict_low is not None for r in rows)
 
 
 def panels(rows: Sequence[Finding]) -> list[Finding]:

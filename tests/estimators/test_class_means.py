@@ -18,7 +18,15 @@ from neuronull.estimators.class_means import (
 )
 
 N_HEAD = 2
+
+
+def level(means: torch.Tensor, choice: None) -> torch.Tensor:
+    """Unlike the others not free of scale, so that the weight of a document itself counts."""
+    return means[..., 0].square().mean((1, 2, 3))[:, None]
+
+
 STATISTICS = {
+    "level": (regimes.nothing_chosen, level),
     "selectivity": (regimes.choose_leaning_sets(N_HEAD), regimes.selectivity),
     "contrast": (regimes.choose_order(N_HEAD), regimes.contrast(N_HEAD)),
     "shape": (regimes.choose_order(N_HEAD), regimes.shape(N_HEAD)),

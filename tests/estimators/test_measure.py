@@ -147,3 +147,15 @@ def test_layers():
 def test_a_context_that_the_model_cannot_read(options: MeasureOptions):
     with pytest.raises(InputError, match="reads at most 64 tokens"):
         measure(replace(options, context=65), cache=False)
+
+
+def test_a_tokenizer_of_another_model(options: MeasureOptions, folder: Path):
+    import shutil
+
+    other = shutil.copytree(options.model, folder / "mixed-up")
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] = {word: i + 1 for word, i in tokenizer["model"]["vocab"].items()}
+    tokenizer["added_tokens"] = []
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(InputError, match="gives token id 67, the model has 67 tokens"):
+        measure(replace(options, model=str(other)), cache=False)

@@ -11,8 +11,9 @@ from sample_results import hostile_result, sample_result
 
 from neuronull.hypotheses.result import Balance, HeadMap, Role
 from neuronull.reports.figures import balance, curves, estimation, forest, heads, networks, save, to_svg
+from neuronull.reports.figures.album import save_album
 from neuronull.reports.figures.canvas import house_style
-from neuronull.reports.html import by_unit
+from neuronull.reports.figures.estimation import by_unit
 
 
 def drawings(result):
@@ -146,6 +147,13 @@ def test_head_maps_of_real_sizes(layers, per_layer):
     for drawing in (heads.head_map(data), heads.head_intervals(data)):
         assert len(to_svg(drawing, "k")) < 2_000_000
         assert max(drawing.figure.get_size_inches()) < 12
+
+
+def test_an_album_holds_every_figure(tmp_path):
+    names = {p.name for p in save_album(sample_result(replicates=99), tmp_path)}
+    assert {"overview.pdf", "curves.pdf", "head-map.pdf", "graph-3.pdf", "finding-clusters.within.pdf"} <= names
+    assert all(p.read_bytes().startswith(b"%PDF") for p in tmp_path.iterdir())
+    assert len(save_album(hostile_result(), tmp_path / "hostile", "svg")) == len(list((tmp_path / "hostile").iterdir()))
 
 
 def test_nothing_to_draw_draws_nothing():

@@ -1,0 +1,42 @@
+"""Every figure of a result by name, for papers and slides."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ...hypotheses.result import Result, Role
+from . import balance, curves, estimation, forest, heads, networks
+from .canvas import Drawing, save
+
+
+def album(result: Result) -> dict[str, Drawing]:
+    """Return the figures of the HTML report: ``overview``, ``curves``, ``finding-clusters.within`` ..."""
+    found: dict[str, Drawing | None] = {
+        "overview": forest.overview([f for f in result.findings if f.role is Role.PRIMARY])
+    }
+    if any(c.rank for c in result.curves):
+        found["curves"] = curves.influence_curves(result.curves)
+    if result.head_map is not None:
+        judged = next((f for f in deciding if f.hypothesis == "routing.heads"), None)
+        found["head-map"] = heads.head_map(result.head_map, judged)
+        found["head-intervals"] = heads.head_intervals(result.head_map, judged)
+    found |= {f"graph-{i}": d for i, d in enumerate(networks.twins([g for g in result.graphs if g.nodes]), 1)}
+    found |= {f"balance-{i}": balance.love_plot(b) for i, b in enumerate(result.balance, 1) if b.rows}
+    for hypothesis in dict.fromkeys(f.hypothesis for f in result.findings if f.role is not Role.CONTROL):
+        groups = estimation.by_unit([f for f in result.findings if f.hypothesis == hypothesis])
+        for i, group in enumerate(filter(estimation.drawable, groups), 1):
+            found[f"finding-{hypothesis}" + (f"-{i}" if i > 1 else "")] = estimation.estimation(group)
+    return {name: drawing for name, drawing in found.items() if drawing is not None}
+
+
+def save_album(result: Result, directory: Path | str, suffix: str = "pdf") -> list[Path]:
+    """Write every figure as ``NAME.suffix`` (pdf, svg or png) into a directory.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be written.
+    """
+    files = {re.sub(r"[^A-Za-z0-9._-]+", "-", name): drawing for name, drawing in album(result).items()}
+    return [save(drawing, Path(directory) / f"{name}.{suffix}") for name, drawing in files.items()]
