@@ -15,9 +15,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Several workers on a few cores would otherwise each start a thread a core and wait for each other.
     """
-    threads = "1" if hasattr(config, "workerinput") else "2"  # one in a pytest-xdist worker
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, threads)
+        if hasattr(config, "workerinput"):
+            os.environ[name] = "1"  # a pytest-xdist worker; it inherits the controller's two
+        else:
+            os.environ.setdefault(name, "2")
     os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network
 
 

@@ -12,9 +12,8 @@ from .canvas import Drawing, save
 
 def album(result: Result) -> dict[str, Drawing]:
     """Return the figures of the HTML report: ``overview``, ``curves``, ``finding-clusters.within`` ..."""
-    found: dict[str, Drawing | None] = {
-        "overview": forest.overview([f for f in result.findings if f.role is Role.PRIMARY])
-    }
+    deciding = [f for f in result.findings if f.role is Role.PRIMARY]
+    found: dict[str, Drawing | None] = {"overview": forest.overview(deciding)}
     if any(c.rank for c in result.curves):
         found["curves"] = curves.influence_curves(result.curves)
     if result.head_map is not None:

@@ -107,6 +107,19 @@ def test_one_token_with_all_the_probability():
     assert excess(found, expected) < 1
 
 
+def test_an_ablation_that_takes_the_whole_residual_stream_away():
+    """Rounding may then leave a negative square under the root; the norm's eps is the least it can be."""
+    readout, x, change, target = problem("offset", 8, n=20)
+    w = readout.w_out
+    x = w[:20] * torch.linspace(1, 3, 20)[:, None]
+    change = torch.zeros_like(change).fill_diagonal_(0)
+    change[torch.arange(20), torch.arange(20)] = -torch.linspace(1, 3, 20)
+    found, expected = ClosedForm(readout).effects(x, change, target), reference(readout, x, change, target)
+    # what is left of the stream is rounding, amplified by 1 / sqrt(eps)
+    torch.testing.assert_close(found.double(), expected, rtol=0.02, atol=0.02)
+    assert float(expected.diagonal().abs().max()) > 3
+
+
 def test_tensor_operations_and_compiled_pass_agree(monkeypatch: pytest.MonkeyPatch):
     readout, x, change, target = problem("offset", 2)
     compiled = ClosedForm(readout).effects(x, change, target)
