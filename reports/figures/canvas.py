@@ -175,5 +175,6 @@ def save(drawing: Drawing, path: Path | str) -> Path:
     stream = io.BytesIO()
     with house_style():
         drawing.figure.savefig(stream, format=kind, facecolor="white", dpi=200, metadata=dates.get(kind))
-    write_file(path, stream.getvalue())
+    content = stream.getvalue()
+    write_file(path, printable(content.decode()).encode() if kind == "svg" else content)
     return path
