@@ -116,9 +116,11 @@ def test_measure_from_python_writes_what_load_reads(measured: Path, tmp_path: Pa
 def test_an_interrupted_run_says_so_and_leaves_nothing(stop: signal.Signals, measured: Path, tmp_path: Path):
     words = ["run", "--measurements", str(measured), "--only", "clusters.weights", "--replicates", "20000000"]
     out = tmp_path / "runs" / "one"
+    # a shell's background jobs, and so a test session started as one, ignore SIGINT and hand that down
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from neuronull.cli import main; sys.exit(main(sys.argv[1:]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from neuronull.cli import main; sys.exit(main(sys.argv[1:]))", *words,
-         "--out", str(out)],
+        [sys.executable, "-c", code, *words, "--out", str(out)],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while not out.parent.exists():  # it has begun
