@@ -213,14 +213,14 @@ class RowMaker:
     def _enough(self, judged: Judged) -> str:
         """What would decide an undetermined row, where a formula can tell."""
         output, margin = judged.output, judged.assessment.hypothesis.margin
-        if judged.decision.verdict is not Verdict.UNDETERMINED or margin is None or output.se_documents is None:
+        if judged.decision.verdict is not Verdict.UNDETERMINED or margin is None:
             return ""
         if output.doubt:
             return f"the document interval is not trusted here: {output.doubt}"
         reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
         if reach <= margin:
             return ""
-        if output.se_documents < output.se:
+        if output.se_documents is None or output.se_documents < output.se:
             return (
                 f"a larger plateau, not more documents: chance alone scatters the estimate by {output.se:.2g}, "
                 f"and {reach:.2g} is the smallest effect that this design could exclude"

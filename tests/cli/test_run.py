@@ -127,7 +127,10 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(stop: signal.Signals, mea
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(stop)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # a run that did not stop must not outlive its test
     assert process.returncode == INTERRUPTED
     assert err.splitlines()[-1] == "interrupted; nothing was left half-written"
     assert "Traceback" not in err

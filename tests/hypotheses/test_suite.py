@@ -171,3 +171,10 @@ def test_control_rows_are_of_their_own_kind(null_result: Result) -> None:
     rows = [f for f in null_result.findings if f.family == "control"]
     assert len(rows) == len(catalogue.CONTROLS)
     assert all(f.kind is Kind.CONTROL and f.role is Role.CONTROL for f in rows)
+
+
+def test_a_row_without_documents_asks_for_a_larger_plateau_not_for_documents() -> None:
+    world = dataclasses.replace(WORLD, neurons=160, width=8)
+    row = run_suite(planted_measurements(world, 0), TestOptions(replicates=99, only=("clusters.weights",))).findings[0]
+    assert row.verdict is Verdict.UNDETERMINED
+    assert "a larger plateau, not more documents" in row.details["what_would_be_enough"]
