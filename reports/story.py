@@ -222,12 +222,21 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
         enough=reasons.enough(row),
         reading=_reading(row),
         null_words=words.null_words(row.null_model),
-        notes=as_sentence(row.notes) if row.verdict is not Verdict.NOT_RUN and row.notes not in reason else "",
+        notes=_notes(row, reason, result),
         numbers=tables.numbers_of(row),
         nulls=tables.nulls_of([r for r in rows if r.estimate is not None]),
         heads=tables.heads_of(row),
         also=tables.also_measured(row),
     )
+
+
+def _notes(row: Finding, reason: str, result: Result) -> str:
+    """What stands beside the verdict: the engine's notes, and whether the untrained model shows the same."""
+    notes = [row.notes] if row.verdict is not Verdict.NOT_RUN and row.notes and row.notes not in reason else []
+    untrained = (f for f in result.findings if f.hypothesis == "control.random_init")
+    if any(row.hypothesis in (f.details.get("flagged") or ()) for f in untrained) and row.role is Role.PRIMARY:
+        notes.append("the same model with random weights shows this too, so training alone does not explain it")
+    return " ".join(as_sentence(note) for note in notes)
 
 
 def _sentence(row: Finding) -> str:
@@ -262,13 +271,17 @@ def _controls_line(result: Result) -> tuple[str, bool]:
     if not outcomes:
         return "No controls were run.", False
     failed = [
-        words.title_of(f.hypothesis)
+        f"{words.title_of(f.hypothesis)}: {tables.control_outcome(f)[1]}"
         for f in result.findings
         if f.role is Role.CONTROL and tables.control_outcome(f)[0] == "failed"
     ]
     if failed:
-        which = f"{_list(failed)} failed, of {len(outcomes)} controls"
-        return f"A check of the pipeline itself went wrong ({which}): read every verdict with that in mind.", False
+        which = "; ".join(failed)
+        return (
+            f"{len(failed)} of {len(outcomes)} checks of the pipeline itself failed ({which}): read the verdicts with "
+            "that in mind.",
+            False,
+        )
     passed = outcomes.count("passed")
     others = f"; {len(outcomes) - passed} not run" if passed < len(outcomes) else ""
     return f"{passed} of {len(outcomes)} checks of the pipeline itself passed{others}.", passed > 0

@@ -51,7 +51,7 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         "positive "
         "finding means: not one of these three laws.",
         plus="the rare curve's top is flatter than a smooth law makes it",
-        minus="the rare curve's top is steeper than a smooth law makes it",
+        minus="the rare curve's top is steeper than a smooth law makes it, the opposite of a plateau",
         none="the rare curve's top is no flatter than a smooth law makes it",
     ),
     "regimes.contrast": HypothesisWords(
@@ -60,7 +60,7 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         measured="The bend of the curve for rare tokens less the bend for common tokens, neurons ranked on one half of "
         "the documents and measured on the other.",
         plus="the rare curve's top is flatter than the common one's",
-        minus="the rare curve's top stands higher above its own line than the common one's",
+        minus="the rare curve's top stands higher above its own line than the common one's, the opposite of a plateau",
         none="the rare and the common curve bend alike at the top",
     ),
     "regimes.selectivity": HypothesisWords(

@@ -110,7 +110,7 @@ def test_first_screen_says_what_was_found(text):
     assert "200 documents" in first
     assert "This run cannot tell whether attention favours those neurons for rare words." in first
     assert "480 documents would be enough." in first
-    assert "A check of the pipeline itself went wrong" in first
+    assert "1 of 4 checks of the pipeline itself failed" in first
     assert "Warning." in first
 
 

@@ -11,6 +11,7 @@ from sample_results import GOLDEN, HOSTILE, hostile_result, sample_result
 from neuronull.hypotheses.result import Role, Verdict
 from neuronull.reports import latex, load_result, markdown, reasons, summary
 from neuronull.reports.numbers import finding_numbers, typeset
+from neuronull.reports.story import tell
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,20 @@ def test_an_effect_that_may_be_too_small_is_not_called_unknown():
     row = sample_result(replicates=19).finding("routing.profile")
     update = {"verdict": Verdict.UNDETERMINED, "p_adjusted": 0.01, "verdict_low": 0.08, "verdict_high": 0.13}
     assert reasons.said(row.model_copy(update=update)).startswith("Different heads drive the plateau")
+
+
+def test_doubt_about_the_interval_is_said():
+    row = sample_result(replicates=19).finding("routing.profile").model_copy(update={"verdict": Verdict.UNDETERMINED})
+    assert reasons.said(row).endswith("as far as can be seen, but the interval is not trusted here.")
+
+
+def test_what_the_untrained_model_shows_too_says_so():
+    result = sample_result(replicates=19)
+    control = result.finding("control.random_init")
+    control.details["flagged"] = ["coordination.dimension"]
+    sections = {s.hypothesis: s for c in (*tell(result).claims, tell(result).further) for s in c.findings}
+    assert "random weights shows this too" in sections["coordination.dimension"].notes
+    assert "random weights" not in sections["clusters.within"].notes
 
 
 def test_a_plug_in_speaks_for_itself():
