@@ -274,7 +274,7 @@ def _load_weights(source: _Source, config: Any, dtype: torch.dtype) -> Any:
         raise InputError(
             f"the weights of {source.name} cannot be read ({_first_line(error)})",
             "--model",
-            "fetch the files again; --random-init measures the architecture without them",
+            "fetch the files again",
         ) from error
     wanting = [*report["missing_keys"], *report["mismatched_keys"]]
     if wanting:  # transformers would go on with random numbers in their place

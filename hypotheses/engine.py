@@ -86,6 +86,7 @@ def sample(
     seed: int,
     jobs: int = 1,
     progress: Progress | None = None,
+    label: str = "",
 ) -> Sampled:
     """Observed value and `replicates` null values, all through `bound.evaluate`.
 
@@ -110,7 +111,7 @@ def sample(
         return values.estimate.numpy(), values.statistic.numpy()
 
     tiles = [range(1), *(range(s, min(s + TILE, replicates + 1)) for s in range(1, replicates + 1, TILE))]
-    with (progress or Silent()).stage(f"null {null.name}", len(tiles)) as stage:
+    with (progress or Silent()).stage(f"{label} {null.name}".strip(), len(tiles)) as stage:
         done = []
         for values in _in_order(tile, tiles, jobs):
             done.append(values)

@@ -52,7 +52,8 @@ def run_suite(
     def flagged() -> tuple[list[str], int]:
         if random_init is None:
             raise MissingInput("there is no model to re-initialise")
-        return flags(wanted, random_init(), options, progress)
+        asked = wanted or choose(replace(options, only=()))[0]  # the control alone means the default suite
+        return flags(asked, random_init(), options, progress)
 
     findings += [run_control(name, make, flagged) for name in controls]
     caution(findings)
@@ -138,11 +139,11 @@ def _assess(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Prog
     options = make.options
     chosen = options.nulls.get(hypothesis.id)
     nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
-    with progress.stage(hypothesis.id, len(nulls)) as stage:
-        drawn = []
-        for null in nulls:
-            drawn.append(sample(bound, null, make.study, options.replicates, options.seed, options.jobs))
-            stage.advance()
+    drawn = []
+    for null in nulls:
+        drawn.append(
+            sample(bound, null, make.study, options.replicates, options.seed, options.jobs, progress, hypothesis.id)
+        )
     return assess(hypothesis, bound, make.study, tuple(drawn), options.alpha)
 
 

@@ -45,7 +45,9 @@ def said(finding: Finding) -> str:
         return "Not measured in this run."
     if finding.verdict is Verdict.UNDETERMINED:
         if by_margin(finding):
-            return f"{known.none[0].upper()}{known.none[1:]} as far as can be seen, but the interval is not trusted here."
+            return (
+                f"{known.none[0].upper()}{known.none[1:]} as far as can be seen, but the interval is not trusted here."
+            )
         if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
             return f"{known.plus[0].upper()}{known.plus[1:]}, but perhaps by less than would matter."
         return f"This run cannot tell {known.whether}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..hypotheses.result import ClaimVerdict, Finding, Kind, Result, Role, Verdict
@@ -234,7 +234,8 @@ def _notes(row: Finding, reason: str, result: Result) -> str:
     """What stands beside the verdict: the engine's notes, and whether the untrained model shows the same."""
     notes = [row.notes] if row.verdict is not Verdict.NOT_RUN and row.notes and row.notes not in reason else []
     untrained = (f for f in result.findings if f.hypothesis == "control.random_init")
-    if any(row.hypothesis in (f.details.get("flagged") or ()) for f in untrained) and row.role is Role.PRIMARY:
+    flagged = any(row.hypothesis in (f.details.get("flagged") or ()) for f in untrained)
+    if flagged and row.role is Role.PRIMARY and "random weights" not in row.notes:
         notes.append("the same model with random weights shows this too, so training alone does not explain it")
     return " ".join(as_sentence(note) for note in notes)
 
@@ -285,11 +286,6 @@ def _controls_line(result: Result) -> tuple[str, bool]:
     passed = outcomes.count("passed")
     others = f"; {len(outcomes) - passed} not run" if passed < len(outcomes) else ""
     return f"{passed} of {len(outcomes)} checks of the pipeline itself passed{others}.", passed > 0
-
-
-def _list(items: Iterable[str]) -> str:
-    first, *rest = items
-    return f"{', '.join([first, *rest[:-1]])} and {rest[-1]}" if rest else first
 
 
 def _limits(result: Result) -> tuple[tuple[str, str], ...]:
