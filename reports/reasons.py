@@ -141,10 +141,17 @@ def _presence_refuted(f: Finding, n: FindingNumbers) -> str:
     return f"Refuted, because {_inside(f, n)}: if there is an effect, it is too small to matter."
 
 
+def _beyond(f: Finding) -> bool:
+    """Whether the whole verdict interval lies beyond the margin, on either side where the claim has two."""
+    if f.verdict_low is None or f.verdict_high is None or f.margin is None:
+        return False
+    return f.verdict_low >= f.margin or (f.two_sided and f.verdict_high <= -f.margin)
+
+
 def _presence_supported(f: Finding, n: FindingNumbers) -> str:
-    far = f.verdict_low is not None and f.margin is not None and f.verdict_low >= f.margin
+    far = _beyond(f)
     size = (
-        f"The whole {n.verdict_level} interval {n.verdict_interval} lies above the margin ({n.margin}), so it is "
+        f"The whole {n.verdict_level} interval {n.verdict_interval} lies beyond the margin of {_band(f, n)}, so it is "
         "also large enough to matter."
         if far
         else f"Its size is less sure: the {n.verdict_level} interval {n.verdict_interval} holds effects smaller than "

@@ -41,7 +41,7 @@ class HypothesisWords:
 
 HYPOTHESES: dict[str, HypothesisWords] = {
     "regimes.shape": HypothesisWords(
-        title="A flat top of the rare curve",
+        title="Shape of the rare curve's top",
         asks="Do the most influential neurons for rare tokens leave the power law that the neurons below them follow?",
         measured="Neurons are ranked by influence on rare tokens on one half of the documents and read off on the "
         "other. "

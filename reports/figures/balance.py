@@ -17,6 +17,7 @@ from .canvas import (
     new_figure,
     place,
     plain_ticks,
+    short,
 )
 
 LIMIT = 0.25
@@ -41,7 +42,7 @@ def love_plot(balance: Balance) -> Drawing:
         beyond = abs(value) > LIMIT
         axes.plot([0, value], [i, i], color=LINE, linewidth=1, zorder=2)
         axes.plot([value], [i], "s" if beyond else "o", color=VERMILLION if beyond else BLUE, markersize=6, zorder=3)
-    axes.set_yticks(range(len(rows)), [_short(name) for name, _ in rows])
+    axes.set_yticks(range(len(rows)), [short(name.replace("_", " "), 26) for name, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.annotate(
@@ -70,8 +71,3 @@ def love_plot(balance: Balance) -> Drawing:
     told = "; ".join(f"{name.replace('_', ' ')} {fixed(value, 2, sign=True)}" for name, value in rows)
     caption = "Shaded: balanced, within .25 standard deviations. Square: beyond it; the match is imperfect there."
     return Drawing(figure, caption, typeset(f"Standardised mean differences, {balance.label}: {told}."))
-
-
-def _short(name: str) -> str:
-    name = name.replace("_", " ")
-    return name if len(name) <= 26 else name[:25] + "\u2026"

@@ -124,6 +124,12 @@ def bare(axes: Axes) -> None:
     axes.spines["left"].set_visible(False)
 
 
+def short(text: str, most: int) -> str:
+    """Foreign text on one line and no longer than there is room for."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1] + "\u2026"
+
+
 def to_svg(drawing: Drawing, key: str) -> str:
     """Inline SVG that follows the page's colours; `key` keeps its ids apart from other figures'."""
     stream = io.StringIO()

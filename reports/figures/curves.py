@@ -24,6 +24,7 @@ from .canvas import (
     new_figure,
     place,
     plain_ticks,
+    short,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def _bands(axes: Axes, head: int) -> None:
 def _draw(axes: Axes, curve: Curve, colour: str, dashes: object) -> None:
     rank, level = np.asarray(curve.rank, float), np.asarray(curve.influence, float)
     seen = level > 0
-    axes.plot(rank[seen], level[seen], color=colour, linestyle=dashes, linewidth=2, label=curve.label, zorder=4)
+    axes.plot(
+        rank[seen], level[seen], color=colour, linestyle=dashes, linewidth=2, label=short(curve.label, 24), zorder=4
+    )
     if len(curve.low) == len(rank) == len(curve.high):
         axes.fill_between(rank, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
     _middle_line(axes, curve, rank[seen], level[seen], colour)

@@ -26,6 +26,7 @@ from .canvas import (
     new_figure,
     place,
     plain_ticks,
+    short,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def estimation(rows: Sequence[Finding]) -> Drawing:
         axes = place(figure, _SIDE, y, WIDTH - 2 * _SIDE, _NULL)
         _draw_null(axes, row, share, edges, top)
     plain_ticks(axes)
-    axes.set_xlabel(main.unit)
+    axes.set_xlabel(short(main.unit, 40))
     return Drawing(figure, _caption(main, nulls, limits), alt_text(main, nulls))
 
 
@@ -194,7 +195,7 @@ def _draw_null(axes: Axes, row: Finding, share: NDArray[np.float64], edges: NDAr
     axes.axvline(0, color=LINE, linewidth=1, zorder=1)
     axes.axvline(float(row.estimate or 0.0), color=VERMILLION, linewidth=2, zorder=3)
     weak = " (weak null)" if is_edge_null(row) else ""
-    header(axes, typeset(f"{null_label(row)}{weak}: {n.p}"))
+    header(axes, typeset(f"{short(null_label(row), 36)}{weak}: {n.p}"))
     bare(axes)
 
 

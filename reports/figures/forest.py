@@ -24,6 +24,7 @@ from .canvas import (
     new_figure,
     place,
     plain_ticks,
+    short,
 )
 from .estimation import draw_intervals
 
@@ -90,7 +91,7 @@ def _overview_row(axes: Axes, f: Finding, i: int, limits: tuple[float, float]) -
         axes.plot([value], [i], "o", color=INK, markersize=6, zorder=5)
     mark = VERDICT_MARKS.get(f.verdict, "") if f.verdict else ""
     axes.annotate(
-        title_of(f.hypothesis),
+        short(title_of(f.hypothesis), 38),
         (0, i),
         (3, 7),
         xycoords=("axes fraction", "data"),
@@ -162,7 +163,7 @@ def forest(labels: Sequence[str], findings: Sequence[Finding], pooled: Pooled | 
         )
         _row_label(axes, i, pooled.label, pooled.told)
     bare(axes)
-    axes.set_xlabel(rows[0][1].unit if rows else "")
+    axes.set_xlabel(short(rows[0][1].unit, 40) if rows else "")
     plain_ticks(axes)
     told = [f"{label}: {finding_numbers(f).estimate} {finding_numbers(f).verdict_interval}" for label, f in rows]
     told += [f"{pooled.label}: {pooled.told}"] if pooled else []
@@ -180,5 +181,5 @@ def _row_label(axes: Axes, i: int, left: str, right: str) -> None:
         "va": "bottom",
         "fontsize": SMALL,
     }
-    axes.annotate(left if len(left) <= 30 else left[:29] + "\u2026", (0, i), (3, 8), ha="left", **style)
+    axes.annotate(short(left, 28), (0, i), (3, 8), ha="left", **style)
     axes.annotate(typeset(right), (1, i), (-3, 8), ha="right", **style)

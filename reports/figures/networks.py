@@ -21,6 +21,7 @@ from .canvas import (
     in_house_style,
     new_figure,
     place,
+    short,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _twin(graph: GraphTwin, strength: float | None) -> Drawing:
     order = _communities(graph)
     _draw_graph(top, graph, shown, order, strength)
     top.annotate(
-        typeset(f"{graph.label}: Q = {fixed(graph.modularity, 2)}"),
+        typeset(f"{short(graph.label, 24)}: Q = {fixed(graph.modularity, 2)}"),
         (0.5, 1),
         (0, 4),
         xycoords="axes fraction",

@@ -165,6 +165,14 @@ def test_an_effect_that_may_be_too_small_is_not_called_unknown():
     assert reasons.said(row.model_copy(update=update)).startswith("Different heads drive the plateau")
 
 
+def test_an_effect_the_other_way_is_told_as_such():
+    row = sample_result(replicates=19).finding("regimes.contrast")
+    numbers = {"estimate": -0.65, "verdict_low": -1.01, "verdict_high": -0.28, "p_adjusted": 0.01}
+    opposite = row.model_copy(update={**numbers, "verdict": Verdict.SUPPORTED})
+    assert reasons.said(opposite).endswith("the opposite of a plateau.")
+    assert "beyond the margin of \u00b1.1" in reasons.why(opposite)
+
+
 def test_doubt_about_the_interval_is_said():
     row = sample_result(replicates=19).finding("routing.profile").model_copy(update={"verdict": Verdict.UNDETERMINED})
     assert reasons.said(row).endswith("as far as can be seen, but the interval is not trusted here.")
