@@ -228,3 +228,19 @@ def test_the_sample_of_the_audit_holds_the_largest_entries():
         }
         order = np.argsort(-delta.abs().numpy().ravel())[: audit_module.LARGEST]
         assert {divmod(int(flat), NEURONS) for flat in order} <= sampled
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama"])
+def test_a_cuda_device_gives_the_same(name: str):
+    import copy
+    from dataclasses import replace
+
+    from neuronull.data.adapters import adapter_for
+
+    model = copy.deepcopy(tiny(name).model).cuda()
+    loaded = replace(tiny(name), model=model, adapter=adapter_for(model))
+    forward = run_forward(loaded, DOCUMENTS, LAYERS - 1)
+    found = influence(loaded, DOCUMENTS, PANEL, *forward.scored(PANEL), LAYERS - 1, seed=5)
+    torch.testing.assert_close(found.delta_loss, measured(name).delta_loss, rtol=1e-3, atol=1e-5)
