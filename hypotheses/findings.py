@@ -121,14 +121,16 @@ class RowMaker:
         }  # fmt: skip
         row |= self._null(a, judged.output, null)
         details = {**a.details, **self._head_rows(judged), "why": judged.decision.why}
-        measured = calibration_line(a.hypothesis.id)
-        if measured is not None:
-            details["calibration"] = measured
+        if judged.output.doubt:
+            details["doubt"] = judged.output.doubt
         enough = self._enough(judged)
         if enough:
             details["what_would_be_enough"] = enough
-        if a.hypothesis.nulls and self.options.nulls.get(a.hypothesis.id):
-            details["null_chosen"] = self.options.nulls[a.hypothesis.id]
+        chosen, measured = self.options.nulls.get(a.hypothesis.id), calibration_line(a.hypothesis.id)
+        if chosen:
+            details["null_chosen"] = chosen
+        elif measured is not None:  # the record is of the declared null models, not of one chosen in their place
+            details["calibration"] = measured
         notes = self._notes(a, judged)
         rows = [self.blank(a.hypothesis, **row, details=details, notes=notes)]
         if len(a.nulls) > 1:
@@ -210,23 +212,24 @@ class RowMaker:
                 notes.append(f"plateau and strata differ beyond .25 sd in {said}")
         return "; ".join(notes)
 
-    def _enough(self, judged: Judged) -> str:
-        """What would decide an undetermined row, where a formula can tell."""
+    def _enough(self, judged: Judged) -> dict[str, float]:
+        """What would decide an undetermined row, where a formula can tell; numbers, which the report puts in words.
+
+        ``documents`` that would exclude effects of ``margin``; or, where documents are not what it lacks, ``null_sd``
+        by which chance alone scatters the estimate and the ``smallest_margin`` which that leaves within reach.
+        """
         output, margin = judged.output, judged.assessment.hypothesis.margin
         if judged.decision.verdict is not Verdict.UNDETERMINED or margin is None:
-            return ""
-        if output.doubt:
-            return f"the document interval is not trusted here: {output.doubt}"
+            return {}
         reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
-        if reach <= margin:
-            return ""
-        if output.se_documents is None or output.se_documents < output.se:
-            return (
-                f"a larger plateau, not more documents: chance alone scatters the estimate by {output.se:.2g}, "
-                f"and {reach:.2g} is the smallest effect that this design could exclude"
-            )
-        needed = int(np.ceil(self.setup.n_documents * (reach / margin) ** 2 / 10) * 10)
-        return f"about {needed} documents would be enough to exclude effects of {margin:.2g} if there is none"
+        if reach > margin and (output.se_documents is None or output.se_documents < output.se):
+            return {"null_sd": output.se, "smallest_margin": reach}
+        had = self.setup.n_documents
+        needed = int(np.ceil(had * (reach / margin) ** 2 / 10) * 10) if reach > margin else had
+        if output.doubt and had >= intervals.FEWEST_DOCUMENTS:
+            return {}  # the contrasts are skewed: no number of documents is known to mend that
+        needed = max(needed, intervals.FEWEST_DOCUMENTS)
+        return {"documents": needed, "margin": margin} if needed > had else {}
 
 
 def _sentence(claim: str, decision: Decision) -> str:

@@ -156,6 +156,11 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "Smallest supportable margin",
         "The smallest margin for which this design could have shown absence in four runs out of five.",
     ),
+    (
+        "Calibration",
+        "How often the test finds an effect in made-up data that hold none, counted over R such data sets; about 5 % "
+        "is what a test at 5 % promises. Its interval says how sure that rate is.",
+    ),
     ("B", "Number of draws from the null model. The p-value can be no smaller than 1 / (1 + B)."),
     ("Nat, log ratio", "Natural-logarithm units; a log ratio of .22 is a factor of 1.25."),
     ("Modularity Q", "How much denser a graph is inside its communities than its degrees would lead one to expect."),

@@ -81,17 +81,20 @@ def _claim(section: ClaimSection) -> list[str]:
 def _finding(section: FindingSection) -> list[str]:
     verdict = f": {section.verdict}" if section.verdict else ""
     paragraphs = (
-        section.asks,
-        section.sentence,
-        section.why,
-        section.enough,
-        section.measured,
-        section.reading,
-        section.notes,
+        ("", section.asks),
+        ("", section.sentence),
+        ("", section.why),
+        ("Doubt", section.doubt),
+        ("What would be enough", section.enough),
+        ("", section.measured),
+        ("", section.reading),
+        ("", section.notes),
+        ("Calibration", section.calibration),
     )
+    told = ((f"**{label}.** " if label else "") + escape(as_sentence(text)) for label, text in paragraphs if text)
     return [
         f"### {escape(section.title)} (`{section.hypothesis.replace('`', '')}`){verdict}",
-        *dict.fromkeys(escape(s) for p in paragraphs for s in [as_sentence(p)] if s),
+        *dict.fromkeys(told),
         table(section.numbers),
         table(section.nulls) if len(section.rows) > 1 else "",
         _folded(section.heads),

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..hypotheses.result import Finding, Kind, Result, Role, Verdict
 from . import words
-from .numbers import FindingNumbers, apart, count, decimals_for, finding_numbers, fixed, margin_text, p_cell
+from .numbers import FindingNumbers, apart, count, decimals_for, finding_numbers, fixed, margin_text, number, p_cell
 
 
 def by_the_numbers(finding: Finding) -> Verdict | None:
@@ -74,10 +74,8 @@ def why(finding: Finding) -> str:
         return _REASONS[finding.kind, expected](finding, n)
     # a further rule, such as doubt about the interval's coverage, stood against the numbers
     numbers = _inside(finding, n) if by_margin(finding) else _outside(finding, n)
-    return (
-        f"{str(finding.verdict).capitalize()}, though {numbers}, which alone would make it {expected}: "
-        f"{_engine_why(finding)}"
-    )
+    because = "the interval is not trusted" if doubt(finding) else _engine_why(finding)
+    return f"{str(finding.verdict).capitalize()}, though {numbers}, which alone would make it {expected}: {because}"
 
 
 def _engine_why(finding: Finding) -> str:
@@ -245,11 +243,34 @@ def _why_heads(finding: Finding, rows: list[dict[str, Any]]) -> str:
     )
 
 
+def doubt(finding: Finding) -> str:
+    """Why the interval is not trusted, and what follows from it; empty where it is."""
+    text = finding.details.get("doubt")
+    if not (isinstance(text, str) and text):
+        return ""
+    return f"{text}, so the interval may be too narrow, and an effect outside it does not count as excluded"
+
+
+def calibration(finding: Finding) -> str:
+    """How often the test is wrong on made-up data without the effect; empty where that was not measured."""
+    text = finding.details.get("calibration")
+    return text if isinstance(text, str) else ""
+
+
 def enough(finding: Finding) -> str:
-    """What would have been enough, in the engine's words; else what the printed margins say of it."""
-    text = finding.details.get("what_would_be_enough")
-    if isinstance(text, str) and text:
-        return text
+    """What would have been enough, from the engine's numbers; else what the printed margins say of it."""
+    needs = finding.details.get("what_would_be_enough")
+    if isinstance(needs, dict) and _is_number(needs.get("documents")):
+        return (
+            f"About {count(needs['documents'])} documents would be enough to exclude effects of "
+            f"{number(needs.get('margin'), 2)} if there is none."
+        )
+    if isinstance(needs, dict) and _is_number(needs.get("smallest_margin")):
+        return (
+            f"A larger plateau, not more documents: chance alone scatters the estimate by "
+            f"{number(needs.get('null_sd'), 2)}, and {number(needs['smallest_margin'], 2)} is the smallest effect that "
+            "this design could exclude."
+        )
     if finding.verdict is Verdict.UNDETERMINED and finding.kind is Kind.ABSENCE and finding.margin is not None:
         n = finding_numbers(finding)
         if finding.smallest_supportable_margin is not None and finding.smallest_supportable_margin > finding.margin:

@@ -25,7 +25,9 @@ class FindingSection:
     rows: tuple[Finding, ...]
     sentence: str
     why: str
+    doubt: str
     enough: str
+    calibration: str
     reading: str
     null_words: str
     notes: str
@@ -219,7 +221,9 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
         rows=rows,
         sentence=as_sentence(_sentence(row)),
         why=reason,
+        doubt=as_sentence(reasons.doubt(row)),
         enough=reasons.enough(row),
+        calibration=as_sentence(reasons.calibration(row)),
         reading=_reading(row),
         null_words=words.null_words(row.null_model),
         notes=_notes(row, reason, result),
@@ -232,7 +236,9 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
 
 def _notes(row: Finding, reason: str, result: Result) -> str:
     """What stands beside the verdict: the engine's notes, and whether the untrained model shows the same."""
-    notes = [row.notes] if row.verdict is not Verdict.NOT_RUN and row.notes and row.notes not in reason else []
+    notes = [] if row.verdict is Verdict.NOT_RUN else row.notes.split("; ")
+    doubt = row.details.get("doubt")  # told in words of its own
+    notes = [note for note in notes if note and note != doubt and note not in reason]
     untrained = (f for f in result.findings if f.hypothesis == "control.random_init")
     flagged = any(row.hypothesis in (f.details.get("flagged") or ()) for f in untrained)
     if flagged and row.role is Role.PRIMARY and "random weights" not in row.notes:

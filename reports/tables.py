@@ -146,7 +146,7 @@ def heads_of(finding: Finding) -> Table:
     )
 
 
-_TOLD_ELSEWHERE = frozenset({"per_head", "why", "what_would_be_enough", "null_label"})
+_TOLD_ELSEWHERE = frozenset({"calibration", "doubt", "null_label", "per_head", "what_would_be_enough", "why"})
 
 
 def also_measured(finding: Finding) -> Table:

@@ -85,7 +85,8 @@ def _row(finding: Finding) -> tuple[str, ...]:
 def _told(finding: Finding) -> str:
     if finding.verdict is Verdict.NOT_RUN:
         return finding.notes or reasons.said(finding)
-    return " ".join(as_sentence(text) for text in (reasons.said(finding), reasons.enough(finding)) if text)
+    doubt = reasons.doubt(finding) if finding.verdict is Verdict.UNDETERMINED else ""
+    return " ".join(as_sentence(text) for text in (reasons.said(finding), doubt, reasons.enough(finding)) if text)
 
 
 def _controls(result: Result, width: int) -> list[str]:

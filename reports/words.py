@@ -214,6 +214,8 @@ HYPOTHESES: dict[str, HypothesisWords] = {
 }
 
 NULLS: dict[str, str] = {
+    "reselected_sets": "Sets chosen as the plateau was, after shuffling the part of each neuron's influence that its "
+    "activity and weight statistics do not predict.",
     "matched_sets": "Sets of ordinary neurons with the same activity and weight statistics as the plateau. "
     "This is the question that the claim asks.",
     "random_sets": "Sets of neurons drawn from the whole layer, matched on nothing.",

@@ -227,7 +227,8 @@ def _regimes(make: _Maker, shift: float) -> list[Finding]:
         claim="The rare curve bends differently from the common one.",
         sentence="The two curves bend alike within what 200 documents can tell.",
         details={
-            "what_would_be_enough": "About 450 documents would be enough to decide.",
+            "what_would_be_enough": {"null_sd": 0.244, "smallest_margin": 0.607},
+            "calibration": "on null data this test rejected 4.6 % [4.0, 5.3] at 5 % (R = 4,000, scenario plain)",
             "components": {"bend_rare": 0.31, "bend_common": 0.25},
         },
     )
@@ -325,7 +326,7 @@ def _routing(make: _Maker, shift: float, rng: np.random.Generator) -> list[Findi
             verdict_high=worst["high"],
             margin_means="a quarter more effect",
             sentence="Head 2.4 may favour the plateau; smallest effect this run could have excluded: .31.",
-            details={"per_head": heads, "what_would_be_enough": "480 documents would be enough."},
+            details={"per_head": heads, "what_would_be_enough": {"documents": 480, "margin": 0.22314}},
         ),
         make.primary(
             "routing.profile",
@@ -478,7 +479,8 @@ def hostile_result() -> Result:
         "notes": every,
         "unit": script,
     }
-    details = {script: 1.5, "text": image, "null_label": script, "what_would_be_enough": every, "nested": {image: 2}}
+    foreign = {"text": image, "null_label": script, "doubt": every, "calibration": every}
+    details = {script: 1.5, **foreign, "nested": {image: 2}}
     result.findings.append(
         row.model_copy(update={**own, "null_model": image, "margin_means": every, "details": details})
     )

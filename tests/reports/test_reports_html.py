@@ -109,7 +109,7 @@ def test_first_screen_says_what_was_found(text):
     assert "docs-gpt2" in first
     assert "200 documents" in first
     assert "This run cannot tell whether attention favours those neurons for rare words." in first
-    assert "480 documents would be enough." in first
+    assert "About 480 documents would be enough to exclude effects of .22 if there is none." in first
     assert "1 of 4 checks of the pipeline itself failed" in first
     assert "Warning." in first
 

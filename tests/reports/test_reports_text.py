@@ -178,6 +178,43 @@ def test_doubt_about_the_interval_is_said():
     assert reasons.said(row).endswith("as far as can be seen, but the interval is not trusted here.")
 
 
+def test_a_doubt_is_told_once_and_in_words_of_its_own():
+    result = sample_result(replicates=19)
+    doubt = "document contrasts are skewed (+2.6), beyond the 1 of shown coverage"
+    row = result.finding("routing.profile")
+    row.verdict, row.notes, row.details = Verdict.UNDETERMINED, f"another note; {doubt}", {"doubt": doubt}
+    said = "so the interval may be too narrow, and an effect outside it does not count as excluded."
+    for told in (markdown.render(result), render_html(result)):
+        told = " ".join(re.sub(r"</?strong>|\*\*", "", told).split())
+        assert told.count("ocument contrasts are skewed") == 1
+        assert f"Doubt. D{doubt[1:]}, {said}" in told
+        assert "Another note." in told
+        assert "alone would make it supported: the interval is not trusted." in told
+    assert f"D{doubt[1:]}, {said}" in " ".join(summary(result).split())
+
+
+@pytest.mark.parametrize(
+    ("needs", "says"),
+    [
+        ({"documents": 1480, "margin": 0.05}, "About 1,480 documents would be enough to exclude effects of .05"),
+        ({"null_sd": 0.2443, "smallest_margin": 0.607}, "scatters the estimate by .24, and .61 is the smallest effect"),
+        ({}, ""),
+    ],
+)
+def test_what_would_be_enough_is_in_the_house_style(needs, says):
+    row = sample_result(replicates=19).finding("regimes.contrast")
+    told = reasons.enough(row.model_copy(update={"details": {"what_would_be_enough": needs}}))
+    assert says in told
+    assert bool(says) is bool(told)
+
+
+def test_the_calibration_stands_beside_its_finding():
+    result = sample_result(replicates=19)
+    line = "On null data this test rejected 4.6 % [4.0, 5.3] at 5 % (R = 4,000, scenario plain)."
+    assert f"**Calibration.** {line}" in markdown.render(result).split("### Specialist neurons")[0]
+    assert f"<strong>Calibration.</strong> {line}" in render_html(result).split('class="id">regimes.selectivity')[0]
+
+
 def test_what_the_untrained_model_shows_too_says_so():
     result = sample_result(replicates=19)
     control = result.finding("control.random_init")
