@@ -1,16 +1,20 @@
-"""Strata of neurons with like covariates, and the balance of a set against its strata (null `matched_sets`)."""
+"""How influence follows neurons' covariates; strata of like neurons, and the balance of a set against its strata."""
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
 SKEWED = 1.0
 """Absolute skewness above which a positive covariate is taken in logarithms."""
 
 
-def standardised_covariates(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def standardised_covariates(table: FloatArray) -> FloatArray:
     """Covariates [N, k] with mean 0 and sd 1, logged where positive and skewed; constant columns become 0."""
     columns = []
     for column in table.T:
@@ -21,46 +25,59 @@ def standardised_covariates(table: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
     return np.stack(columns, axis=1)
 
 
-def strata(table: npt.NDArray[np.float64], smallest: int) -> npt.NDArray[np.int64]:
-    """Stratum of each neuron, int64 [N]: recursive median splits along the covariates' principal components.
+def predicted_influence(table: FloatArray, score: FloatArray) -> FloatArray:
+    """Log influence as covariates predict it, [..., N]: least squares on standardised covariates and their squares.
 
-    The number of cells is the largest power of two that leaves `smallest` neurons in each; split j runs along
-    component j (of all neurons, in order of variance; from the first again when there are more splits than components).
+    A plateau is whatever has the largest influence, so this prediction is its propensity score: sets alike in it are
+    alike in every covariate that the selection depends on (Rosenbaum and Rubin 1983).
 
     Parameters
     ----------
     table : [N, k]
         Covariates.
+    score : [..., N]
+        Log influence (`log_influence`).
+    """
+    x = standardised_covariates(table)
+    basis = np.column_stack([np.ones(len(x)), x, x**2])
+    flat = score.reshape(-1, score.shape[-1])
+    fitted: FloatArray = (basis @ np.linalg.lstsq(basis, flat.T, rcond=None)[0]).T.reshape(score.shape)
+    return fitted
+
+
+def log_influence(influence: FloatArray) -> FloatArray:
+    """Logarithm, [..., N]; zeros count as the smallest positive influence (all 0 where none is positive)."""
+    positive = influence[influence > 0]
+    least = positive.min() if len(positive) else 1.0
+    logs: FloatArray = np.log(np.maximum(influence, least))
+    return logs
+
+
+def strata(score: FloatArray, smallest: int) -> npt.NDArray[np.int64]:
+    """Stratum of each neuron, int64 [N]: as many cells of consecutive scores as leave `smallest` neurons in each.
+
+    Cells differ in size by one at most; stratum 0 has the lowest scores, ties go by index.
+
+    Parameters
+    ----------
+    score : [N]
+        What neurons of a stratum are to be alike in.
     smallest
         Neurons that every cell must hold; at least 1.
     """
     if smallest < 1:
         raise ValueError(f"a stratum must hold at least one neuron, got smallest={smallest}")
-    x = standardised_covariates(table)
-    _, _, axes = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    scores = x @ axes.T
-    cells = [np.arange(len(x))]
-    depth = 0
-    while len(x) // (2 * len(cells)) >= smallest:
-        along = scores[:, depth % scores.shape[1]]
-        cells = [part for cell in cells for part in _median_split(cell, along)]
-        depth += 1
-    out = np.empty(len(x), dtype=np.int64)
-    for number, cell in enumerate(cells):
-        out[cell] = number
+    cells = max(1, len(score) // smallest)
+    place = np.argsort(np.argsort(score, kind="stable"), kind="stable")
+    out: npt.NDArray[np.int64] = place * cells // len(score)
     return out
 
 
-def _median_split(cell: npt.NDArray[np.int64], along: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], ...]:
-    ordered = cell[np.argsort(along[cell], kind="stable")]
-    return ordered[: len(cell) // 2], ordered[len(cell) // 2 :]
-
-
 def balance(
-    table: npt.NDArray[np.float64], members: npt.NDArray[np.int64], strata: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+    table: FloatArray, members: npt.NDArray[np.int64], strata: npt.NDArray[np.int64]
+) -> FloatArray:
     """Standardised mean difference of each covariate between a set and its strata, [k]; unit: sd over all neurons."""
     x = standardised_covariates(table)
     levels = np.array([x[strata == s].mean(0) for s in range(int(strata.max()) + 1)])
-    difference: npt.NDArray[np.float64] = x[members].mean(0) - levels[strata[members]].mean(0)
+    difference: FloatArray = x[members].mean(0) - levels[strata[members]].mean(0)
     return difference

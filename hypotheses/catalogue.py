@@ -16,6 +16,7 @@ CLAIMS: dict[int, tuple[str, str]] = {
 
 _NULL_MODELS = {
     "matched_sets": "MatchedSets",
+    "reselected_sets": "ReselectedSets",
     "random_sets": "RandomSets",
     "head_sets": "HeadSets",
     "label_swaps": "LabelSwaps",

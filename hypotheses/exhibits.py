@@ -13,9 +13,8 @@ from ..data.errors import MissingInput
 from ..estimators import coactivation, regimes
 from ..estimators.communities import leiden, modularity_matrix, threshold_graph
 from ..estimators.rewiring import rewire
+from .balance import against_reselected, reselected
 from .estimands.neuron_sets import DENSITY, seeds_for
-from .nulls.base import Observed
-from .nulls.matched_sets import MatchedSets
 from .result import Balance, Curve, Finding, GraphTwin, HeadMap
 from .study import Study
 
@@ -28,7 +27,7 @@ def collect(study: Study, findings: Sequence[Finding], seed: int) -> dict[str, A
         "curves": lambda: curves(study),
         "head_map": lambda: head_map(study, findings),
         "graphs": lambda: graphs(study, seed),
-        "balance": lambda: balances(study),
+        "balance": lambda: balances(study, seed),
     }
     out = {}
     for name, make in makers.items():
@@ -85,17 +84,13 @@ def head_map(study: Study, findings: Sequence[Finding]) -> HeadMap:
 def graphs(study: Study, seed: int) -> list[GraphTwin]:
     """The plateau's co-activation graph (strongest correlations), a rewired and a random-set twin."""
     plateau = study.plateau[0]
-    observed = Observed(
-        "neurons", torch.arange(study.measurements.n_neurons), plateau=study.plateau, strata=study.strata
-    )
-    null = MatchedSets()
-    image = null.draw(null.prepare(study.measurements, observed), range(1, 2), seed)[0][plateau]
+    image = reselected(study, 1, seed)[0, 0]
     own, random = _strongest(study, plateau), _strongest(study, image)
     copy = rewire(own, len(plateau), _key())[0]
     return [
         _graph(study, "plateau", plateau, own),
         _graph(study, "the same, rewired", plateau, copy),
-        _graph(study, "matched random set", image, random),
+        _graph(study, "random set chosen alike", image, random),
     ]
 
 
@@ -119,13 +114,14 @@ def _graph(study: Study, label: str, nodes: torch.Tensor, edges: npt.NDArray[np.
     return GraphTwin(label=label, nodes=nodes.tolist(), community=community, edges=drawn, modularity=float(q[0]))
 
 
-def balances(study: Study) -> list[Balance]:
-    """Plateau against its strata, and rare against common positions."""
+def balances(study: Study, seed: int) -> list[Balance]:
+    """Plateau against its null sets and its strata, and rare against common positions."""
     panel = study.panel
     rare, common = panel.loss[panel.rare_rows], panel.loss[panel.common_rows]
     classed = panel.loss[panel.label >= 0]
     loss = float((rare.mean() - common.mean()) / classed.std())
     return [
+        Balance(label="plateau against reselected sets", rows=list(against_reselected(study, seed).items())),
         Balance(label="plateau against its strata", rows=list(study.balance(study.plateau).items())),
         Balance(label="matched rare against common positions", rows=[("baseline loss", loss)]),
     ]

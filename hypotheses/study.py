@@ -30,6 +30,8 @@ COVARIATES = (
 )
 SMALLEST_PLATEAU = 8
 FEWEST_DOCUMENTS = 20
+STRATUM = 3
+"""Plateaus that a stratum holds at least."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,15 @@ class Study:
 
     @cached_property
     def strata(self) -> Tensor:
-        """Stratum of each neuron, int64 [N]; each holds at least 10 plateaus."""
-        return torch.from_numpy(stratify.strata(self.covariates, 10 * self.n_head))
+        """Stratum of each neuron, int64 [N]: neurons whose covariates predict like influence; each holds 3 plateaus."""
+        score = stratify.log_influence(self.influence.mean((0, 1)).numpy())
+        predicted = stratify.predicted_influence(self.covariates, score)
+        return torch.from_numpy(stratify.strata(predicted, STRATUM * self.n_head))
+
+    def selection_score(self, label_blind: bool) -> Tensor:
+        """Log influence by which each half's plateau is chosen, float64 [2, N]: on rare, or of both classes."""
+        chosen_by = self.influence.mean(1) if label_blind else self.influence[:, 0]
+        return torch.from_numpy(stratify.log_influence(chosen_by.numpy()))
 
     def balance(self, sets: tuple[Tensor, Tensor]) -> dict[str, float]:
         """Standardised mean difference of each covariate between the sets and their strata, halves averaged."""

@@ -14,6 +14,8 @@ from .influence import BLOCK
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
+SCALE_SD = 0.5
+"""Standard deviation of log activation scale."""
 DIFFUSE = 6
 """Diffuse factors on which all neurons load."""
 FACTOR_DOCUMENT_SHARE = 0.3
@@ -40,15 +42,17 @@ class Circuit:
 
 
 def scales(dials: Dials, rng: np.random.Generator) -> FloatArray:
-    """Log activation scale of each neuron, [N], mean 0 and sd .5."""
-    return 0.5 * rng.standard_normal(dials.neurons)
+    """Log activation scale of each neuron, [N], mean 0 and sd `SCALE_SD`."""
+    return SCALE_SD * rng.standard_normal(dials.neurons)
 
 
 def circuit(dials: Dials, plateau: IntArray, log_scale: FloatArray, rng: np.random.Generator) -> Circuit:
     """Loadings on global mode, diffuse factors, blocks of neighbours, and the plateau's planted factors."""
     n = dials.neurons
     columns = [np.sqrt(dials.loading * rng.uniform(0, 2, n))[:, None]]
-    columns.append(np.sqrt(dials.background / np.sqrt(DIFFUSE)) * _capped(rng.standard_normal((n, DIFFUSE))))
+    strength = np.exp(dials.confounding * log_scale / SCALE_SD - dials.confounding**2)[:, None]
+    diffuse = np.sqrt(dials.background / np.sqrt(DIFFUSE)) * _capped(rng.standard_normal((n, DIFFUSE)))
+    columns.append(_strengthened(diffuse, strength))
     blocks = np.arange(n)[:, None] // BLOCK == np.arange(-(-n // BLOCK))
     columns.append(np.sqrt(dials.block_share) * blocks)
     columns.append(_planted(dials, plateau, rng))
@@ -66,6 +70,13 @@ def _capped(x: FloatArray) -> FloatArray:
     total = (x**2).sum(1, keepdims=True)
     capped: FloatArray = x * np.sqrt(np.minimum(1.0, 2 * x.shape[1] / total))
     return capped
+
+
+def _strengthened(loadings: FloatArray, strength: FloatArray) -> FloatArray:
+    """Loadings times a strength a neuron, but never more than half of a neuron's latent variance."""
+    total = (loadings**2).sum(1, keepdims=True)
+    stronger: FloatArray = loadings * np.minimum(strength, np.sqrt(0.5 / total))
+    return stronger
 
 
 def _planted(dials: Dials, plateau: IntArray, rng: np.random.Generator) -> FloatArray:

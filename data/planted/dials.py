@@ -32,6 +32,8 @@ class Dials:
         which influence follows the loss.
     Covariates
         ``covariate_link``: correlation of true log influence with activation scale and output norm.
+        ``confounding``: log loading on the diffuse factors that one sd of log activation scale adds; with a strong
+        link, influential neurons are then more correlated, and more modular, without forming a plateau of any kind.
     Activations (shares of a neuron's latent variance)
         ``loading``, the mean share of the layer's global mode (heterogeneous); ``background``, standard deviation
         of true pairwise correlation from six diffuse factors; ``document_share`` of documents; ``block_share`` of
@@ -77,6 +79,7 @@ class Dials:
     loss_slope: float = 0.1
 
     covariate_link: float = 0.3
+    confounding: float = 0.0
 
     loading: float = 0.1
     background: float = 0.05

@@ -127,6 +127,13 @@ def _nulls() -> list[Scenario]:
             "influence follows activation scale and output norm (correlation .6)",
         ),
         _null(
+            "activations.confounded",
+            Dials(neurons=960, covariate_link=0.93, confounding=0.45),
+            active,
+            ACTIVATIONS,
+            "influence follows activation scale (correlation .93), and neurons of large scale are more correlated",
+        ),
+        _null(
             "weights.isotropic",
             BRIEF,
             ("influence", "weights"),

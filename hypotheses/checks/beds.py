@@ -73,14 +73,20 @@ class NeuronsBed(Bed):
         ranked = [order[strata[order] == s] for s in range(4)]
         sets = [np.concatenate([r[[0, 1]] for r in ranked]), np.concatenate([r[[0, 2]] for r in ranked])]
         plateau = tuple(torch.from_numpy(np.sort(s)) for s in sets)
-        return World(
-            Observed("neurons", torch.arange(NEURONS), plateau=plateau, strata=torch.from_numpy(strata)), score
-        )
+        covariate = rng.standard_normal(NEURONS)
+        chosen_by = covariate + rng.standard_normal((2, NEURONS))
+        for half, members in enumerate(sets):
+            chosen_by[half, members] += 10.0  # so that the plateaus are the top of it
+        observed = Observed("neurons", torch.arange(NEURONS), plateau=plateau, strata=torch.from_numpy(strata),
+                            score=torch.from_numpy(chosen_by), covariates=covariate[:, None])  # fmt: skip
+        return World(observed, score)
 
     def applied(self, world: World, draw: Any) -> World:
         """What was observed is the draw."""
-        moved = draw if len(draw) == NEURONS else None
-        sets = tuple(moved[p] if moved is not None else draw for p in world.observed.plateau)
+        if draw.ndim == 2:
+            sets = tuple(draw)
+        else:
+            sets = tuple(draw[p] if len(draw) == NEURONS else draw for p in world.observed.plateau)
         return World(replace(world.observed, plateau=sets), world.data)
 
     def statistic(self, world: World, draws: Sequence[Any]) -> FloatArray:

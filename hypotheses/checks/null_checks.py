@@ -321,7 +321,8 @@ def _wrong_form(observed: Observed, draw: Any) -> str:
 
 def _wrong_indices(observed: Observed, draw: torch.Tensor) -> str:
     count = len(observed.value) if observed.kind == "neurons" or observed.strata is None else len(observed.strata)
-    if draw.dtype != torch.int64 or draw.ndim != 1:
+    of_halves = observed.kind == "neurons" and draw.ndim == 2 and len(draw) == 2
+    if draw.dtype != torch.int64 or not (draw.ndim == 1 or of_halves):
         return f"draws of {observed.kind} are int64 [R, n], and one is {_form(draw)}"
     if observed.kind == "neurons" and (int(draw.min()) < 0 or int(draw.max()) >= count):
         return f"a draw names {observed.kind} {int(draw.min())} to {int(draw.max())}, and there are {count}"

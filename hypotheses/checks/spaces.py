@@ -55,6 +55,8 @@ def identity_of(observed: Observed, draw: Any) -> Any:
     """Return the draw that changes nothing, in the form of `draw`."""
     if observed.kind == "labels" or (observed.kind == "influence" and np.asarray(draw).dtype == np.bool_):
         return np.zeros(np.asarray(draw).shape, dtype=np.bool_)
+    if observed.kind == "neurons" and np.asarray(draw).ndim == 2:
+        return np.stack([np.sort(np.asarray(p)) for p in observed.plateau])
     if observed.kind == "neurons" and len(np.asarray(draw)) != len(observed.value):
         return np.sort(np.asarray(observed.plateau[0]))
     return observed.value

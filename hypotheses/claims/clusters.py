@@ -21,8 +21,8 @@ within = Hypothesis(
         margin=0.05, unit="correlation", means="two blocks that share 5 % more variance inside than across"
     ),
     estimand=Within("modular_contrast", centred=True),
-    nulls=("matched_sets",),
-    sensitivity=("hqs", "correlation_cm", "document_permuted"),
+    nulls=("reselected_sets",),
+    sensitivity=("matched_sets", "hqs", "correlation_cm", "document_permuted"),
     source="Liu 2025, section 4; METHODS 3",
 )
 
@@ -31,7 +31,8 @@ rewired = Hypothesis(
     claim="Plateau neurons are no more modular than their degrees imply, compared with ordinary neurons.",
     criterion=Sensitivity(kind=Kind.ABSENCE, unit="delta Q"),
     estimand=RewiredExcess("rewired_excess", centred=True),
-    nulls=("matched_sets",),
+    nulls=("reselected_sets",),
+    sensitivity=("matched_sets",),
     source="Maslov, Sneppen 2002; METHODS 3 and 4",
 )
 
@@ -42,7 +43,8 @@ cohesion = Hypothesis(
         margin=0.05, unit="Fisher z", means="plateau neurons correlate .05 more with each other than with their like"
     ),
     estimand=Cohesion("cohesion", centred=True),
-    nulls=("matched_sets",),
+    nulls=("reselected_sets",),
+    sensitivity=("matched_sets",),
     source="Liu 2025, section 4; METHODS 3",
 )
 
@@ -51,7 +53,8 @@ weights = Hypothesis(
     claim="Plateau neurons are not clustered in weight space.",
     criterion=Absence(margin=0.05, unit="cosine", means="weight vectors .05 more alike than those of ordinary neurons"),
     estimand=WeightStatistic("mean_cosine", centred=True, weights_only=True, statistic=weight_cosine),
-    nulls=("matched_sets",),
+    nulls=("reselected_sets",),
+    sensitivity=("matched_sets",),
     source="METHODS 3",
 )
 

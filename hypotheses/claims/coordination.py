@@ -11,6 +11,7 @@ dimension = Hypothesis(
     claim="Plateau activations have a lower effective dimension than those of ordinary neurons.",
     criterion=Presence(margin=0.1, unit="log ratio", means="ten per cent fewer dimensions than matched sets"),
     estimand=Dimension("participation_ratio", centred=True),
-    nulls=("matched_sets",),
+    nulls=("reselected_sets",),
+    sensitivity=("matched_sets",),
     source="Liu, Wang, Li 2025; METHODS 3",
 )

@@ -19,6 +19,7 @@ from ...estimators.communities import (
     signed_modules,
     threshold_graph,
 )
+from ..balance import neurons
 from ..nulls.base import Observed, Randomises
 from ..study import Study
 from .base import Bound, Estimand, Values
@@ -45,9 +46,8 @@ class SetBound(Bound):
         self.sets: Sets = study.blind_plateau if self.label_blind else study.plateau
 
     def offers(self) -> Mapping[Randomises, Observed]:
-        """The neurons' places."""
-        n = self.study.measurements.n_neurons
-        return {"neurons": Observed("neurons", torch.arange(n), plateau=self.sets, strata=self.study.strata)}
+        """The neurons' places, and what the sets were chosen by."""
+        return {"neurons": neurons(self.study, self.label_blind)}
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
         """Statistic of the plateaus' images."""
@@ -63,7 +63,9 @@ class SetBound(Bound):
         return columns, (first, second)
 
     def images(self, draws: Tensor) -> Sets:
-        """Images of the two plateaus under permutations [R, N]; drawn sets [R, n] stand for both halves."""
+        """Images of the two plateaus under permutations [R, N]; drawn sets [R, 2, n], or [R, n] for both halves."""
+        if draws.ndim == 3:
+            return draws[:, 0], draws[:, 1]
         if draws.shape[1] == self.study.measurements.n_neurons:
             return draws[:, self.sets[0]], draws[:, self.sets[1]]
         return draws, draws

@@ -27,7 +27,8 @@ Draws: TypeAlias = "torch.Tensor | Iterator[torch.Tensor] | Iterator[Any]"
 """Draws for R replicates, first axis (or iteration order) = replicate:
 
 ========== ==========================================================================================
-neurons     int64 [R, N] permutations (neuron i's place is taken by ``draw[r, i]``), or [R, n] sets
+neurons     int64 [R, N] permutations (neuron i's place is taken by ``draw[r, i]``), [R, n] sets, or
+            [R, 2, n] sets of the two halves
 labels      bool [R, D] (documents) or [R, P] (matched pairs): True = the two classes change places
 heads       int64 [R, k] rows of the heads table
 influence   bool [R, N] (classes change places for a neuron) or float [R, 2, 2, N] (half, class, neuron)
@@ -44,7 +45,9 @@ class Observed:
     """The observed object that a null randomises, and what goes with it.
 
     ``value`` is the object itself; ``plateau`` holds the sets the statistic is about (one a half) where there are any;
-    ``strata`` int64 [N] groups neurons of like covariates (for heads [H], heads of like total effect); ``documents``,
+    ``strata`` int64 [N] groups neurons of like covariates (for heads [H], heads of like total effect); ``score``
+    float64 [2, N] is what each half's plateau is the top of, and ``covariates`` float64 [N, k] what neurons are alike
+    in; ``documents``,
     ``positions`` and ``half`` int64, one entry a row of activations; ``pairs``, for labels, the number of matched
     pairs where swaps inside them can be scored; ``behind``, for graphs, the activations [T, n] whose correlations
     they are, with ``plateau`` naming columns of it; ``remake``, for a corpus, measures the model again on documents
@@ -55,6 +58,8 @@ class Observed:
     value: Any
     plateau: tuple[torch.Tensor, ...] = ()
     strata: torch.Tensor | None = None
+    score: torch.Tensor | None = None
+    covariates: npt.NDArray[np.float64] | None = None
     documents: npt.NDArray[np.int64] | None = None
     positions: npt.NDArray[np.int64] | None = None
     half: npt.NDArray[np.int64] | None = None

@@ -43,7 +43,7 @@ def effect_strata(total: npt.NDArray[np.float64], chosen: IntArray) -> IntArray:
     """
     smallest = 2
     while smallest < len(total):
-        found = stratify.strata(total[:, None], smallest)
+        found = stratify.strata(total, smallest)
         if distinct_sets(found, chosen) >= FEWEST_SETS:
             return found
         smallest *= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
 from neuronull.estimators import strata
 
@@ -14,36 +15,46 @@ def table() -> np.ndarray:
     return np.stack([np.exp(rng.normal(0, 2, 400)), rng.normal(size=400), rng.normal(size=400) * 0.1], axis=1)
 
 
-@pytest.mark.parametrize(("smallest", "cells"), [(400, 1), (201, 1), (200, 2), (100, 4), (60, 4), (50, 8)])
+@pytest.mark.parametrize(("smallest", "cells"), [(400, 1), (201, 1), (200, 2), (130, 3), (60, 6), (50, 8)])
 def test_as_many_cells_as_hold_enough(table, smallest, cells):
-    found = strata.strata(table, smallest)
-    counts = np.bincount(found)
+    counts = np.bincount(strata.strata(table[:, 1], smallest))
     assert len(counts) == cells
     assert counts.min() >= smallest
     assert counts.max() - counts.min() <= 1
 
 
 def test_odd_numbers_leave_every_cell_large_enough():
-    table = np.random.default_rng(1).normal(size=(101, 3))
-    assert np.bincount(strata.strata(table, 25)).min() >= 25
+    assert np.bincount(strata.strata(np.random.default_rng(1).normal(size=101), 25)).tolist() == [26, 25, 25, 25]
 
 
-def test_the_first_split_is_at_the_median_of_the_first_component():
-    rng = np.random.default_rng(2)
-    common = rng.normal(size=300)
-    table = np.stack([common + 0.1 * rng.normal(size=300), common + 0.1 * rng.normal(size=300)], axis=1)
-    found = strata.strata(table, 150)
-    low, high = (common[found == s] for s in (0, 1))
-    assert max(np.mean(low > np.median(common)), np.mean(low < np.median(common))) > 0.9
-    assert len(low) == len(high) == 150
-
-
-def test_strata_ignore_units_and_order(table):
-    found = strata.strata(table, 50)
-    rescaled = strata.strata(table * np.array([3.0, 10.0, 0.2]), 50)
-    assert np.array_equal(found, rescaled)
+def test_strata_are_runs_of_consecutive_scores(table):
+    found = strata.strata(table[:, 1], 60)
+    assert (np.diff(found[np.argsort(table[:, 1])]) >= 0).all()
+    assert np.array_equal(found, strata.strata(np.exp(table[:, 1]), 60)), "units do not matter"
     order = np.random.default_rng(3).permutation(400)
-    assert len(set(zip(found[order].tolist(), strata.strata(table[order], 50).tolist(), strict=True))) == 8
+    assert np.array_equal(strata.strata(table[order, 1], 60), found[order]), "nor does the neurons' order"
+
+
+def test_predicted_influence_is_the_least_squares_fit_of_statsmodels(table):
+    rng = np.random.default_rng(4)
+    score = np.log(table[:, 0]) + rng.normal(size=(2, 400))
+    x = strata.standardised_covariates(table)
+    basis = sm.add_constant(np.column_stack([x, x**2]))
+    expected = np.stack([sm.OLS(s, basis).fit().fittedvalues for s in score])
+    np.testing.assert_allclose(strata.predicted_influence(table, score), expected, atol=1e-9)
+
+
+def test_a_constant_covariate_predicts_nothing(table):
+    score = np.random.default_rng(5).normal(size=400)
+    with_constant = np.column_stack([table, np.full(400, 7.0)])
+    np.testing.assert_allclose(
+        strata.predicted_influence(with_constant, score), strata.predicted_influence(table, score), atol=1e-9
+    )
+
+
+def test_no_influence_counts_as_the_smallest():
+    np.testing.assert_allclose(strata.log_influence(np.array([0.0, 0.5, 2.0])), np.log([0.5, 0.5, 2.0]))
+    assert (strata.log_influence(np.zeros(3)) == 0).all()
 
 
 def test_skewed_positive_covariates_are_logged_and_constant_ones_dropped(table):
@@ -55,7 +66,7 @@ def test_skewed_positive_covariates_are_logged_and_constant_ones_dropped(table):
 
 
 def test_balance_is_the_naive_loop(table):
-    cells = strata.strata(table, 100)
+    cells = strata.strata(table[:, 1], 100)
     members = np.array([3, 50, 77, 200, 391])
     x = strata.standardised_covariates(table)
     expected = [
@@ -66,10 +77,10 @@ def test_balance_is_the_naive_loop(table):
 
 
 def test_a_whole_stratum_is_balanced(table):
-    cells = strata.strata(table, 100)
+    cells = strata.strata(table[:, 1], 100)
     assert np.abs(strata.balance(table, np.flatnonzero(cells == 2), cells)).max() < 1e-12
 
 
 def test_an_empty_stratum_is_refused(table):
     with pytest.raises(ValueError, match="at least one"):
-        strata.strata(table, 0)
+        strata.strata(table[:, 1], 0)

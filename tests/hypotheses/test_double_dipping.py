@@ -137,3 +137,20 @@ def test_one_permutation_of_all_neurons_for_both_halves_has_its_size():
 @pytest.mark.parametrize("design", [left_out, anew_for_each_half])
 def test_other_ways_to_draw_control_sets_cry_wolf(design):
     assert size(design) > 0.08
+
+
+# influence that follows the covariates ----------------------------------------------------------------------------
+
+
+def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_not():
+    """Neurons of large scale are more influential and more correlated; the plateau is nothing beyond that."""
+    dials = Dials(neurons=960, covariate_link=0.93, confounding=0.45)
+    by_strata, reselected = [], []
+    for seed in range(DATASETS // 2):
+        study = Study(planted_measurements(dials, seed, ["influence", "activations"]))
+        bound = catalogue.hypotheses.get("coordination.dimension").estimand.bind(study)
+        for null, ps in (("matched_sets", by_strata), ("reselected_sets", reselected)):
+            drawn = sample(bound, catalogue.nulls.get(null), study, REPLICATES, seed)
+            ps.append(permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value)
+    assert rejected(by_strata) > 0.15
+    assert rejected(reselected) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / len(reselected))

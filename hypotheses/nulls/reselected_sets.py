@@ -1,0 +1,101 @@
+"""Reselected neuron sets: the plateau is chosen again after unexplained influence has changed places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ...data.errors import InputError
+from ...estimators.strata import predicted_influence
+from .base import NullModel, Observed, generator, need, stack
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Log influence as covariates predict it and what they leave, [2 (half), N] each; strata [N]; sizes of the sets."""
+
+    predicted: FloatArray
+    residual: FloatArray
+    strata: npt.NDArray[np.int64]
+    sizes: tuple[int, int]
+
+
+class ReselectedSets(NullModel):
+    """Sets chosen as the plateau was, from predicted influence plus the residual of another neuron.
+
+    Each half's log influence is split into what the neurons' covariates predict (least squares on the covariates and
+    their squares) and a residual.  A draw is one permutation of the residuals' places within strata of like predicted
+    influence, the same for both halves, and the top of predicted + permuted residual in each half.  So null sets are
+    as extreme in activation and weight statistics as the plateau is, however extreme that is, and overlap as the two
+    plateaus do: a conditional randomisation test of the selection (Candes et al. 2018) by permuted residuals (Freedman
+    and Lane 1983).  Strata alone (`matched_sets`) cannot balance the very top, which is where the plateau lies.
+    """
+
+    name = "reselected_sets"
+    randomises = "neurons"
+    preserves = ("size of the sets", "how influence follows the covariates", "the measurements")
+    breaks = ("which neurons have more influence than their covariates predict",)
+    exchangeable = "what covariates leave of log influence in a stratum, under a statistic free of a neuron's scale"
+    reference = (
+        "Candes, Fan, Janson, Lv (2018), JRSS B 80:551 (conditional randomisation); Freedman, Lane (1983), JBES 1:292"
+    )
+    when = "Are these neurons different from ordinary neurons that look alike? The default for neuron sets."
+
+    def prepare(self, measurements: Any, observed: Observed) -> Selection:
+        """Predicted and residual log influence of each half."""
+        need(observed, "neurons", self.name)
+        if observed.score is None or observed.covariates is None or observed.strata is None:
+            raise InputError("reselected_sets needs score, covariates and strata of the neurons", "Observed.score",
+                             "measure the neuron covariates (neurons.parquet)")  # fmt: skip
+        score = observed.score.numpy().astype(np.float64)
+        predicted = predicted_influence(observed.covariates, score)
+        first, second = observed.plateau
+        strata = observed.strata.numpy().astype(np.int64)
+        return Selection(predicted, score - predicted, strata, (len(first), len(second)))
+
+    def draw(self, state: Selection, replicates: range, seed: int) -> torch.Tensor:
+        """int64 [R, 2, n]: the sets of the two halves, sorted."""
+        by_stratum = np.argsort(state.strata, kind="stable")
+
+        def sets(replicate: int) -> npt.NDArray[np.int64]:
+            keys = generator(seed, replicate, "reselect").random(len(state.strata))
+            score = state.predicted.copy()
+            score[:, by_stratum] += state.residual[:, np.lexsort((keys, state.strata))]
+            top = [np.argsort(-s, kind="stable")[:n] for s, n in zip(score, state.sizes, strict=True)]
+            return np.sort(np.stack(top), axis=1)
+
+        return stack(sets, replicates)
+
+    def example(self) -> Observed:
+        """Sixty neurons whose influence follows one covariate, two strata, plateaus of eight."""
+        rng = np.random.default_rng(0)
+        covariate = rng.standard_normal(60)
+        score = covariate + rng.standard_normal(60) + 0.2 * rng.standard_normal((2, 60))
+        plateau = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
+        return Observed("neurons", torch.arange(60), plateau=plateau,
+                        strata=torch.from_numpy((covariate > np.median(covariate)).astype(np.int64)),
+                        score=torch.from_numpy(score), covariates=covariate[:, None])  # fmt: skip
+
+    def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:
+        """Two sets of the plateaus' sizes, no neuron twice."""
+        sizes = [len(p) for p in observed.plateau]
+        return (("size of the sets", [len(set(one)) for one in np.asarray(draw).tolist()] == sizes),)
+
+    def cost(self, state: Selection) -> float:
+        """Two sorts of the neurons."""
+        n = state.residual.shape[1]
+        return float(2 * n * np.log2(max(2, n)))
+
+    def diagnostics(self, state: Selection, draws: Any) -> dict[str, Any]:
+        """How well covariates predict log influence, and how much of the plateau the null sets hold."""
+        score = state.predicted + state.residual
+        top = [set(np.argsort(-s, kind="stable")[:n].tolist()) for s, n in zip(score, state.sizes, strict=True)]
+        held = [len(top[h] & set(one[h])) / len(top[h]) for one in np.asarray(draws).tolist() for h in (0, 1)]
+        return {"r_squared": float(1 - state.residual.var() / score.var()), "overlap": float(np.mean(held))}
