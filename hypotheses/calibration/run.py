@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,31 +163,46 @@ def calibrate(
 ) -> list[dict[str, Any]]:
     """Run every chunk that the journal lacks; returns the finished chunks asked for, in the order of `chunks`.
 
-    Results are the same for any `jobs`.  Workers are spawned processes.
+    Results are the same for any `jobs`.  Workers are spawned processes.  An interrupt ends the work;
+    what was finished by then is returned, and a later call goes on from there.
     """
     wanted = chunks(scenarios, datasets)
     done = {line["key"]: line for line in read_journal(journal)}
     left = [chunk for chunk in wanted if chunk.key not in done]
     journal.parent.mkdir(parents=True, exist_ok=True)
-    with journal.open("a", encoding="utf-8") as file, (progress or Silent()).stage("calibrate", len(left)) as stage:
+    with (
+        journal.open("a", encoding="utf-8") as file,
+        (progress or Silent()).stage("calibrate", len(left)) as stage,
+        suppress(KeyboardInterrupt),
+    ):
         for line in _run(left, jobs):
             file.write(json.dumps(line, separators=(",", ":")) + "\n")
             file.flush()
             done[line["key"]] = line
             stage.advance()
-    return [done[chunk.key] for chunk in wanted]
+    return [done[chunk.key] for chunk in wanted if chunk.key in done]
+
+
+def _deaf_to_interrupts() -> None:
+    """Ctrl-C reaches a whole process group; workers leave it to the process that owns them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run(left: Sequence[Chunk], jobs: int) -> Iterator[dict[str, Any]]:
     if jobs == 1:
         yield from map(run_chunk, left)
         return
-    with one_thread_a_worker(), ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with one_thread_a_worker(), ProcessPoolExecutor(jobs, spawn, _deaf_to_interrupts) as pool:
         waiting = iter(left)
         running: set[Future[dict[str, Any]]] = {
             pool.submit(run_chunk, c) for _, c in zip(range(2 * jobs), waiting, strict=False)
         }
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(run_chunk, c) for _, c in zip(finished, waiting, strict=False)}
-            yield from (future.result() for future in finished)
+        try:
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(run_chunk, c) for _, c in zip(finished, waiting, strict=False)}
+                yield from (future.result() for future in finished)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

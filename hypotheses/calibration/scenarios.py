@@ -60,8 +60,8 @@ BRIEF = Dials(neurons=480, pairs=8)
 
 
 def _null(name: str, dials: Dials, pieces: tuple[Piece, ...], hypotheses: tuple[str, ...], says: str) -> Scenario:
-    cost = {"influence": 1.0, "activations": 0.5, "weights": 4.0, "heads": 2.0}
-    return Scenario(name, "null", dials, pieces, hypotheses, says, share=cost[pieces[-1]])
+    share = {"influence": 1.0, "activations": 0.5, "weights": 2.0, "heads": 1.0}
+    return Scenario(name, "null", dials, pieces, hypotheses, says, share=share[pieces[-1]])
 
 
 def _nulls() -> list[Scenario]:

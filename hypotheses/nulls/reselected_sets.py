@@ -67,8 +67,8 @@ class ReselectedSets(NullModel):
         def sets(replicate: int) -> npt.NDArray[np.int64]:
             keys = generator(seed, replicate, "reselect").random(len(state.strata))
             score = state.predicted.copy()
-            score[:, by_stratum] += state.residual[:, np.lexsort((keys, state.strata))]
-            top = [np.argsort(-s, kind="stable")[:n] for s, n in zip(score, state.sizes, strict=True)]
+            score[:, by_stratum] += state.residual[:, np.argsort(state.strata + keys, kind="stable")]
+            top = [np.argpartition(s, -n)[-n:] for s, n in zip(score, state.sizes, strict=True)]
             return np.sort(np.stack(top), axis=1)
 
         return stack(sets, replicates)

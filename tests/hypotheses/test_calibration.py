@@ -261,3 +261,19 @@ def test_a_finding_carries_its_calibration(monkeypatch):
     measurements = planted(Dials(documents=24, pairs=4, neurons=200, heads=2), 0, ["influence", "weights"]).measurements
     result = run_suite(measurements, TestOptions(replicates=39, only=("clusters.weights",)))
     assert result.finding("clusters.weights").details["calibration"] == "measured for clusters.weights"
+
+
+def test_an_interrupt_keeps_what_is_finished(tiny, tmp_path, monkeypatch):
+    original, made = run.run_chunk, []
+
+    def interrupted(chunk):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(chunk)
+        return original(chunk)
+
+    monkeypatch.setattr(run, "run_chunk", interrupted)
+    journal = tmp_path / "journal.jsonl"
+    assert len(run.calibrate(tiny, 6, 1, journal)) == 2
+    monkeypatch.setattr(run, "run_chunk", original)
+    assert len(run.calibrate(tiny, 6, 1, journal)) == 4

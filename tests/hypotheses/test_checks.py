@@ -187,7 +187,8 @@ def test_a_decorated_function_is_a_null_model_that_passes(monkeypatch: pytest.Mo
 RUN = {
     "matched_sets": 17, "reselected_sets": 16, "random_sets": 17, "head_sets": 17, "label_swaps": 17,
     "document_swaps": 17, "neuron_swaps": 17, "document_permuted": 17, "circular_shift": 17, "hqs": 16,
-    "correlation_cm": 16, "random_matrix": 16, "rewired": 17, "signed_rewired": 17, "erdos_renyi": 17, "influence_law": 16, "random_init": 16, "shuffled_corpus": 16,
+    "correlation_cm": 16, "random_matrix": 16, "rewired": 17, "signed_rewired": 17, "erdos_renyi": 17,
+    "influence_law": 16, "random_init": 16, "shuffled_corpus": 16,
 }  # fmt: skip
 """Checks that run on each null of the catalogue.  Parametric ensembles have no enumerable space; a model is no JSON."""
 
