@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..data.options import TestOptions
+from .balance import LARGEST_SMD, against_reselected
 from .calibration.record import calibration_line
 from .engine import Assessment, Output, Sampled, assess_p
 from .inference import intervals
@@ -90,6 +92,10 @@ class RowMaker:
             "n_documents": setup.n_documents, "n_positions": setup.n_positions, "n_neurons": setup.n_neurons,
         }  # fmt: skip
         return Finding(**{**self.common(), **base, **given})
+
+    @cached_property
+    def _balance(self) -> dict[str, float]:
+        return against_reselected(self.study, self.options.seed)
 
     def common(self) -> dict[str, Any]:
         """What is the same in every row of a run."""
@@ -203,13 +209,13 @@ class RowMaker:
             notes.append(f"head {judged.output.name} decides; p over all {len(a.outputs)} by maxT")
         if judged.output.doubt:
             notes.append(judged.output.doubt)
-        if "matched_sets" in {s.null for s in a.nulls}:
-            worst = {name: smd for name, smd in self.study.balance(self.study.plateau).items() if abs(smd) > 0.25}
+        if "reselected_sets" in {s.null for s in a.nulls}:
+            worst = {name: smd for name, smd in self._balance.items() if abs(smd) > LARGEST_SMD}
             if worst:
                 said = ", ".join(
                     f"{name} {smd:+.2f}" for name, smd in sorted(worst.items(), key=lambda item: -abs(item[1]))
                 )
-                notes.append(f"plateau and strata differ beyond .25 sd in {said}")
+                notes.append(f"plateau and null sets differ beyond .25 sd in {said}")
         return "; ".join(notes)
 
     def _enough(self, judged: Judged) -> dict[str, float]:
