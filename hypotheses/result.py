@@ -164,6 +164,35 @@ class Balance(BaseModel):
     rows: list[tuple[str, float]]
 
 
+class Certificate(BaseModel):
+    """Outcome of the conformance checks of a null model (``neuronull check``)."""
+
+    model_config = ConfigDict(extra="forbid")
+    run: int
+    failed: list[str]
+    skipped: list[str] = Field(description="Checks that do not apply")
+    versions: dict[str, str] = Field(description="Software that the checks were run with")
+
+
+class NullCard(BaseModel):
+    """A null model that the run used: what its author declares of it, where it came from, and what vouches for it."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
+    name: str
+    origin: str = Field(description="'built in', a package and its version, or a Python module")
+    randomises: str
+    preserves: list[str]
+    breaks: list[str]
+    exchangeable: str
+    reference: str
+    when: str
+    hypotheses: list[str] = Field(description="Where its draws stand in the result")
+    diagnostics: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Hypothesis -> what the null model tells of its draws on these data"
+    )
+    certificate: Certificate | None = None
+
+
 class Setup(BaseModel):
     """What was measured on what: everything of the input that decides the numbers."""
 
@@ -210,6 +239,7 @@ class Result(BaseModel):
     head_map: HeadMap | None = None
     graphs: list[GraphTwin] = Field(default_factory=list)
     balance: list[Balance] = Field(default_factory=list)
+    nulls: list[NullCard] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
     def finding(self, hypothesis: str, null: str | None = None) -> Finding:

@@ -18,7 +18,7 @@ from .provenance import Timed, provenance
 
 if TYPE_CHECKING:
     from .data.measurements import Measurements
-    from .hypotheses.result import Result
+    from .hypotheses.result import Certificate, Result
     from .reports import Format
 
 RANDOM_INIT = "control.random_init"
@@ -100,11 +100,24 @@ class _Run:
 
     def found(self, on_random_weights: bool) -> Result:
         """Measure or load, then test."""
+        from .hypotheses.null_cards import null_cards
+        from .hypotheses.study import Study
         from .hypotheses.suite import run_suite
 
+        tests = self.request.tests
+        certificates = self._certificates()
         measurements = self._measurements()
         random_init = self._random_init if on_random_weights else None
-        result = run_suite(measurements, self.request.tests, self.timed, random_init=random_init)
+        result = run_suite(measurements, tests, self.timed, random_init=random_init)
+        with self.timed.stage("null models", 1) as stage:
+            result.nulls = null_cards(Study(measurements, tests.plateau), result.findings, tests.seed, certificates)
+            stage.advance()
+        result.warnings += [
+            f"null model {card.name} fails its conformance checks ({', '.join(card.certificate.failed)}): do not trust "
+            "what rests on it"
+            for card in result.nulls
+            if card.certificate is not None and card.certificate.failed
+        ]
         result.provenance = self._provenance()
         return result
 
@@ -127,6 +140,32 @@ class _Run:
         from .estimators.measure import measure
 
         return measure(self.request.measure, self.timed)
+
+    def _certificates(self) -> dict[str, Certificate]:
+        """Outcome of the null models' checks: shipped for the built-in ones; for any other, run here and now."""
+        from .hypotheses.catalogue import nulls
+        from .hypotheses.checks.conformance import Report, checks_of, kind_of, name_of, resolve
+        from .hypotheses.checks.outcome import ran
+        from .hypotheses.registry import BUILT_IN
+        from .hypotheses.suite import choose
+        from .reports.certificates import certificate, shipped
+
+        found = dict(shipped())
+        wanted, _ = choose(self.request.tests)
+        chosen = self.request.tests.nulls
+        used = [n for h in wanted for n in (*([chosen[h.id]] if h.id in chosen else h.nulls), *h.sensitivity)]
+        for name in dict.fromkeys(used):
+            if name in found and nulls.origin(name) == BUILT_IN:
+                continue
+            null = resolve(name)
+            checks = checks_of(null)
+            with self.timed.stage(f"checks of {name}", len(checks)) as stage:
+                done = []
+                for check, work in checks.items():
+                    done.append(ran(check, work))
+                    stage.advance()
+            found[name] = certificate(Report(name_of(null), kind_of(null), tuple(done)))
+        return found
 
     def _random_init(self) -> Measurements:
         """Measure the same model with its weights drawn anew."""

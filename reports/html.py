@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ..hypotheses.result import Result, Role
-from . import glossary, origin, references, tables
+from . import glossary, null_tables, origin, references, tables
 from .figures.canvas import Drawing, to_svg
 from .numbers import percent, printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, slug, tell
@@ -68,6 +68,7 @@ def render(result: Result, *, opened: bool = False) -> str:
             balance=[
                 (tables.balance(b), inline([_love(b)], f"balance-{i}")) for i, b in enumerate(result.balance) if b.rows
             ],
+            cards=null_tables.cards(result),
             opened=opened,
         )
     )
@@ -78,6 +79,7 @@ def _tables(result: Result) -> dict[str, tables.Table]:
     return {
         "overview": tables.overview(result),
         "controls": tables.controls(result),
+        "nulls": null_tables.null_models(result),
         "multiplicity": tables.multiplicity(result),
         "left_out": tables.left_out(result),
         "setup": origin.setup(result),

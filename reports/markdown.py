@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
-from . import glossary, origin, references, tables
+from . import glossary, null_tables, origin, references, tables
 from .numbers import printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, tell
 from .tables import Table
@@ -112,6 +112,8 @@ def _rest(result: Result, story: Story) -> list[str]:
     bullets = "\n".join(f"- {escape(w)}" for w in result.warnings)
     return [
         table(tables.controls(result), 2),
+        table(null_tables.null_models(result), 2),
+        *(_folded(card) for card in null_tables.cards(result)),
         *(table(tables.balance(b), 2) for b in result.balance),
         table(tables.multiplicity(result), 2),
         table(tables.left_out(result), 2),

@@ -236,6 +236,30 @@ NULLS: dict[str, str] = {
     "shuffled_corpus": "The same tokens in random order.",
 }
 
+DIAGNOSTICS: dict[str, str] = {
+    "strata": "groups of neurons that are alike",
+    "smallest": "neurons in the smallest group",
+    "largest": "neurons in the largest group",
+    "distinct_sets": "distinct sets of heads there are",
+    "r_squared": "share of the scatter of log influence that activity and weight statistics predict",
+    "overlap": "share of a null set that belongs to the plateau",
+    "movable_share": "share of the positions that can move",
+    "t_eff": "positions in each half, counted as if they were independent",
+    "mean": "mean correlation in the data",
+    "shared_variance": "variance of the correlations that both halves share, in the data",
+    "drawn_mean": "mean correlation in the draws",
+    "drawn_variance": "variance of the correlations in the draws",
+    "drawn_shared_variance": "variance of the correlations that both halves share, in the draws",
+    "mode_mean_correlation": "mean correlation that the layer's common mode makes",
+    "strength": "summed correlation of each neuron in the data",
+    "largest_difference": "largest difference of that sum between data and draws",
+    "edges": "edges",
+    "tries_per_edge": "switches tried an edge",
+    "accepted_share": "share of the switches that were made",
+    "edges_left": "share of the original edges left as it goes on (level at the end if mixed)",
+}
+"""Diagnostics of the null models that ship; a foreign one's go by their own names."""
+
 EDGE_NULLS = frozenset({"rewired", "signed_rewired", "erdos_renyi"})
 
 REWIRING_NOTE = (

@@ -8,12 +8,14 @@ import numpy as np
 
 from neuronull.hypotheses.result import (
     Balance,
+    Certificate,
     ClaimVerdict,
     Curve,
     Finding,
     GraphTwin,
     HeadMap,
     Kind,
+    NullCard,
     Result,
     Role,
     Setup,
@@ -88,6 +90,7 @@ def sample_result(
         curves=_curves(rng, 1536, plateau),
         head_map=_head_map(findings),
         graphs=_graphs(rng, plateau),
+        nulls=_nulls(),
         balance=[
             Balance(
                 label="plateau against its strata",
@@ -391,6 +394,40 @@ def _setup(model: str, corpus: str, replicates: int, seed: int, plateau: int) ->
     )
 
 
+def _nulls() -> list[NullCard]:
+    versions = {"python": "3.11.7", "neuronull": "0.1.0"}
+    return [
+        NullCard(
+            name="matched_sets",
+            origin="built in",
+            randomises="neurons",
+            preserves=["size of the sets", "covariates up to strata"],
+            breaks=["which neurons form the plateau"],
+            exchangeable="neurons of one stratum",
+            reference="Good (2005), chapter 6",
+            when="The question that the claim asks.",
+            hypotheses=["clusters.within", "clusters.cohesion"],
+            diagnostics={h: {"strata": 4, "smallest": 380} for h in ("clusters.within", "clusters.cohesion")},
+            certificate=Certificate(run=17, failed=[], skipped=[], versions=versions),
+        ),
+        NullCard(
+            name="shuffled_layers",
+            origin="package neuronull-shuffled-layers 0.1.0",
+            randomises="neurons",
+            preserves=["how many neurons a set holds"],
+            breaks=["which neurons form the plateau"],
+            exchangeable="all neurons of the layer",
+            reference="the classical permutation null",
+            when="",
+            hypotheses=["clusters.weights"],
+            diagnostics={
+                "clusters.weights": {"edges_left": [1.0, 0.42, 0.3, 0.26], "t_eff": [211.3, 208.4], "fine": True}
+            },
+            certificate=Certificate(run=16, failed=["seeds", "batch"], skipped=["uniform"], versions=versions),
+        ),
+    ]
+
+
 def _curves(rng: np.random.Generator, neurons: int, plateau: int) -> list[Curve]:
     rank = sorted({int(r) for r in np.geomspace(1, neurons, 120)})
     curves = []
@@ -490,6 +527,10 @@ def hostile_result() -> Result:
         update={"title": script, "sentence": every, "hypotheses": [row.hypothesis]}
     )
     result.claims.append(result.claims[0].model_copy(update={"number": 9, "hypotheses": [f"mine.{image}"]}))
+    foreign = {"name": image, "origin": script, "randomises": every, "preserves": [every], "breaks": [image]}
+    result.nulls[0] = result.nulls[0].model_copy(
+        update={**foreign, "exchangeable": every, "reference": every, "diagnostics": {image: {script: every}}}
+    )
     result.curves[0] = result.curves[0].model_copy(update={"label": every})
     result.graphs[0] = result.graphs[0].model_copy(update={"label": script})
     result.balance[0] = result.balance[0].model_copy(update={"label": image, "rows": [(script, 0.3), ("$x$", 0.1)]})

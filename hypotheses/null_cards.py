@@ -1,0 +1,73 @@
+"""What a result says of the null models behind it: their declarations, and how they did on these data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import catalogue
+from .nulls.base import NullModel
+from .result import Certificate, Finding, NullCard, Role
+from .study import Study
+
+DRAWS = 20
+"""Draws that a null model's diagnostics look at."""
+
+
+def null_cards(
+    study: Study, findings: Sequence[Finding], seed: int, certificates: Mapping[str, Certificate]
+) -> list[NullCard]:
+    """One card for each null model with an estimate among `findings`, in the order in which they come.
+
+    Parameters
+    ----------
+    certificates
+        Name of a null model -> outcome of its conformance checks, where these were run.
+    """
+    used: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.role is not Role.CONTROL and finding.estimate is not None and finding.null_model:
+            for name in finding.null_model.split("+"):
+                used.setdefault(name, []).append(finding.hypothesis)
+    return [
+        _card(name, list(dict.fromkeys(told)), study, seed, certificates.get(name))
+        for name, told in used.items()
+        if name in catalogue.nulls
+    ]
+
+
+def _card(name: str, hypotheses: list[str], study: Study, seed: int, certificate: Certificate | None) -> NullCard:
+    null: NullModel = catalogue.nulls.get(name)
+    diagnosed = {h: _diagnosed(null, h, study, seed) for h in hypotheses if h in catalogue.hypotheses}
+    return NullCard(
+        name=name, origin=catalogue.nulls.origin(name), randomises=null.randomises,
+        preserves=[*getattr(null, "preserves", ())], breaks=[*getattr(null, "breaks", ())],
+        exchangeable=getattr(null, "exchangeable", ""), reference=getattr(null, "reference", ""), when=null.when,
+        hypotheses=hypotheses, diagnostics={h: found for h, found in diagnosed.items() if found},
+        certificate=certificate,
+    )  # fmt: skip
+
+
+def _diagnosed(null: NullModel, hypothesis: str, study: Study, seed: int) -> dict[str, Any]:
+    """What the null model tells of its draws for one hypothesis; empty where it tells nothing."""
+    if type(null).diagnostics is NullModel.diagnostics:
+        return {}
+    try:
+        observed = catalogue.hypotheses.get(hypothesis).estimand.bind(study).offers()[null.randomises]
+        state = null.prepare(study.measurements, observed)
+        told = null.diagnostics(state, null.draw(state, range(1, 1 + DRAWS), seed))
+        return {str(key): _plain(value) for key, value in told.items()}
+    except Exception as error:  # other people's code may raise anything, and the tests it vouches for are done
+        return {"not to be had": f"{type(error).__name__}: {error}"}
+
+
+def _plain(value: Any) -> Any:
+    """`value` in what JSON holds."""
+    if isinstance(value, (str, bool, int, float)) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    found = np.asarray(value)
+    return found.tolist() if found.dtype.kind in "bifU" else str(value)
