@@ -20,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ[name] = "1"  # a pytest-xdist worker; it inherits the controller's two
         else:
             os.environ.setdefault(name, "2")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
     os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network
 
 
