@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from . import catalogue
+from .estimands.base import Bound
 from .nulls.base import NullModel
 from .result import Certificate, Finding, NullCard, Role
 from .study import Study
@@ -31,31 +33,38 @@ def null_cards(
         if finding.role is not Role.CONTROL and finding.estimate is not None and finding.null_model:
             for name in finding.null_model.split("+"):
                 used.setdefault(name, []).append(finding.hypothesis)
-    return [
-        _card(name, list(dict.fromkeys(told)), study, seed, certificates.get(name))
-        for name, told in used.items()
-        if name in catalogue.nulls
-    ]
+    @cache
+    def bound(hypothesis: str) -> Bound:
+        made: Bound = catalogue.hypotheses.get(hypothesis).estimand.bind(study)
+        return made
+
+    cards = []
+    for name, told in used.items():
+        if name in catalogue.nulls:
+            null, ids = catalogue.nulls.get(name), list(dict.fromkeys(told))
+            found = {h: _diagnosed(null, partial(bound, h), study, seed) for h in ids}
+            cards.append(_card(null, name, ids, {h: one for h, one in found.items() if one}, certificates.get(name)))
+    return cards
 
 
-def _card(name: str, hypotheses: list[str], study: Study, seed: int, certificate: Certificate | None) -> NullCard:
-    null: NullModel = catalogue.nulls.get(name)
-    diagnosed = {h: _diagnosed(null, h, study, seed) for h in hypotheses if h in catalogue.hypotheses}
+def _card(
+    null: NullModel, name: str, hypotheses: list[str], diagnostics: dict[str, dict[str, Any]],
+    certificate: Certificate | None,
+) -> NullCard:  # fmt: skip
     return NullCard(
         name=name, origin=catalogue.nulls.origin(name), randomises=null.randomises,
         preserves=[*getattr(null, "preserves", ())], breaks=[*getattr(null, "breaks", ())],
         exchangeable=getattr(null, "exchangeable", ""), reference=getattr(null, "reference", ""), when=null.when,
-        hypotheses=hypotheses, diagnostics={h: found for h, found in diagnosed.items() if found},
-        certificate=certificate,
+        hypotheses=hypotheses, diagnostics=diagnostics, certificate=certificate,
     )  # fmt: skip
 
 
-def _diagnosed(null: NullModel, hypothesis: str, study: Study, seed: int) -> dict[str, Any]:
+def _diagnosed(null: NullModel, bound: Callable[[], Bound], study: Study, seed: int) -> dict[str, Any]:
     """What the null model tells of its draws for one hypothesis; empty where it tells nothing."""
     if type(null).diagnostics is NullModel.diagnostics:
         return {}
     try:
-        observed = catalogue.hypotheses.get(hypothesis).estimand.bind(study).offers()[null.randomises]
+        observed = bound().offers()[null.randomises]
         state = null.prepare(study.measurements, observed)
         told = null.diagnostics(state, null.draw(state, range(1, 1 + DRAWS), seed))
         return {str(key): _plain(value) for key, value in told.items()}
