@@ -13,7 +13,7 @@ ARGS ?=
 TESTS ?= tests
 WORKERS ?= auto
 
-.PHONY: help run test test-slow lint bench clean
+.PHONY: help run test test-slow lint bench bench-gpu clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
@@ -31,8 +31,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict -p neuronull
 
+# Threads that wait for each other sleep: spinning, they take the cores from whatever else runs and from one another.
 bench: $(STAMP)
-	$(BIN)/python -m pytest tests/benchmarks -m bench -s $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-gpu: $(STAMP)
+	$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
