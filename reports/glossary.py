@@ -9,12 +9,13 @@ PAPER_SHORT = "Liu (2025), \u201cNo Clustering, No Routing\u201d"
 PAPER_LINK = "https://arxiv.org/abs/2509.04479"
 
 CLAIMED = (
-    "Liu (2025) claims that language models give rare words a small set of neurons of their own, that these neurons "
-    "form no clusters, and that attention does not steer to them."
+    "Liu (2025) claims that language models give rare words (tokens) a small set of neurons of their own, that these "
+    "neurons form no clusters, and that attention does not steer to them."
 )
 METHOD = (
-    "The last two claims say that something is absent, and a plain failure to find it cannot show that. So each claim "
-    "is tested against null models and against margins fixed beforehand, and may be supported, refuted or left open."
+    "The last two claims say that something is absent, and a plain failure to find it cannot show that. So each "
+    "estimate is held against what chance alone gives (a null model) and against the smallest effect that would matter "
+    "(a margin, fixed beforehand), and a claim may be supported, refuted or left open."
 )
 
 FAMILY_OF_CLAIM = {1: "regimes", 2: "clusters", 3: "routing"}

@@ -45,15 +45,14 @@ def said(finding: Finding) -> str:
         return "Not measured in this run."
     if finding.verdict is Verdict.UNDETERMINED:
         if by_margin(finding):
-            return (
-                f"{known.none[0].upper()}{known.none[1:]} as far as can be seen, but the interval is not trusted here."
-            )
+            unsure = "as far as can be seen, but the documents are too few or too uneven to be sure"
+            return f"{known.none[0].upper()}{known.none[1:]} {unsure}."
         if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
             return f"{known.plus[0].upper()}{known.plus[1:]}, but perhaps by less than would matter."
         return f"This run cannot tell {known.whether}."
     there = (finding.verdict is Verdict.SUPPORTED) is (finding.kind is not Kind.ABSENCE)
     other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0
-    clause = (known.minus if other_way else known.plus) if there else f"{known.none}, up to the margin"
+    clause = (known.minus if other_way else known.plus) if there else f"{known.none}; any difference is too small to matter"
     return clause[0].upper() + clause[1:] + "."
 
 
@@ -267,7 +266,7 @@ def enough(finding: Finding) -> str:
         )
     if isinstance(needs, dict) and _is_number(needs.get("smallest_margin")):
         return (
-            f"A larger plateau, not more documents: chance alone scatters the estimate by "
+            f"More documents would not help, a larger set of neurons would: chance alone scatters the estimate by "
             f"{number(needs.get('null_sd'), 2)}, and {number(needs['smallest_margin'], 2)} is the smallest effect that "
             "this design could exclude."
         )

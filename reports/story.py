@@ -137,13 +137,17 @@ def _title(result: Result) -> str:
 
 def _tested(result: Result) -> str:
     s = result.setup
+    model = f"{s.model}, a very small model that ships with this software" if _embedded(result) else s.model
     return (
-        f"Layer {s.layer} of {s.model} ({s.architecture}, {count(s.n_neurons)} neurons) while it reads "
-        f"{count(s.n_documents)} documents "
-        f"({count(s.n_positions)} scored positions) of {s.corpus}. The {count(s.n_head)} neurons that matter most "
-        "for rare words, "
-        "the \u201cplateau\u201d, are compared with ordinary neurons."
+        f"This run looked into layer {s.layer} ({count(s.n_neurons)} neurons) of {model}, while it read "
+        f"{count(s.n_documents)} documents ({count(s.n_positions)} scored positions) of the corpus {s.corpus}. The "
+        f"{count(s.n_head)} neurons that matter most for rare words, the \u201cplateau\u201d, are compared with "
+        "ordinary neurons."
     )
+
+
+def _embedded(result: Result) -> bool:
+    return result.setup.model.startswith("docs-")
 
 
 def _sure(result: Result) -> str:
@@ -295,5 +299,5 @@ def _controls_line(result: Result) -> tuple[str, bool]:
 
 
 def _limits(result: Result) -> tuple[tuple[str, str], ...]:
-    embedded = (glossary.EMBEDDED_LIMIT,) if result.setup.model.startswith("docs-") else ()
+    embedded = (glossary.EMBEDDED_LIMIT,) if _embedded(result) else ()
     return (*embedded, *glossary.LIMITS)

@@ -41,7 +41,7 @@ class HypothesisWords:
 
 HYPOTHESES: dict[str, HypothesisWords] = {
     "regimes.shape": HypothesisWords(
-        title="Shape of the rare curve's top",
+        title="A plateau for rare tokens",
         asks="Do the most influential neurons for rare tokens leave the power law that the neurons below them follow?",
         measured="Neurons are ranked by influence on rare tokens on one half of the documents and read off on the "
         "other. "
@@ -50,18 +50,19 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         "that line's slope, less the same for curves drawn from smooth laws (lognormal, Weibull, power law). A "
         "positive "
         "finding means: not one of these three laws.",
-        plus="the rare curve's top is flatter than a smooth law makes it",
-        minus="the rare curve's top is steeper than a smooth law makes it, the opposite of a plateau",
-        none="the rare curve's top is no flatter than a smooth law makes it",
+        plus="for rare tokens the influence of the top neurons levels off, as on a plateau",
+        minus="for rare tokens the influence of the top neurons climbs ever faster, the opposite of a plateau",
+        none="for rare tokens the influence of the top neurons follows a smooth law, without a plateau",
     ),
     "regimes.contrast": HypothesisWords(
-        title="A different bend for rare and common",
+        title="A plateau unlike that of common tokens",
         asks="Does the top of the influence curve bend differently for rare tokens than for common ones?",
         measured="The bend of the curve for rare tokens less the bend for common tokens, neurons ranked on one half of "
         "the documents and measured on the other.",
-        plus="the rare curve's top is flatter than the common one's",
-        minus="the rare curve's top stands higher above its own line than the common one's, the opposite of a plateau",
-        none="the rare and the common curve bend alike at the top",
+        plus="the influence of the top neurons levels off more for rare tokens than for common ones",
+        minus="the influence of the top neurons climbs faster for rare tokens than for common ones, the opposite of a "
+        "plateau",
+        none="the influence of the top neurons levels off alike for rare and for common tokens",
     ),
     "regimes.selectivity": HypothesisWords(
         title="Specialist neurons",
@@ -216,8 +217,7 @@ HYPOTHESES: dict[str, HypothesisWords] = {
 NULLS: dict[str, str] = {
     "reselected_sets": "Sets chosen as the plateau was, after shuffling the part of each neuron's influence that its "
     "activity and weight statistics do not predict.",
-    "matched_sets": "Sets of ordinary neurons with the same activity and weight statistics as the plateau. "
-    "This is the question that the claim asks.",
+    "matched_sets": "Sets of ordinary neurons with much the same activity and weight statistics as the plateau.",
     "random_sets": "Sets of neurons drawn from the whole layer, matched on nothing.",
     "head_sets": "Sets of heads with the same total effect.",
     "label_swaps": "Rare and common change places pair by pair. Tests only the sharp null that no document matters.",

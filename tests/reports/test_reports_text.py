@@ -175,7 +175,7 @@ def test_an_effect_the_other_way_is_told_as_such():
 
 def test_doubt_about_the_interval_is_said():
     row = sample_result(replicates=19).finding("routing.profile").model_copy(update={"verdict": Verdict.UNDETERMINED})
-    assert reasons.said(row).endswith("as far as can be seen, but the interval is not trusted here.")
+    assert reasons.said(row).endswith("too few or too uneven to be sure.")
 
 
 def test_a_doubt_is_told_once_and_in_words_of_its_own():
