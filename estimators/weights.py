@@ -7,6 +7,8 @@ from torch import Tensor
 
 TAIL = (0.1, 0.3)
 """Shares of the largest eigenvalues between which the Hill estimate is taken."""
+LIGHTEST = 100.0
+"""Largest Hill exponent that is told apart from no tail at all."""
 
 
 def unit_rows(weights: Tensor) -> Tensor:
@@ -29,6 +31,7 @@ def hill_alpha(unit: Tensor, sets: Tensor) -> Tensor:
     """Hill tail exponent of the eigenvalues of each set's Gram matrix, [R]: median over the top 10-30 %.
 
     Hill (1975): 1 / alpha_k = mean over the k largest of log(lambda_i / lambda_{k+1}); smaller alpha = heavier tail.
+    Equal eigenvalues (orthogonal rows) have no tail at all: no exponent counts as more than `LIGHTEST`.
     """
     rows = unit[sets]
     values = torch.linalg.eigvalsh(rows @ rows.transpose(1, 2)).flip(-1).clamp_min(1e-12)
@@ -37,7 +40,7 @@ def hill_alpha(unit: Tensor, sets: Tensor) -> Tensor:
     logs = values.log()
     k = torch.arange(low, min(high, n - 1) + 1)
     mean_log = torch.cumsum(logs, -1)[:, k - 1] / k
-    alpha = 1.0 / (mean_log - logs[:, k]).clamp_min(1e-12)
+    alpha = 1.0 / (mean_log - logs[:, k]).clamp_min(1 / LIGHTEST)
     median: Tensor = alpha.sort(-1).values[:, (len(k) - 1) // 2]
     return median
 

@@ -59,7 +59,7 @@ def main(args: Sequence[str] | None = None) -> int:
     debug = "--debug" in words  # wherever it stands
     words = [word for word in words if word != "--debug"]
     _quiet_libraries(debug)
-    # Threads that spin while they wait made a run five times as slow beside one busy process; torch reads this on import.
+    # Threads that spin while they wait make a run five times as slow beside one busy process; torch reads this early.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with _terminated_like_interrupted():
