@@ -25,7 +25,7 @@ HeadAblation = Literal["mean", "zero", "first_token"]
 """What replaces a head's output: its mean over the scored positions, zero, or its value at the first token, which is
 what it would write if it attended to nothing else (the pattern ablation of the authors' code)."""
 
-_BATCH_FLOATS = 1 << 27
+BATCH_FLOATS = 1 << 27
 """Floats of the largest temporary of one batch of ablations; with the model's shape it fixes the batch."""
 
 
@@ -72,11 +72,11 @@ def head_effects(
     adapter = loaded.adapter
     progress = progress or Silent()
     which = [(at, head) for at in range(layer + 1) for head in (*range(adapter.heads(at)), -1)]
-    means = _head_means(loaded, documents, panel, layer, progress) if ablation == "mean" else None
+    means = head_means(loaded, documents, panel, layer, progress) if ablation == "mean" else None
     effect = torch.full((len(which), len(documents), 2, len(sd)), torch.nan)
     scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float().to(loaded.device)
-    by_document = _matched(panel)
-    with progress.stage("heads", len(by_document)) as stage, _fused_activations(loaded.model):
+    by_document = matched_positions(panel)
+    with progress.stage("heads", len(by_document)) as stage, fused_activations(loaded.model):
         for document, (position, label) in by_document.items():
             ids = documents[document][: int(position.max()) + 1]  # causal: what follows changes nothing
             one = _Document(loaded, ids, position, label, layer, ablation)
@@ -92,7 +92,7 @@ def head_effects(
     )
 
 
-def _matched(panel: Panel) -> dict[int, tuple[IntArray, IntArray]]:
+def matched_positions(panel: Panel) -> dict[int, tuple[IntArray, IntArray]]:
     """Return, for each document with a matched pair, its matched positions and their class index (0 rare, 1 common)."""
     rows = np.concatenate([panel.rare_rows, panel.common_rows])
     label = np.repeat([0, 1], len(panel.rare_rows))
@@ -100,7 +100,7 @@ def _matched(panel: Panel) -> dict[int, tuple[IntArray, IntArray]]:
     return {int(d): (panel.position[rows[document == d]], label[document == d]) for d in np.unique(document)}
 
 
-def _head_means(
+def head_means(
     loaded: LoadedModel, documents: Sequence[Sequence[int]], panel: Panel, layer: int, progress: Progress
 ) -> list[torch.Tensor]:
     """Return, per layer, the mean over the scored positions of the concatenated head outputs, [heads * width]."""
@@ -159,7 +159,7 @@ class _Document:
 
         def work(size: int) -> torch.Tensor:
             batch = groups[first : first + size]
-            ablate = partial(_ablated, batch=batch, heads=heads, mean=mean, ablation=self._ablation)
+            ablate = partial(ablated_heads, batch=batch, heads=heads, mean=mean, ablation=self._ablation)
             with input_replaced(adapter.head_site(at), ablate):
                 activation = self._activation(at)
             # an ablation that does not arrive leaves one row, made by the same operations as the clean one
@@ -167,7 +167,7 @@ class _Document:
             return self._weights @ change
 
         parts, first = [], 0
-        tile = max(1, _BATCH_FLOATS // (hidden.shape[1] * max(adapter.neurons, 4 * hidden.shape[2])))
+        tile = max(1, BATCH_FLOATS // (hidden.shape[1] * max(adapter.neurons, 4 * hidden.shape[2])))
         while first < len(groups):
             part, tile = with_back_off(work, tile, "attention head")
             parts.append(part)
@@ -182,29 +182,38 @@ class _Document:
             return input_of(adapter.neuron_site(self._target), run).float()
 
 
-def _ablated(
+def ablated_heads(
     output: torch.Tensor, *, batch: list[list[int]], heads: int, mean: torch.Tensor | None, ablation: HeadAblation
 ) -> torch.Tensor:
-    """Return the concatenated head outputs [1, S, heads * width] with one group of heads replaced in each of A rows."""
-    rows = output.repeat(len(batch), 1, 1)
+    """Return the concatenated head outputs with one group of heads replaced in each of A rows.
+
+    Parameters
+    ----------
+    output
+        [1, S, heads * width], or [A, S, heads * width] where the rows differ already.
+    batch
+        The A groups; an empty one leaves its row as it is.
+    """
+    rows = output.repeat(len(batch), 1, 1) if len(output) == 1 else output.clone()
     slices = rows.view(*rows.shape[:2], heads, -1)
-    value = _replacement(output, ablation, mean).view(-1, heads, slices.shape[-1])
+    value = _replacement(output, ablation, mean).view(-1, heads, slices.shape[-1]).expand(len(batch), -1, -1)
     for row, group in enumerate(batch):
-        slices[row, :, group] = value[:, group]
+        if group:
+            slices[row, :, group] = value[row, group]
     return rows
 
 
 def _replacement(output: torch.Tensor, ablation: HeadAblation, mean: torch.Tensor | None) -> torch.Tensor:
-    """Return what replaces the concatenated head outputs [1, S, heads * width]: [1, heads * width]."""
+    """Return what replaces the concatenated head outputs [A, S, heads * width]: [A, heads * width], or one row."""
     if mean is not None:
         return mean[None]
     if ablation == "zero":
         return torch.zeros_like(output[0, :1])
-    return output[0, :1]  # a causal head at the first token attends to that token alone
+    return output[:, 0]  # a causal head at the first token attends to that token alone
 
 
 @contextmanager
-def _fused_activations(model: Any) -> Iterator[None]:
+def fused_activations(model: Any) -> Iterator[None]:
     """Within the context, GPT-2's GELU of eight tensor operations is PyTorch's one, the same function.
 
     Heads are a third faster with it. Both sides of every difference are computed inside.

@@ -24,7 +24,7 @@ from .memory import with_back_off
 from .readout import fold
 from .restart import clean_calls, output_replaced, run_blocks
 
-_LOGIT_FLOATS = 1 << 26
+LOGIT_FLOATS = 1 << 26
 """Floats of the ablated logits of one batch of neurons, when restarting."""
 
 
@@ -176,11 +176,16 @@ def _restart_document(
 
         with output_replaced(adapter.neuron_site(layer), ablate):
             hidden = run_blocks(loaded, calls, layer, adapter.layers - 1)
-        logits = loaded.model.get_output_embeddings()(adapter.final_norm_module(hidden[:, at])).float()
-        loss = logits.logsumexp(-1) - logits.gather(-1, target.expand(len(hidden), -1)[:, :, None])[:, :, 0]
+        loss = losses_after(loaded, hidden[:, at], target)
         delta_loss[:, first:stop] = (loss[1:] - loss[0]).T.cpu()
         return stop
 
-    first, tile = 0, max(1, _LOGIT_FLOATS // (adapter.vocabulary * len(position)))
+    first, tile = 0, max(1, LOGIT_FLOATS // (adapter.vocabulary * len(position)))
     while first < change.shape[1]:
         first, tile = with_back_off(work, tile, "neuron")
+
+
+def losses_after(loaded: LoadedModel, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return losses in nats, [A, n], from the residual stream after the last block, [A, n, d], and n target ids."""
+    logits = loaded.model.get_output_embeddings()(loaded.adapter.final_norm_module(hidden)).float()
+    return logits.logsumexp(-1) - logits.gather(-1, target.expand(len(hidden), -1)[:, :, None])[:, :, 0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuronull.estimators import closed_form, exact, second_order
+from neuronull.estimators import closed_form, exact, second_order, vocabulary
 from neuronull.estimators.closed_form import ClosedForm
 from neuronull.estimators.readout import Readout
 
@@ -147,10 +147,10 @@ def test_block_sums_against_float64():
 def test_blocks_of_the_vocabulary_and_kept_weights_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch):
     readout, x, change, target = problem(kind, 3)
     whole = ClosedForm(readout).effects(x, change, target)
-    monkeypatch.setattr(closed_form, "VOCABULARY_BLOCK", 128)  # two blocks and a smaller one
+    monkeypatch.setattr(vocabulary, "VOCABULARY_BLOCK", 128)  # two blocks and a smaller one
     kept = ClosedForm(readout).effects(x, change, target)
     torch.testing.assert_close(kept, whole, rtol=2e-4, atol=2e-5)
-    monkeypatch.setattr(closed_form, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(vocabulary, "_KEPT_BYTES", 0)
     assert torch.equal(ClosedForm(readout).effects(x, change, target), kept)
 
 

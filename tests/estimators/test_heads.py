@@ -143,7 +143,7 @@ def test_a_neuron_that_never_changes_has_effects_in_raw_units():
 
 def test_running_out_of_memory_backs_off(monkeypatch: pytest.MonkeyPatch):
     whole = measured("llama").effect
-    ablated, sizes = heads_module._ablated, []
+    ablated, sizes = heads_module.ablated_heads, []
 
     def short_of_memory(output: torch.Tensor, *, batch: list, **keywords) -> torch.Tensor:
         sizes.append(len(batch))
@@ -151,7 +151,7 @@ def test_running_out_of_memory_backs_off(monkeypatch: pytest.MonkeyPatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return ablated(output, batch=batch, **keywords)
 
-    monkeypatch.setattr(heads_module, "_ablated", short_of_memory)
+    monkeypatch.setattr(heads_module, "ablated_heads", short_of_memory)
     torch.testing.assert_close(measured("llama").effect, whole, rtol=1e-4, atol=1e-6, equal_nan=True)
     assert max(sizes) == HEADS + 1
 
