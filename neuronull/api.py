@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .data.measurements import Measurements
-    from .hypotheses.result import ClaimVerdict, Finding, Result
+    from .hypotheses.result import ClaimVerdict, Result
+    from .notebook import ShownFinding
 
 Conditioning = Literal["target", "input"]
 Ablation = Literal["mean", "zero", "resample"]
@@ -48,19 +49,23 @@ class RunResult:
         return self.result.claims
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[ShownFinding]:
         """Every row, as objects."""
-        return [shown(finding) for finding in self.result.findings]
+        from .notebook import shown
 
-    def finding(self, hypothesis: str, null: str | None = None) -> Finding:
-        """Row of `hypothesis`: the one that decides, or the one under `null`.
+        return [shown(finding, self.result.findings) for finding in self.result.findings]
+
+    def finding(self, hypothesis: str, null: str | None = None) -> ShownFinding:
+        """Row of `hypothesis`: the one that decides, or the one under `null`; its ``.plot()`` draws it.
 
         Raises
         ------
         KeyError
             If there is no such row; the message lists those there are.
         """
-        return shown(self.result.finding(hypothesis, null))
+        from .notebook import shown
+
+        return shown(self.result.finding(hypothesis, null), self.result.findings)
 
     def report(self, path: str | Path) -> Path:
         """Write a report to `path`, in the format that its suffix names, and return the path.
@@ -84,13 +89,6 @@ class RunResult:
         from .reports.notebook import result_html
 
         return result_html(self.result)
-
-
-def shown(finding: Finding) -> Finding:
-    """`finding` as an object that a notebook shows as a sentence and a table."""
-    from .notebook import ShownFinding
-
-    return ShownFinding.model_construct(**dict(finding))
 
 
 def run(

@@ -102,6 +102,9 @@ def _drawn_by(draw_one: Any, name: str, randomises: Randomises, example: Observe
         def example(self) -> Observed:
             return example if example is not None else _example_of(randomises)
 
+        def space(self, observed: Observed) -> None:
+            """Unknown: a function does not say which draws there are, nor that they are equally likely."""
+
     DrawnOneByOne.name, DrawnOneByOne.randomises = name, randomises
     DrawnOneByOne.__name__ = DrawnOneByOne.__qualname__ = draw_one.__name__
     return DrawnOneByOne()

@@ -65,9 +65,7 @@ def render(result: Result, *, opened: bool = False) -> str:
             overview=inline([_overview(result)], "overview"),
             of_finding={s.anchor: finding_figures(s) for s in _sections(story)},
             of_claim={c.anchor: claim_figures(result, c) for c in _claims(story)},
-            balance=[
-                (tables.balance(b), inline([_love(b)], f"balance-{i}")) for i, b in enumerate(result.balance) if b.rows
-            ],
+            balance=_balance(result),
             cards=null_tables.cards(result),
             opened=opened,
         )
@@ -111,10 +109,11 @@ def _overview(result: Result) -> Drawing | None:
     return overview([f for f in result.findings if f.role is Role.PRIMARY])
 
 
-def _love(balance: Any) -> Drawing:
-    from .figures.balance import love_plot
+def _balance(result: Result) -> list[tuple[tables.Table, list[InlineFigure]]]:
+    from .figures.balance import love_plot, reach
 
-    return love_plot(balance)
+    shown, half_width = [b for b in result.balance if b.rows], reach(result.balance)
+    return [(tables.balance(b), inline([love_plot(b, half_width)], f"balance-{i}")) for i, b in enumerate(shown)]
 
 
 def finding_figures(section: FindingSection) -> list[InlineFigure]:

@@ -14,6 +14,7 @@ from .tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def finding_html(finding: Finding) -> str:
@@ -48,15 +49,19 @@ def plot_finding(finding: Finding, beside: Sequence[Finding] = ()) -> Axes:
     """
     if finding.estimate is None:
         raise ValueError(f"{finding.hypothesis} has no estimate to draw; its verdict is {finding.verdict}")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     from .figures.estimation import estimation
 
-    drawing = estimation([finding, *beside])
-    FigureCanvasAgg(drawing.figure)
-    drawing.figure.patch.set_alpha(1)
-    axes: Axes = drawing.figure.axes[0]
+    axes: Axes = estimation([finding, *beside], _shown_by_pyplot).figure.axes[0]
     return axes
+
+
+def _shown_by_pyplot(height: float) -> Figure:
+    """Empty figure that a notebook shows at the end of its cell, and a script with ``plt.show()``."""
+    import matplotlib.pyplot as plt
+
+    from .figures.canvas import WIDTH
+
+    return plt.figure(figsize=(WIDTH / 72, height / 72), dpi=144, facecolor="white")
 
 
 def _text(text: str) -> str:

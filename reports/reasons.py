@@ -52,7 +52,8 @@ def said(finding: Finding) -> str:
         return f"This run cannot tell {known.whether}."
     there = (finding.verdict is Verdict.SUPPORTED) is (finding.kind is not Kind.ABSENCE)
     other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0
-    clause = (known.minus if other_way else known.plus) if there else f"{known.none}; any difference is too small to matter"
+    absent = f"{known.none}; any difference is too small to matter"
+    clause = (known.minus if other_way else known.plus) if there else absent
     return clause[0].upper() + clause[1:] + "."
 
 

@@ -21,7 +21,8 @@ def album(result: Result) -> dict[str, Drawing]:
         found["head-map"] = heads.head_map(result.head_map, judged)
         found["head-intervals"] = heads.head_intervals(result.head_map, judged)
     found |= {f"graph-{i}": d for i, d in enumerate(networks.twins([g for g in result.graphs if g.nodes]), 1)}
-    found |= {f"balance-{i}": balance.love_plot(b) for i, b in enumerate(result.balance, 1) if b.rows}
+    reach = balance.reach(result.balance)
+    found |= {f"balance-{i}": balance.love_plot(b, reach) for i, b in enumerate(result.balance, 1) if b.rows}
     for hypothesis in dict.fromkeys(f.hypothesis for f in result.findings if f.role is not Role.CONTROL):
         groups = estimation.by_unit([f for f in result.findings if f.hypothesis == hypothesis])
         for i, group in enumerate(filter(estimation.drawable, groups), 1):

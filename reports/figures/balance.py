@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...hypotheses.result import Balance
 from ..numbers import fixed, typeset
 from .canvas import (
@@ -24,14 +26,19 @@ LIMIT = 0.25
 """Standardised differences beyond this are said beside the verdict (METHODS 4)."""
 
 
+def reach(balances: Iterable[Balance]) -> float:
+    """Half-width of an axis that holds every difference: panels that a reader compares share it."""
+    return max([0.32, *(abs(value) * 1.1 for b in balances for _, value in b.rows)])
+
+
 @in_house_style
-def love_plot(balance: Balance) -> Drawing:
-    """Draw standardised mean differences, with the band of those that count as balanced."""
+def love_plot(balance: Balance, half_width: float | None = None) -> Drawing:
+    """Draw standardised mean differences, with the band of those that count as balanced; `half_width` from `reach`."""
     rows, row = balance.rows, 17.0
     left = min(150.0, 12 + 5.4 * max((len(name) for name, _ in rows), default=1))
     figure = new_figure(40 + row * len(rows) + 16)
     axes = place(figure, left, 40, WIDTH - left - 14, row * len(rows))
-    widest = max([0.32, *(abs(v) * 1.1 for _, v in rows)])
+    widest = reach([balance]) if half_width is None else half_width
     axes.set_xlim(-widest, widest)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.axvspan(-LIMIT, LIMIT, color=BAND, linewidth=0, zorder=0)

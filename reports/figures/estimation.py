@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ from .canvas import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 _SIDE, _TOP, _BOTTOM = 12.0, 20.0, 38.0
@@ -39,17 +40,19 @@ _BINS = 48
 
 
 @in_house_style
-def estimation(rows: Sequence[Finding]) -> Drawing:
+def estimation(rows: Sequence[Finding], blank: Callable[[float], Figure] = new_figure) -> Drawing:
     """Draw the first row's estimate with its intervals and margin, and each row's null histogram under it.
 
     Parameters
     ----------
     rows
         Rows of one hypothesis in one unit, the deciding one first.  Rows without draws get no panel.
+    blank
+        Makes an empty figure of a height in points and `WIDTH`.
     """
     main, nulls = rows[0], panels(rows)
     height = _TOP + _ESTIMATE + len(nulls) * (_HEADER + _NULL) + _BOTTOM
-    figure = new_figure(height)
+    figure = blank(height)
     limits = _limits(rows)
     edges = np.linspace(*limits, _BINS + 1)
     shares = [_shares(r, edges) for r in nulls]

@@ -170,6 +170,12 @@ def test_nothing_to_draw_draws_nothing():
     assert forest.overview([]) is None
 
 
+def test_balance_panels_that_are_compared_share_their_axis():
+    sides = [Balance(label=label, rows=[("sd", value)]) for label, value in (("wide", -0.6), ("narrow", 0.1))]
+    ends = {balance.love_plot(b, balance.reach(sides)).figure.axes[0].get_xlim() for b in sides}
+    assert ends == {(-0.66, 0.66)}
+
+
 def test_long_covariate_names_fit():
     drawing = balance.love_plot(Balance(label="x", rows=[("a_very_long_covariate_name_from_a_plug_in", 0.1)]))
     assert all(box.x0 >= 0 for _, box in boxes(drawing.figure))
