@@ -188,4 +188,5 @@ def _restart_document(
 def losses_after(loaded: LoadedModel, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return losses in nats, [A, n], from the residual stream after the last block, [A, n, d], and n target ids."""
     logits = loaded.model.get_output_embeddings()(loaded.adapter.final_norm_module(hidden)).float()
-    return logits.logsumexp(-1) - logits.gather(-1, target.expand(len(hidden), -1)[:, :, None])[:, :, 0]
+    losses: torch.Tensor = logits.logsumexp(-1) - logits.gather(-1, target.expand(len(hidden), -1)[:, :, None])[:, :, 0]
+    return losses

@@ -262,13 +262,14 @@ def _block_log_sum(log_p: torch.Tensor, z: torch.Tensor, eps: torch.Tensor, rho:
     return torch.addcmul(log_p + eps, rho[:, None], z).logsumexp(1).double()
 
 
-@compiled(parallel=True, fastmath={"contract", "nsz", "arcp", "reassoc"}, error_model="numpy", nogil=True)
+# fastmath lets both loops run in lanes; all numbers here are finite
+@compiled(parallel=True, fastmath=True, error_model="numpy", nogil=True)
 def _compiled_log_sum(log_p: Any, z: Any, eps: Any, rho: Any, out: Any) -> None:  # pragma: no cover - compiled
     for t in prange(len(rho)):
-        row, a = eps[t], rho[t]
-        highest = np.float32(-np.inf)
+        row, log_p_t, z_t, a = eps[t], log_p[t], z[t], rho[t]
+        highest = row[0] + log_p_t[0] + a * z_t[0]
         for v in range(row.shape[0]):
-            row[v] += log_p[t, v] + a * z[t, v]
+            row[v] += log_p_t[v] + a * z_t[v]
             highest = max(highest, row[v])
         total = np.float32(0.0)
         for v in range(row.shape[0]):
