@@ -136,9 +136,14 @@ def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
 
 
 def assess(
-    hypothesis: Hypothesis, bound: Bound, study: Study, sampled: tuple[Sampled, ...], alpha: float
+    hypothesis: Hypothesis,
+    bound: Bound,
+    study: Study,
+    sampled: tuple[Sampled, ...],
+    alpha: float,
+    with_details: bool = True,
 ) -> Assessment:
-    """P-values and intervals of every output of a bound hypothesis."""
+    """P-values and intervals of every output of a bound hypothesis, and what stands beside them if asked for."""
     two_sided = bool(getattr(hypothesis.criterion, "two_sided", False))
     side = "two-sided" if two_sided else "greater"
     per_null = [_p_values(s, side) for s in sampled]
@@ -153,7 +158,8 @@ def assess(
         outputs.append(_output(name, float(estimate[k]), p, sd_null, left, study, alpha))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
-    return Assessment(hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], bound.details())
+    details = bound.details() if with_details else {}
+    return Assessment(hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], details)
 
 
 def assess_p(hypothesis: Hypothesis, sampled: Sampled) -> PermutationP:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from .balance import LARGEST_SMD, against_reselected
 from .calibration.record import calibration_line
 from .engine import Assessment, Output, Sampled, assess_p
 from .inference import intervals
+from .inference.effects import DocumentEffect, document_effect
 from .inference.multiplicity import adjust
 from .inference.verdicts import Absence, Decision, Evidence, Presence, decide
 from .result import Finding, Role, Setup, Verdict
@@ -129,6 +130,9 @@ class RowMaker:
         details = {**a.details, **self._head_rows(judged), "why": judged.decision.why}
         if judged.output.doubt:
             details["doubt"] = judged.output.doubt
+        effect = _document_effect(a, judged.output)
+        if effect is not None and [s.null for s in a.nulls] == ["document_swaps"]:
+            details["document_effect"] = asdict(effect)  # a two-way row has neurons as a source of chance as well
         enough = self._enough(judged)
         if enough:
             details["what_would_be_enough"] = enough
@@ -243,18 +247,22 @@ def _sentence(claim: str, decision: Decision) -> str:
     return f"{claim} {word}: {decision.why}."
 
 
+def _document_effect(a: Assessment, output: Output) -> DocumentEffect | None:
+    """Effect over documents, where documents are what the contrast varies over (not for sets less their null)."""
+    if (
+        output.contrasts is None
+        or a.nulls[0].statistic.shape != a.nulls[0].estimate.shape
+        or a.hypothesis.estimand.centred
+    ):
+        return None
+    return document_effect(output.contrasts)
+
+
 def _effect_size(a: Assessment, output: Output) -> dict[str, Any]:
     """Cohen's d of the document contrasts; for set statistics the distance from the null in its sds."""
-    if (
-        output.contrasts is not None
-        and a.nulls[0].statistic.shape == a.nulls[0].estimate.shape
-        and not a.hypothesis.estimand.centred
-    ):
-        spread = float(output.contrasts.std(ddof=1))
-        return {
-            "effect_size": float(output.contrasts.mean()) / spread if spread > 0 else None,
-            "effect_size_name": "Cohen d over documents",
-        }
+    effect = _document_effect(a, output)
+    if effect is not None:
+        return {"effect_size": effect.cohen_d, "effect_size_name": "Cohen d over documents"}
     k = a.outputs.index(output)
     sd = float(a.nulls[0].sd[k])
     away = float(a.nulls[0].estimate[0, k] - a.nulls[0].mean[k])

@@ -80,7 +80,7 @@ def test(name: str, study: Study, made: Planted, index: int, with_truth: bool) -
     bound = hypothesis.estimand.bind(study)
     nulls = [catalogue.nulls.get(null) for null in hypothesis.nulls]
     sampled = tuple(sample(bound, null, study, REPLICATES, index) for null in nulls)
-    found = assess(hypothesis, bound, study, sampled, ALPHA)
+    found = assess(hypothesis, bound, study, sampled, ALPHA, with_details=False)
     truth = np.full(len(found.outputs), np.nan)
     if with_truth:
         truth = true_values(hypothesis, bound, study, made.truth, nulls[0], sampled[0], index)

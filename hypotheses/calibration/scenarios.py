@@ -265,9 +265,9 @@ EFFECTS = (
         "clusters.index",
         "index_cluster",
         (0.5, 0.75, 1.0),
-        BRIEF,
+        dataclasses.replace(BRIEF, neurons=1536),
         ON_INFLUENCE,
-        "share of the plateau at neighbouring indices",
+        "share of the plateau (26 neurons) at neighbouring indices",
     ),
     Effect(
         "routing.heads",
@@ -332,6 +332,7 @@ def _powers() -> list[Scenario]:
 def _designs() -> list[Scenario]:
     many = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
     wide = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
+    broad = dataclasses.replace(wide, plateau_share=0.0625)
     deep = Dials(documents=60, pairs=8, neurons=2560, width=256)
     few = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
     absences = ("clusters.within", "clusters.cohesion")
@@ -340,7 +341,7 @@ def _designs() -> list[Scenario]:
     return [
         Scenario("large.heads", "design", many, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
         Scenario(
-            "large.activations", "design", wide, ON_ACTIVATIONS, absences, "no effect, 120 documents, plateau of 51"
+            "large.activations", "design", broad, ON_ACTIVATIONS, absences, "no effect, 120 documents, plateau of 80"
         ),
         Scenario(
             "large.weights", "design", deep, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"

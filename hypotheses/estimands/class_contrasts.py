@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +20,7 @@ from ...estimators.class_means import (
     scored,
     studentised,
 )
+from ..inference.effects import mixed_model
 from ..nulls.base import Observed, Randomises
 from ..study import Study
 from .base import Bound, Estimand, Values
@@ -31,14 +33,18 @@ class InfluenceContrast(Estimand):
     """A statistic of the classes' mean influences; `statistic` maps the plateau size to (choose, score)."""
 
     statistic: Callable[[int], Statistic] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
+    cross_check: Callable[[Study], dict[str, Any]] | None = None
 
     def bind(self, study: Study) -> ContrastBound:
         """Per-document sums of abs(loss change)."""
         choose, score = self.statistic(study.n_head)
-        return ContrastBound(
+        bound = ContrastBound(
             study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=study.influence,
             pair_document=torch.from_numpy(study.pair_document),
         )  # fmt: skip
+        if self.cross_check is not None:
+            bound.cross_check = partial(self.cross_check, study)
+        return bound
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class ContrastBound(Bound):
         self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
         self.pair_document = pair_document
         self.groups: Tensor | None = None
+        self.cross_check: Callable[[], dict[str, Any]] | None = None
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Labels of documents; for influence statistics also the class influences."""
@@ -132,6 +139,10 @@ class ContrastBound(Bound):
         derivative = by_pair.new_zeros(len(swaps), self.sums.documents, by_pair.shape[2])
         return value, derivative.index_add_(1, self.pair_document, by_pair)
 
+    def details(self) -> dict[str, Any]:
+        """What stands beside the finding."""
+        return {} if self.cross_check is None else self.cross_check()
+
     def leave_one_out(self) -> Tensor:
         """Delete-one-document estimates, [D, K]."""
         return leave_one_out(self.sums, self.choose, self.score)
@@ -140,6 +151,35 @@ class ContrastBound(Bound):
 def selectivity(n_head: int) -> Statistic:
     """Of `regimes.selectivity`."""
     return regimes.choose_leaning_sets(n_head), regimes.selectivity
+
+
+def selectivity_of_pairs(study: Study) -> Tensor:
+    """Lean to rare of each matched pair, float64 [P], relative to a neuron's own influence; both plateaus added.
+
+    Chosen on the half that the pair is not in: the plateaus of rare and of common, each class's geometric mean over
+    neurons, and each neuron's own influence, by which its abs(loss change) is divided.
+    """
+    rows = torch.from_numpy(study.panel.rare_rows), torch.from_numpy(study.panel.common_rows)
+    half = torch.from_numpy(study.half[study.pair_document])
+    out = torch.zeros(len(half), dtype=torch.float64)
+    for chosen in (0, 1):
+        here = torch.nonzero(half == 1 - chosen)[:, 0]
+        level = study.influence[chosen].clamp_min(regimes.FLOOR)
+        scale = level.log().mean(1).exp()
+        own = (level / scale[:, None]).log().mean(0).exp()
+        for members in regimes.top(study.influence[chosen], study.n_head):
+            of_class = [study.delta_loss[r[here]][:, members].double().abs() / own[members] for r in rows]
+            out[here] += (of_class[0] / scale[0] - of_class[1] / scale[1]).mean(1)
+    return out
+
+
+def mixed_selectivity(study: Study) -> dict[str, Any]:
+    """Random-intercept model of `selectivity_of_pairs`: no permutation, no studentising, other assumptions.
+
+    Documents are its only source of chance; neurons are taken as given, so its p is no substitute for the row's own.
+    """
+    found = mixed_model(selectivity_of_pairs(study).numpy(), study.pair_document)
+    return {"mixed_model": asdict(found) | {"takes_as_given": "neurons"}}
 
 
 def contrast(n_head: int) -> Statistic:
