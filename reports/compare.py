@@ -11,7 +11,7 @@ from typing import Any
 from ..data.errors import InputError
 from ..hypotheses.result import Finding, Result, Role
 from . import glossary, meta, tables, words
-from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, percent, printable
+from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, number, percent, printable
 from .story import Story, tell
 from .tables import Table
 
@@ -46,6 +46,17 @@ class Comparison:
     pooled: Table
     controls: Table
     hypotheses: tuple[Compared, ...]
+
+    @property
+    def mostly(self) -> str:
+        """Reason for not averaging that several findings share; empty where there is none."""
+        times = Counter(h.told for h in self.hypotheses if h.summary is None)
+        return next((told for told, n in times.most_common(1) if n > 1), "")
+
+    @property
+    def once(self) -> str:
+        """`mostly` as a sentence that stands above the findings, in place of the same one under each."""
+        return f"Where nothing else is said, the runs are n{self.mostly[1:]}" if self.mostly else ""
 
 
 def compare(results: Sequence[Result]) -> Comparison:
@@ -102,9 +113,9 @@ def _hypotheses(results: Sequence[Result]) -> list[str]:
 def _claims(results: Sequence[Result], names: Sequence[str]) -> Table:
     titles = {c.number: c.title for r in results for c in r.claims}
     rows = []
-    for number, title in sorted(titles.items()):
-        verdicts = [next((str(c.verdict) for c in r.claims if c.number == number), ABSENT) for r in results]
-        rows.append((f"Claim {number}: {title}", *(_marked(v) for v in verdicts)))
+    for n, title in sorted(titles.items()):
+        verdicts = [next((str(c.verdict) for c in r.claims if c.number == n), ABSENT) for r in results]
+        rows.append((f"Claim {n}: {title}", *(_marked(v) for v in verdicts)))
     return Table("Verdict on each claim", ("Claim", *names), tuple(rows))
 
 
@@ -169,7 +180,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, int):
         return count(value)
     if isinstance(value, float):
-        return f"{value:g}"
+        return number(value)
     text = str(value)
     return text if len(text) <= 44 else text[:12] + "\u2026"
 
@@ -295,6 +306,9 @@ def markdown(comparison: Comparison) -> str:
         table(comparison.controls, 2),
         table(comparison.shared, 2),
     ]
-    notes = "\n".join(f"- {escape(c.title)}: {escape(c.told)}" for c in comparison.hypotheses)
-    blocks.insert(5, f"## Each finding over the runs\n\n{notes}" if notes else "")
+    notes = "\n".join(
+        f"- {escape(c.title)}: {escape(c.told)}" for c in comparison.hypotheses if c.told != comparison.mostly
+    )
+    told = [part for part in (escape(comparison.once), notes) if part]
+    blocks.insert(5, "\n\n".join(["## Each finding over the runs", *told]) if told else "")
     return printable("\n\n".join(b for b in blocks if b) + "\n")

@@ -41,7 +41,7 @@ class HypothesisWords:
 
 HYPOTHESES: dict[str, HypothesisWords] = {
     "regimes.shape": HypothesisWords(
-        title="A plateau for rare tokens",
+        title="Bend at the rare curve's top",
         asks="Do the most influential neurons for rare tokens leave the power law that the neurons below them follow?",
         measured="Neurons are ranked by influence on rare tokens on one half of the documents and read off on the "
         "other. "
@@ -55,7 +55,7 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         none="for rare tokens the influence of the top neurons follows a smooth law, without a plateau",
     ),
     "regimes.contrast": HypothesisWords(
-        title="A plateau unlike that of common tokens",
+        title="A different bend for rare and common",
         asks="Does the top of the influence curve bend differently for rare tokens than for common ones?",
         measured="The bend of the curve for rare tokens less the bend for common tokens, neurons ranked on one half of "
         "the documents and measured on the other.",

@@ -77,6 +77,22 @@ def test_standard_error_is_what_the_interval_was_made_from(runs):
     assert meta.standard_error(made) == pytest.approx(se)
 
 
+@pytest.mark.parametrize("format", ["html", "md"])
+def test_a_reason_that_findings_share_is_told_once(runs, format, tmp_path):
+    same = [runs[0], runs[0].model_copy(deep=True), runs[1]]
+    text = render(same, format, tmp_path / f"c.{format}").read_text()
+    assert text.count("two of the runs are of the same model") == 1
+    assert "Where nothing else is said, the runs are not averaged: two of the runs" in text
+    assert text.count("the head that came out highest") == 1
+
+
+@pytest.mark.parametrize("format", ["html", "md"])
+def test_settings_are_in_the_house_style(runs, format, tmp_path):
+    text = render(runs, format, tmp_path / f"c.{format}").read_text()
+    assert re.search(r"threshold[^.0-9]*\.15", text)
+    assert "0.15" not in text
+
+
 def _rows(runs, effects, errors):
     q = float(t.ppf(0.95, 99))
     base = runs[0].finding("clusters.within")
