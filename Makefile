@@ -34,6 +34,7 @@ lint: $(STAMP)
 # Threads that wait for each other sleep: spinning, they take the cores from whatever else runs and from one another.
 bench: $(STAMP)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m tests.benchmarks $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m tests.benchmarks.costs
 
 bench-gpu: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
