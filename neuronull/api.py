@@ -126,7 +126,8 @@ def run(
     Parameters
     ----------
     null
-        Hypothesis -> null model, in place of its own.
+        Hypothesis -> null model, in place of its own.  One that does not ship is held to the conformance checks first,
+        which takes seconds; the report says how they went.
     out
         Directory for the run's files, which must be new or empty.  Without it nothing is written; the command line
         picks a directory.

@@ -234,6 +234,12 @@ def _why_heads(finding: Finding, rows: list[dict[str, Any]]) -> str:
             "that begins at "
             f"{fixed(top['low'], d)}, not below the margin ({limit})."
         )
+    if len(below) == len(bounded):
+        because = "the intervals are not trusted" if doubt(finding) else _engine_why(finding)
+        return (
+            f"Undetermined, though the interval of every one of the {count(len(bounded))} reachable heads ends below "
+            f"the margin ({limit}), which alone would make it supported: {because}"
+        )
     return (
         f"Undetermined, because {count(len(bounded) - len(below))} of {count(len(bounded))} reachable heads have an "
         "interval that "

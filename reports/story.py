@@ -242,12 +242,12 @@ def _notes(row: Finding, reason: str, result: Result) -> str:
     """What stands beside the verdict: the engine's notes, and whether the untrained model shows the same."""
     notes = [] if row.verdict is Verdict.NOT_RUN else row.notes.split("; ")
     doubt = row.details.get("doubt")  # told in words of its own
-    notes = [note for note in notes if note and note != doubt and note not in reason]
+    notes = ["; ".join(note for note in notes if note and note != doubt and note not in reason)]
     untrained = (f for f in result.findings if f.hypothesis == "control.random_init")
     flagged = any(row.hypothesis in (f.details.get("flagged") or ()) for f in untrained)
     if flagged and row.role is Role.PRIMARY and "random weights" not in row.notes:
         notes.append("the same model with random weights shows this too, so training alone does not explain it")
-    return " ".join(as_sentence(note) for note in notes)
+    return " ".join(as_sentence(note) for note in notes if note)
 
 
 def _sentence(row: Finding) -> str:

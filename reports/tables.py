@@ -146,7 +146,9 @@ def heads_of(finding: Finding) -> Table:
     )
 
 
-_TOLD_ELSEWHERE = frozenset({"calibration", "doubt", "null_label", "per_head", "what_would_be_enough", "why"})
+_TOLD_ELSEWHERE = frozenset(
+    {"calibration", "deciding_output", "doubt", "null_label", "per_head", "what_would_be_enough", "why"}
+)
 
 
 def also_measured(finding: Finding) -> Table:

@@ -182,15 +182,23 @@ def test_a_doubt_is_told_once_and_in_words_of_its_own():
     result = sample_result(replicates=19)
     doubt = "document contrasts are skewed (+2.6), beyond the 1 of shown coverage"
     row = result.finding("routing.profile")
-    row.verdict, row.notes, row.details = Verdict.UNDETERMINED, f"another note; {doubt}", {"doubt": doubt}
+    row.verdict, row.notes, row.details = Verdict.UNDETERMINED, f"another note; {doubt}; a third", {"doubt": doubt}
     said = "so the interval may be too narrow, and an effect outside it does not count as excluded."
     for told in (markdown.render(result), render_html(result)):
         told = " ".join(re.sub(r"</?strong>|\*\*", "", told).split())
         assert told.count("ocument contrasts are skewed") == 1
         assert f"Doubt. D{doubt[1:]}, {said}" in told
-        assert "Another note." in told
+        assert "Another note; a third." in told
         assert "alone would make it supported: the interval is not trusted." in told
     assert f"D{doubt[1:]}, {said}" in " ".join(summary(result).split())
+
+
+def test_heads_that_all_lie_below_the_margin_are_undetermined_for_another_reason():
+    row = sample_result(replicates=19).finding("routing.heads")
+    low = [{**head, "low": -0.01, "high": 0.08} for head in row.details["per_head"]]
+    told = reasons.why(row.model_copy(update={"details": {"per_head": low, "doubt": "contrasts are skewed"}}))
+    assert told.startswith(f"Undetermined, though the interval of every one of the {len(low)} reachable heads ends")
+    assert told.endswith("which alone would make it supported: the intervals are not trusted")
 
 
 @pytest.mark.parametrize(
