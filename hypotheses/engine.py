@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,17 +26,32 @@ from .study import Study
 TILE = 50
 """Replicates evaluated together."""
 DOCUMENT_LEVEL = 0.95
+MOST_SHARED = 0.5
+"""Share of its terms that null sets may have in common with the observed set before no equivalence is granted."""
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """An estimand under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed."""
+    """An estimand under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
+
+    ``shared``: what null sets have in common with the observed ones on average, as a share of the statistic's terms.
+    """
 
     null: str
     estimate: FloatArray
     statistic: FloatArray
+    shared: float = 0.0
+
+    @property
+    def unshared(self) -> float:
+        """Factor by which a difference from the null mean grows once what is shared is left out.
+
+        With a share f of its terms the plateau's own, a null set's statistic is f x plateau + (1 - f) x ordinary, so
+        plateau - ordinary = (plateau - null mean) / (1 - f).
+        """
+        return 1 / max(1 - self.shared, 1 - MOST_SHARED) if self.shared > 0 else 1.0
 
     @property
     def sd(self) -> FloatArray:
@@ -105,10 +120,12 @@ def sample(
     kind = null.randomises
     state = null.prepare(study.measurements, offered[kind])
 
-    def tile(numbers: range) -> tuple[FloatArray, FloatArray]:
+    def tile(numbers: range) -> tuple[FloatArray, FloatArray, FloatArray]:
         draws = bound.identity(kind) if numbers == range(1) else null.draw(state, numbers, seed)
         values = bound.evaluate(kind, draws, numbers, seed)
-        return values.estimate.numpy(), values.statistic.numpy()
+        shared = bound.shared(kind, draws)
+        share = np.zeros(len(values.estimate)) if shared is None else shared.numpy()
+        return values.estimate.numpy(), values.statistic.numpy(), share
 
     tiles = [range(1), *(range(s, min(s + TILE, replicates + 1)) for s in range(1, replicates + 1, TILE))]
     with (progress or Silent()).stage(f"{label} {null.name}".strip(), len(tiles)) as stage:
@@ -116,7 +133,7 @@ def sample(
         for values in _in_order(tile, tiles, jobs):
             done.append(values)
             stage.advance()
-    estimate, statistic = (np.concatenate(parts) for parts in zip(*done, strict=True))
+    estimate, statistic, share = (np.concatenate(parts) for parts in zip(*done, strict=True))
     if not np.isfinite(estimate).all():
         bad = int((~np.isfinite(estimate)).any(1).sum())
         raise InputError(
@@ -124,7 +141,7 @@ def sample(
             "measurements",
             "look for constant or missing activations",
         )
-    return Sampled(null.name, estimate, statistic)
+    return Sampled(null.name, estimate, statistic, float(share[1:].mean()))
 
 
 def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
@@ -147,19 +164,33 @@ def assess(
     two_sided = bool(getattr(hypothesis.criterion, "two_sided", False))
     side = "two-sided" if two_sided else "greater"
     per_null = [_p_values(s, side) for s in sampled]
-    shift = sampled[0].mean if hypothesis.estimand.centred else np.zeros(sampled[0].estimate.shape[1])
-    estimate = sampled[0].estimate[0] - shift
+    centred = hypothesis.estimand.centred
+    shift = sampled[0].mean if centred else np.zeros(sampled[0].estimate.shape[1])
+    grow = sampled[0].unshared if centred else 1.0
+    estimate = grow * (sampled[0].estimate[0] - shift)
     without = bound.leave_one_out()
     outputs = []
     for k, name in enumerate(bound.outputs):
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
-        sd_null = max(float(s.sd[k]) for s in sampled)
-        left = None if without is None else without[:, k].numpy() - shift[k]
-        outputs.append(_output(name, float(estimate[k]), p, sd_null, left, study, alpha))
+        sd_null = max(float(s.sd[k]) * (s.unshared if centred else 1.0) for s in sampled)
+        left = None if without is None else grow * (without[:, k].numpy() - shift[k])
+        output = _output(name, float(estimate[k]), p, sd_null, left, study, alpha)
+        outputs.append(replace(output, doubt="; ".join(filter(None, (output.doubt, _too_much_shared(sampled))))))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
     details = bound.details() if with_details else {}
     return Assessment(hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], details)
+
+
+def _too_much_shared(sampled: tuple[Sampled, ...]) -> str:
+    """Why no equivalence can be granted where null sets are hardly other than the observed ones, or nothing."""
+    most = max(s.shared for s in sampled)
+    if most <= MOST_SHARED:
+        return ""
+    return (
+        f"null sets share {100 * most:.0f} % of what is measured with the plateau, more than {100 * MOST_SHARED:g} %: "
+        "too few other neurons look alike"
+    )
 
 
 def assess_p(hypothesis: Hypothesis, sampled: Sampled) -> PermutationP:

@@ -190,10 +190,10 @@ class RowMaker:
 
     def _null(self, a: Assessment, output: Output, sampled: Sampled) -> dict[str, Any]:
         k = a.outputs.index(output)
-        shift = sampled.mean[k] if a.hypothesis.estimand.centred else 0.0
-        draws = sampled.estimate[1:, k] - shift
+        shift, grow = (sampled.mean[k], sampled.unshared) if a.hypothesis.estimand.centred else (0.0, 1.0)
+        draws = grow * (sampled.estimate[1:, k] - shift)
         return {
-            "null_mean": float(draws.mean() + shift), "null_sd": float(draws.std(ddof=1)), "null_draws": draws.tolist(),
+            "null_mean": float(sampled.mean[k]), "null_sd": float(draws.std(ddof=1)), "null_draws": draws.tolist(),
         }  # fmt: skip
 
     def _head_rows(self, judged: Judged) -> dict[str, Any]:

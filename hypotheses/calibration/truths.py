@@ -41,7 +41,7 @@ def true_values(
         return np.full(len(bound.outputs), np.nan)
     if not isinstance(bound, SetBound) or bound.leave_one_out() is None:
         return np.full(len(bound.outputs), np.nan)
-    return _sets(hypothesis, bound, study, truth, null, len(sampled.estimate) - 1, seed)
+    return sampled.unshared * _sets(hypothesis, bound, study, truth, null, len(sampled.estimate) - 1, seed)
 
 
 def true_study(study: Study, truth: Truth) -> Study:

@@ -77,6 +77,13 @@ class Bound(ABC):
             return value[None]
         return iter([value])
 
+    def shared(self, kind: Randomises, draws: Any) -> Tensor | None:
+        """Share of a statistic's terms that each draw has in common with the observed sets, [R]; None for no sets.
+
+        A null set that holds part of the plateau holds part of its effect; the engine takes that out of estimates.
+        """
+        return None
+
     def details(self) -> dict[str, Any]:
         """Further numbers for the report."""
         return {}

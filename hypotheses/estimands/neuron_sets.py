@@ -40,6 +40,8 @@ class SetBound(Bound):
     """A statistic of neuron sets on one study; subclasses write `value` and, if documents carry it, `without`."""
 
     label_blind = False
+    order = 2
+    """Members that a term of the statistic is about: 2 for what is averaged over pairs, 1 over members."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -69,6 +71,19 @@ class SetBound(Bound):
         if draws.shape[1] == self.study.measurements.n_neurons:
             return draws[:, self.sets[0]], draws[:, self.sets[1]]
         return draws, draws
+
+    def shared(self, kind: Randomises, draws: Any) -> Tensor | None:
+        """Share of pairs (or members) of each draw's sets that are the plateau's own, halves averaged, [R]."""
+        if kind != "neurons":
+            return None
+        shares = []
+        for image, own in zip(self.images(draws), self.sets, strict=True):
+            share, size = torch.ones(len(image), dtype=torch.float64), len(own)
+            common = torch.isin(image, own).sum(1).double()
+            for taken in range(self.order):
+                share = share * (common - taken) / (size - taken)
+            shares.append(share)
+        return (shares[0] + shares[1]) / 2
 
     def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
         """Statistic of each replicate's pair of sets, [R]."""
@@ -376,6 +391,7 @@ class ConcentrationBound(SetBound):
     """Label-blind plateaus chosen on one half, effects of the other."""
 
     label_blind = True
+    order = 1
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)

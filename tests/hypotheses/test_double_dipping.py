@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -10,7 +12,7 @@ import torch
 from neuronull.data.planted import Dials, planted_measurements
 from neuronull.estimators import regimes
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.engine import sample
+from neuronull.hypotheses.engine import assess, sample
 from neuronull.hypotheses.inference.permutation import permutation_p
 from neuronull.hypotheses.nulls.base import Observed
 from neuronull.hypotheses.nulls.document_swaps import DocumentSwaps
@@ -154,3 +156,37 @@ def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_no
             ps.append(permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value)
     assert rejected(by_strata) > 0.15
     assert rejected(reselected) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / len(reselected))
+
+
+def test_what_null_sets_share_with_the_plateau_is_taken_out_of_the_estimate():
+    """Half of each null set is plateau here; the effect is what the same sets show beyond an unplanted twin."""
+    world = Dials(neurons=960, covariate_link=0.93, confounding=0.45, raised_both=1.0)
+    hypothesis = catalogue.hypotheses.get("clusters.cohesion")
+    null = catalogue.nulls.get("reselected_sets")
+    found, true = [], []
+    for seed in range(10):
+        pieces = ["influence", "activations"]
+        study = Study(planted_measurements(dataclasses.replace(world, cohesion=0.1), seed, pieces))
+        twin = Study(planted_measurements(world, seed, pieces))
+        bound, without = (hypothesis.estimand.bind(s) for s in (study, twin))
+        drawn = sample(bound, null, study, REPLICATES, 0)
+        assert 0.1 < drawn.shared < 0.4
+        found.append(assess(hypothesis, bound, study, (drawn,), ALPHA).outputs[0].estimate)
+        sets = torch.stack(study.plateau)[None]
+        values = [b.evaluate("neurons", sets, range(1), 0).estimate.item() for b in (bound, without)]
+        true.append(values[0] - values[1])
+    assert np.mean(found) == pytest.approx(np.mean(true), rel=0.12)
+
+
+def test_sets_share_all_pairs_with_themselves_and_none_with_others():
+    study = Study(planted_measurements(Dials(neurons=480), 0, ["influence", "activations", "heads"]))
+    order = {"clusters.cohesion": 2, "routing.concentration": 1}
+    for name, members in order.items():
+        bound = catalogue.hypotheses.get(name).estimand.bind(study)
+        own = torch.stack(bound.sets)[None]
+        others = torch.tensor([i for i in range(480) if i not in set(own.flatten().tolist())])
+        half_own = own.clone()
+        half_own[..., 4:] = others[:4]
+        shared = bound.shared("neurons", torch.cat([own, others[:8].expand(1, 2, 8), half_own]))
+        assert shared.tolist() == pytest.approx([1.0, 0.0, 0.5 if members == 1 else 4 * 3 / (8 * 7)])
+        assert bound.shared("labels", None) is None
