@@ -143,8 +143,11 @@ def test_notebook_tables_are_escaped():
 
 
 def test_plot_finding_gives_axes_with_the_estimate():
+    import matplotlib.pyplot as plt
+
     result = sample_result(replicates=99)
     axes = plot_finding(result.finding("clusters.within"))
+    plt.close(axes.figure)
     assert axes.get_xlim()[0] < 0 < axes.get_xlim()[1]
     with pytest.raises(ValueError, match="no estimate"):
         plot_finding(result.finding("routing.closure"))

@@ -47,7 +47,7 @@ def test_a_finding_draws_itself_with_its_fellows_beside_it(result):
     ]  # fmt: skip
     assert len(with_draws) > 1
     assert len(axes.figure.axes) == 1 + len(with_draws)
-    assert plt.get_fignums() == [axes.figure.number], "a notebook shows it at the end of the cell"
+    assert axes.figure.number in plt.get_fignums(), "a notebook shows it at the end of the cell"
 
 
 def test_what_was_not_run_has_no_plot(result):
