@@ -231,13 +231,13 @@ class RowMaker:
         output, margin = judged.output, judged.assessment.hypothesis.margin
         if judged.decision.verdict is not Verdict.UNDETERMINED or margin is None:
             return {}
+        had = self.setup.n_documents
+        if output.doubt and output.doubt != intervals.coverage_doubt(had, None):
+            return {}  # skewed contrasts, null sets too much like the plateau: nothing is known to mend these
         reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
         if reach > margin and (output.se_documents is None or output.se_documents < output.se):
             return {"null_sd": output.se, "smallest_margin": reach}
-        had = self.setup.n_documents
         needed = int(np.ceil(had * (reach / margin) ** 2 / 10) * 10) if reach > margin else had
-        if output.doubt and had >= intervals.FEWEST_DOCUMENTS:
-            return {}  # the contrasts are skewed: no number of documents is known to mend that
         needed = max(needed, intervals.FEWEST_DOCUMENTS)
         return {"documents": needed, "margin": margin} if needed > had else {}
 

@@ -65,9 +65,8 @@ VERDICT_RULES: tuple[str, ...] = (
     "A claim that something is absent is supported if its whole verdict interval lies below the margin (for attention: "
     "the interval of every head that can reach the layer), else refuted if the adjusted p is below alpha and the "
     "interval does not reach below the margin, else undetermined.",
-    "Where the documents are too few or too uneven for the interval to be trusted, nothing that rests on it is "
-    "granted: "
-    "the verdict is then undetermined, and says so.",
+    "Where the documents are too few or too uneven for the interval to be trusted, or too few other neurons look like "
+    "the plateau, nothing that rests on the interval is granted: the verdict is then undetermined, and says so.",
     "One of the paper's claims is supported if all tests that decide it are, refuted if any of them is, else "
     "undetermined.",
 )

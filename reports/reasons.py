@@ -45,8 +45,7 @@ def said(finding: Finding) -> str:
         return "Not measured in this run."
     if finding.verdict is Verdict.UNDETERMINED:
         if by_margin(finding):
-            unsure = "as far as can be seen, but the documents are too few or too uneven to be sure"
-            return f"{known.none[0].upper()}{known.none[1:]} {unsure}."
+            return f"{known.none[0].upper()}{known.none[1:]} as far as can be seen, but this run cannot be sure."
         if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
             return f"{known.plus[0].upper()}{known.plus[1:]}, but perhaps by less than would matter."
         return f"This run cannot tell {known.whether}."
@@ -254,7 +253,7 @@ def doubt(finding: Finding) -> str:
     text = finding.details.get("doubt")
     if not (isinstance(text, str) and text):
         return ""
-    return f"{text}, so the interval may be too narrow, and an effect outside it does not count as excluded"
+    return f"{text}; so the interval is not trusted, and an effect outside it does not count as excluded"
 
 
 def calibration(finding: Finding) -> str:

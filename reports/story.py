@@ -241,8 +241,8 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
 def _notes(row: Finding, reason: str, result: Result) -> str:
     """What stands beside the verdict: the engine's notes, and whether the untrained model shows the same."""
     notes = [] if row.verdict is Verdict.NOT_RUN else row.notes.split("; ")
-    doubt = row.details.get("doubt")  # told in words of its own
-    notes = ["; ".join(note for note in notes if note and note != doubt and note not in reason)]
+    doubts = str(row.details.get("doubt", "")).split("; ")  # told in words of their own
+    notes = ["; ".join(note for note in notes if note and note not in doubts and note not in reason)]
     untrained = (f for f in result.findings if f.hypothesis == "control.random_init")
     flagged = any(row.hypothesis in (f.details.get("flagged") or ()) for f in untrained)
     if flagged and row.role is Role.PRIMARY and "random weights" not in row.notes:

@@ -4,10 +4,13 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace as Namespace
 
 import pytest
 from sample_results import GOLDEN, HOSTILE, hostile_result, sample_result
 
+from neuronull.hypotheses.findings import RowMaker
+from neuronull.hypotheses.inference.intervals import coverage_doubt
 from neuronull.hypotheses.result import Role, Verdict
 from neuronull.reports import latex, load_result, markdown, reasons, summary
 from neuronull.reports.numbers import finding_numbers, typeset
@@ -175,22 +178,22 @@ def test_an_effect_the_other_way_is_told_as_such():
 
 def test_doubt_about_the_interval_is_said():
     row = sample_result(replicates=19).finding("routing.profile").model_copy(update={"verdict": Verdict.UNDETERMINED})
-    assert reasons.said(row).endswith("too few or too uneven to be sure.")
+    assert reasons.said(row).endswith("as far as can be seen, but this run cannot be sure.")
 
 
 def test_a_doubt_is_told_once_and_in_words_of_its_own():
     result = sample_result(replicates=19)
-    doubt = "document contrasts are skewed (+2.6), beyond the 1 of shown coverage"
+    doubt = "document contrasts are skewed (+2.6), beyond the 1 of shown coverage; null sets share 62 %"
     row = result.finding("routing.profile")
     row.verdict, row.notes, row.details = Verdict.UNDETERMINED, f"another note; {doubt}; a third", {"doubt": doubt}
-    said = "so the interval may be too narrow, and an effect outside it does not count as excluded."
+    said = "so the interval is not trusted, and an effect outside it does not count as excluded."
     for told in (markdown.render(result), render_html(result)):
         told = " ".join(re.sub(r"</?strong>|\*\*", "", told).split())
         assert told.count("ocument contrasts are skewed") == 1
-        assert f"Doubt. D{doubt[1:]}, {said}" in told
+        assert f"Doubt. D{doubt[1:]}; {said}" in told
         assert "Another note; a third." in told
         assert "alone would make it supported: the interval is not trusted." in told
-    assert f"D{doubt[1:]}, {said}" in " ".join(summary(result).split())
+    assert f"D{doubt[1:]}; {said}" in " ".join(summary(result).split())
 
 
 def test_heads_that_all_lie_below_the_margin_are_undetermined_for_another_reason():
@@ -246,3 +249,24 @@ def test_nothing_heavy_is_loaded_by_the_import():
         "sys.exit(str(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("documents", "doubt", "se", "se_documents", "needs"),
+    [
+        (30, coverage_doubt(30, None), 0.01, 0.01, {"documents": 50, "margin": 0.05}),
+        (30, f"{coverage_doubt(30, None)}; null sets share 62 %", 0.01, 0.01, {}),
+        (60, "document contrasts are skewed", 0.05, 0.05, {}),
+        (60, "", 0.05, 0.05, {"documents": 380, "margin": 0.05}),
+        (60, "", 0.01, 0.01, {}),
+        (60, "", 0.05, 0.02, {"null_sd": 0.05, "smallest_margin": pytest.approx(0.124, abs=0.001)}),
+    ],
+)
+def test_nothing_is_said_to_be_enough_that_would_not_be(documents, doubt, se, se_documents, needs):
+    maker = Namespace(options=Namespace(alpha=0.05), setup=Namespace(n_documents=documents))
+    judged = Namespace(
+        output=Namespace(doubt=doubt, se=se, se_documents=se_documents),
+        assessment=Namespace(hypothesis=Namespace(margin=0.05)),
+        decision=Namespace(verdict=Verdict.UNDETERMINED),
+    )
+    assert RowMaker._enough(maker, judged) == needs
