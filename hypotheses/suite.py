@@ -22,6 +22,9 @@ from .inference.verdicts import combine
 from .result import ClaimVerdict, Finding, Result, Role, Setup, Verdict
 from .study import Study
 
+MOST_BESIDE = 999
+"""Draws of a null whose row decides nothing, at most: graph nulls cost most, and no adjusted p needs their tail."""
+
 
 def run_suite(
     measurements: Measurements,
@@ -137,12 +140,13 @@ def run_hypotheses(
 
 def _assess(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Progress) -> Assessment:
     options = make.options
+    replicates = options.replicates if hypothesis.role is Role.PRIMARY else min(options.replicates, MOST_BESIDE)
     chosen = options.nulls.get(hypothesis.id)
     nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
     drawn = []
     for null in nulls:
         drawn.append(
-            sample(bound, null, make.study, options.replicates, options.seed, options.jobs, progress, hypothesis.id)
+            sample(bound, null, make.study, replicates, options.seed, options.jobs, progress, hypothesis.id)
         )
     return assess(hypothesis, bound, make.study, tuple(drawn), options.alpha)
 
@@ -152,7 +156,7 @@ def _beside(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Prog
     rows = []
     for name in hypothesis.sensitivity:
         alone = replace(hypothesis, nulls=(name,), sensitivity=())
-        options = replace(make.options, nulls={})
+        options = replace(make.options, nulls={}, replicates=min(make.options.replicates, MOST_BESIDE))
         rows.append(make.sensitivity(_assess(alone, bound, RowMaker(make.study, make.setup, options), progress)))
     return rows
 

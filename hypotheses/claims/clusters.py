@@ -32,7 +32,6 @@ rewired = Hypothesis(
     criterion=Sensitivity(kind=Kind.ABSENCE, unit="delta Q"),
     estimand=RewiredExcess("rewired_excess", centred=True),
     nulls=("reselected_sets",),
-    sensitivity=("matched_sets",),
     source="Maslov, Sneppen 2002; METHODS 3 and 4",
 )
 

@@ -184,3 +184,12 @@ def test_a_row_without_documents_asks_for_a_larger_plateau_not_for_documents() -
     row = run_suite(planted_measurements(world, 0), TestOptions(replicates=99, only=("clusters.weights",))).findings[0]
     assert row.verdict is Verdict.UNDETERMINED
     assert set(row.details["what_would_be_enough"]) == {"null_sd", "smallest_margin"}
+
+
+def test_rows_that_decide_nothing_draw_no_more_than_they_need() -> None:
+    world = Dials(documents=24, pairs=6, neurons=240)
+    options = TestOptions(replicates=1100, only=("clusters.weights", "clusters.index"))
+    rows = run_suite(planted_measurements(world, 0), options).findings
+    drawn = {(f.hypothesis, f.null_model): f.replicates for f in rows}
+    assert drawn[("clusters.weights", "reselected_sets")] == 1100
+    assert drawn[("clusters.weights", "matched_sets")] == drawn[("clusters.index", "random_sets")] == 999
