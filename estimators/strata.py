@@ -13,6 +13,9 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 SKEWED = 1.0
 """Absolute skewness above which a positive covariate is taken in logarithms."""
 
+NEURONS_A_COLUMN = 20
+"""Neurons for each column of a regression that also holds products of covariates."""
+
 
 def standardised_covariates(table: FloatArray) -> FloatArray:
     """Covariates [N, k] with mean 0 and sd 1, logged where positive and skewed; constant columns become 0."""
@@ -26,10 +29,11 @@ def standardised_covariates(table: FloatArray) -> FloatArray:
 
 
 def predicted_influence(table: FloatArray, score: FloatArray) -> FloatArray:
-    """Log influence as covariates predict it, [..., N]: least squares on standardised covariates and their squares.
+    """Log influence as covariates predict it, [..., N]: least squares on them, their squares and products.
 
     A plateau is whatever has the largest influence, so this prediction is its propensity score: sets alike in it are
-    alike in every covariate that the selection depends on (Rosenbaum and Rubin 1983).
+    alike in every covariate that the selection depends on (Rosenbaum and Rubin 1983).  Covariates are standardised;
+    products enter where there are `NEURONS_A_COLUMN` neurons for each column.
 
     Parameters
     ----------
@@ -39,10 +43,36 @@ def predicted_influence(table: FloatArray, score: FloatArray) -> FloatArray:
         Log influence (`log_influence`).
     """
     x = standardised_covariates(table)
-    basis = np.column_stack([np.ones(len(x)), x, x**2])
+    columns = _columns(x)
+    first, second = np.triu_indices(x.shape[1], 1)
+    if len(x) >= NEURONS_A_COLUMN * (columns.shape[1] + len(first)):
+        columns = np.column_stack([columns, x[:, first] * x[:, second]])
+    return _fitted(columns, score)
+
+
+def residual_spread(table: FloatArray, residual: FloatArray) -> FloatArray:
+    """How far residuals scatter as covariates tell it, [..., N], up to one factor: exp of fitted log abs(residual).
+
+    Parameters
+    ----------
+    table : [N, k]
+        Covariates.
+    residual : [..., N]
+        What `predicted_influence` leaves.
+    """
+    least = 1e-6 * residual.std(axis=-1, keepdims=True) + np.finfo(np.float64).tiny
+    spread: FloatArray = np.exp(_fitted(_columns(standardised_covariates(table)), np.log(np.abs(residual) + least)))
+    return spread
+
+
+def _columns(x: FloatArray) -> FloatArray:
+    return np.column_stack([np.ones(len(x)), x, x**2])
+
+
+def _fitted(columns: FloatArray, score: FloatArray) -> FloatArray:
     flat = score.reshape(-1, score.shape[-1])
-    fitted: FloatArray = (basis @ np.linalg.lstsq(basis, flat.T, rcond=None)[0]).T.reshape(score.shape)
-    return fitted
+    out: FloatArray = (columns @ np.linalg.lstsq(columns, flat.T, rcond=None)[0]).T.reshape(score.shape)
+    return out
 
 
 def log_influence(influence: FloatArray) -> FloatArray:

@@ -79,6 +79,8 @@ class Output:
     verdict: intervals.Interval
     contrasts: FloatArray | None
     doubt: str
+    views: tuple[tuple[float, float], ...] = ()
+    """Estimate and standard error under each null, where the estimate is a difference from the null's mean."""
 
 
 @dataclass(frozen=True)
@@ -164,31 +166,52 @@ def assess(
     two_sided = bool(getattr(hypothesis.criterion, "two_sided", False))
     side = "two-sided" if two_sided else "greater"
     per_null = [_p_values(s, side) for s in sampled]
-    centred = hypothesis.estimand.centred
-    shift = sampled[0].mean if centred else np.zeros(sampled[0].estimate.shape[1])
-    grow = sampled[0].unshared if centred else 1.0
-    estimate = grow * (sampled[0].estimate[0] - shift)
     without = bound.leave_one_out()
     outputs = []
     for k, name in enumerate(bound.outputs):
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
-        sd_null = max(float(s.sd[k]) * (s.unshared if centred else 1.0) for s in sampled)
-        left = None if without is None else grow * (without[:, k].numpy() - shift[k])
-        output = _output(name, float(estimate[k]), p, sd_null, left, study, alpha)
-        outputs.append(replace(output, doubt="; ".join(filter(None, (output.doubt, _too_much_shared(sampled))))))
+        left = None if without is None else without[:, k].numpy()
+        if hypothesis.estimand.centred:
+            outputs.append(_hull([_from_null_mean(s, k, name, p, left, study, alpha) for s in sampled], sampled))
+        else:
+            sd_null = max(float(s.sd[k]) for s in sampled)
+            outputs.append(_output(name, float(sampled[0].estimate[0, k]), p, sd_null, left, study, alpha))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
     details = bound.details() if with_details else {}
     return Assessment(hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], details)
 
 
+def _from_null_mean(
+    s: Sampled, k: int, name: str, p: PermutationP, left: FloatArray | None, study: Study, alpha: float
+) -> Output:
+    """Output whose estimate is the difference from one null's mean, less what its sets share with the observed."""
+    shift, grow = float(s.mean[k]), s.unshared
+    without = None if left is None else grow * (left - shift)
+    return _output(name, grow * (float(s.estimate[0, k]) - shift), p, grow * float(s.sd[k]), without, study, alpha)
+
+
+def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
+    """One output of several nulls: the first one's estimate, an interval that holds every null's interval.
+
+    Nulls that compare with other sets answer with other estimates; what is excluded is excluded under each.
+    """
+    first = outputs[0]
+    se = max(o.se for o in outputs)
+    verdict = replace(
+        first.verdict, se=se, low=min(o.verdict.low for o in outputs), high=max(o.verdict.high for o in outputs)
+    )
+    doubt = "; ".join(filter(None, (first.doubt, _too_much_shared(sampled))))
+    return replace(first, se=se, verdict=verdict, doubt=doubt, views=tuple((o.estimate, o.se) for o in outputs))
+
+
 def _too_much_shared(sampled: tuple[Sampled, ...]) -> str:
-    """Why no equivalence can be granted where null sets are hardly other than the observed ones, or nothing."""
-    most = max(s.shared for s in sampled)
-    if most <= MOST_SHARED:
+    """Why no equivalence can be granted where every null's sets are mostly the observed ones, or nothing."""
+    least = min(s.shared for s in sampled)
+    if least <= MOST_SHARED:
         return ""
     return (
-        f"null sets share {100 * most:.0f} % of what is measured with the plateau, more than {100 * MOST_SHARED:g} %: "
+        f"null sets share {100 * least:.0f} % of their pairs with the plateau, more than {100 * MOST_SHARED:g} %: "
         "too few other neurons look alike"
     )
 

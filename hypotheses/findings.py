@@ -150,7 +150,9 @@ class RowMaker:
     def component(self, a: Assessment, sampled: Sampled, output: Output) -> Finding:
         """Sensitivity row: the same hypothesis under one null alone."""
         p = assess_p(a.hypothesis, sampled)
-        row = {"role": Role.SENSITIVITY, "null_model": sampled.null, "estimate": output.estimate, "p_value": p.value,
+        views = output.views or ((output.estimate, output.se),) * len(a.nulls)
+        estimate = views[a.nulls.index(sampled)][0]
+        row = {"role": Role.SENSITIVITY, "null_model": sampled.null, "estimate": estimate, "p_value": p.value,
                "p_low": p.low, "p_high": p.high, "replicates": p.replicates, "margin": None}  # fmt: skip
         row |= self._null(a, output, sampled)
         return self.blank(a.hypothesis, **row, sentence=f"{a.hypothesis.claim} Under {sampled.null} alone.")
@@ -183,8 +185,9 @@ class RowMaker:
             out["smallest_supportable_margin"] = intervals.smallest_supportable_margin(output.se, alpha)
         if margin is not None:
             two_sided = bool(getattr(criterion, "two_sided", False))
-            out["p_equivalence"] = intervals.equivalence_p(
-                output.estimate, output.se, output.verdict.df, margin, two_sided
+            views = output.views or ((output.estimate, output.se),)
+            out["p_equivalence"] = max(
+                intervals.equivalence_p(estimate, se, output.verdict.df, margin, two_sided) for estimate, se in views
             )
         return out | _effect_size(a, output)
 
@@ -216,9 +219,8 @@ class RowMaker:
         if "reselected_sets" in {s.null for s in a.nulls}:
             worst = {name: smd for name, smd in self._balance.items() if abs(smd) > LARGEST_SMD}
             if worst:
-                said = ", ".join(
-                    f"{name} {smd:+.2f}" for name, smd in sorted(worst.items(), key=lambda item: -abs(item[1]))
-                )
+                largest = sorted(worst.items(), key=lambda item: -abs(item[1]))
+                said = ", ".join(f"{name} {smd:+.2f}".replace("0.", ".") for name, smd in largest)
                 notes.append(f"plateau and null sets differ beyond .25 sd in {said}")
         return "; ".join(notes)
 

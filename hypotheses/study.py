@@ -30,7 +30,7 @@ COVARIATES = (
 )
 SMALLEST_PLATEAU = 8
 FEWEST_DOCUMENTS = 20
-STRATUM = 3
+STRATUM = 10
 """Plateaus that a stratum holds at least."""
 
 
@@ -175,7 +175,7 @@ class Study:
 
     @cached_property
     def strata(self) -> Tensor:
-        """Stratum of each neuron, int64 [N]: neurons whose covariates predict like influence; each holds 3 plateaus."""
+        """Stratum of each neuron, int64 [N]: covariates predict like influence; each holds 10 plateaus."""
         score = stratify.log_influence(self.influence.mean((0, 1)).numpy())
         predicted = stratify.predicted_influence(self.covariates, score)
         return torch.from_numpy(stratify.strata(predicted, STRATUM * self.n_head))

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from ...data.errors import InputError
 from ...data.options import Progress, Silent
-from ...data.planted import Planted, planted
+from ...data.planted import Planted, Truth, planted
 from .. import catalogue
 from ..engine import assess, sample
 from ..findings import judge_family
@@ -62,10 +62,15 @@ def run_chunk(chunk: Chunk) -> dict[str, Any]:
     rows: dict[str, list[dict[str, Any]]] = {h: [] for h in chunk.hypotheses}
     with one_thread():
         for index in range(chunk.first, chunk.first + chunk.count):
-            made = planted(scenario.dials, dataset_seed(scenario.name, index), scenario.pieces)
+            seed, with_truth = dataset_seed(scenario.name, index), index % TRUTH_EVERY == 0
+            made = planted(scenario.dials, seed, scenario.pieces)
+            twin = None
+            if with_truth and scenario.dial:
+                without: dict[str, Any] = {scenario.dial: 0.0}
+                twin = planted(replace(scenario.dials, **without), seed, scenario.pieces).truth
             study = Study(made.measurements, str(scenario.dials.n_head))
             for hypothesis in chunk.hypotheses:
-                rows[hypothesis].append(test(hypothesis, study, made, index, index % TRUTH_EVERY == 0))
+                rows[hypothesis].append(test(hypothesis, study, made, index, with_truth, twin))
     return {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
 
 
@@ -74,7 +79,14 @@ def dataset_seed(scenario: str, index: int) -> int:
     return int(np.random.SeedSequence([zlib.crc32(scenario.encode()), index]).generate_state(1)[0])
 
 
-def test(name: str, study: Study, made: Planted, index: int, with_truth: bool) -> dict[str, Any]:
+def test(
+    name: str,
+    study: Study,
+    made: Planted,
+    index: int,
+    with_truth: bool,
+    twin: Truth | None = None,
+) -> dict[str, Any]:
     """P-value, verdict (of the row alone, without Holm) and, for each output, the values of `OUTPUT`."""
     hypothesis = catalogue.hypotheses.get(name)
     bound = hypothesis.estimand.bind(study)
@@ -83,7 +95,7 @@ def test(name: str, study: Study, made: Planted, index: int, with_truth: bool) -
     found = assess(hypothesis, bound, study, sampled, ALPHA, with_details=False)
     truth = np.full(len(found.outputs), np.nan)
     if with_truth:
-        truth = true_values(hypothesis, bound, study, made.truth, nulls[0], sampled[0], index)
+        truth = true_values(hypothesis, bound, study, made.truth, nulls[0], sampled[0], index, twin)
     outputs = []
     for output, true in zip(found.outputs, truth.tolist(), strict=True):
         document = output.document

@@ -25,14 +25,22 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def true_values(
-    hypothesis: Hypothesis, bound: Bound, study: Study, truth: Truth, null: NullModel, sampled: Sampled, seed: int
+    hypothesis: Hypothesis,
+    bound: Bound,
+    study: Study,
+    truth: Truth,
+    null: NullModel,
+    sampled: Sampled,
+    seed: int,
+    twin: Truth | None = None,
 ) -> FloatArray:
     """Population value of each output at the sets chosen on the data, [K]; nan where it has none.
 
     Selections (plateaus, ranks, modules) stay those made on the data; what they are scored on is the truth.  Centred
-    estimands are taken less the mean of the same null draws on the truth; for
-    `regimes.shape`, whose null is made of the data, less the null mean that the finding uses.  Weights have no other
-    truth than what was measured.
+    estimands are taken less the mean of the same null draws on the truth of the ``twin``, the same world without the
+    effect, since null sets may hold part of the plateau; without a twin (nothing is planted) what they share is taken
+    out.  For `regimes.shape`, whose null is made of the data, less the null mean that the finding uses.  Weights have
+    no other truth than what was measured.
     """
     if isinstance(bound, ContrastBound):
         value = _contrast(hypothesis, bound, study, truth)
@@ -41,7 +49,10 @@ def true_values(
         return np.full(len(bound.outputs), np.nan)
     if not isinstance(bound, SetBound) or bound.leave_one_out() is None:
         return np.full(len(bound.outputs), np.nan)
-    return sampled.unshared * _sets(hypothesis, bound, study, truth, null, len(sampled.estimate) - 1, seed)
+    draws = len(sampled.estimate) - 1
+    if twin is not None:
+        return _sets(hypothesis, bound, study, (truth, twin), null, draws, seed)
+    return sampled.unshared * _sets(hypothesis, bound, study, (truth, truth), null, draws, seed)
 
 
 def true_study(study: Study, truth: Truth) -> Study:
@@ -84,14 +95,23 @@ def _contrast(hypothesis: Hypothesis, bound: ContrastBound, study: Study, truth:
 
 
 def _sets(
-    hypothesis: Hypothesis, bound: SetBound, study: Study, truth: Truth, null: NullModel, replicates: int, seed: int
+    hypothesis: Hypothesis,
+    bound: SetBound,
+    study: Study,
+    truths: tuple[Truth, Truth],
+    null: NullModel,
+    replicates: int,
+    seed: int,
 ) -> FloatArray:
-    there = hypothesis.estimand.bind(true_study(study, truth))
+    """Value of the observed sets on the first truth, less the mean of the null sets' values on the second."""
+    of_observed, of_draws = (hypothesis.estimand.bind(true_study(study, t)) for t in truths)
     state = null.prepare(study.measurements, bound.offers()["neurons"])
     tiles = [range(1), *(range(s, min(s + TILE, replicates + 1)) for s in range(1, replicates + 1, TILE))]
     values = []
     for numbers in tiles:
-        draws = bound.identity("neurons") if numbers == range(1) else null.draw(state, numbers, seed)
+        observed = numbers == range(1)
+        draws = bound.identity("neurons") if observed else null.draw(state, numbers, seed)
+        there = of_observed if observed else of_draws
         if isinstance(bound, WithinBound):
             values.append(_within(bound, there, draws, numbers, seed))
         else:

@@ -21,8 +21,8 @@ within = Hypothesis(
         margin=0.05, unit="correlation", means="two blocks that share 5 % more variance inside than across"
     ),
     estimand=Within("modular_contrast", centred=True),
-    nulls=("reselected_sets",),
-    sensitivity=("matched_sets", "hqs", "correlation_cm", "document_permuted"),
+    nulls=("reselected_sets", "matched_sets"),
+    sensitivity=("hqs", "correlation_cm", "document_permuted"),
     source="Liu 2025, section 4; METHODS 3",
 )
 
@@ -42,8 +42,7 @@ cohesion = Hypothesis(
         margin=0.05, unit="Fisher z", means="plateau neurons correlate .05 more with each other than with their like"
     ),
     estimand=Cohesion("cohesion", centred=True),
-    nulls=("reselected_sets",),
-    sensitivity=("matched_sets",),
+    nulls=("reselected_sets", "matched_sets"),
     source="Liu 2025, section 4; METHODS 3",
 )
 
@@ -52,8 +51,7 @@ weights = Hypothesis(
     claim="Plateau neurons are not clustered in weight space.",
     criterion=Absence(margin=0.05, unit="cosine", means="weight vectors .05 more alike than those of ordinary neurons"),
     estimand=WeightStatistic("mean_cosine", centred=True, weights_only=True, statistic=weight_cosine),
-    nulls=("reselected_sets",),
-    sensitivity=("matched_sets",),
+    nulls=("reselected_sets", "matched_sets"),
     source="METHODS 3",
 )
 

@@ -11,7 +11,6 @@ dimension = Hypothesis(
     claim="Plateau activations have a lower effective dimension than those of ordinary neurons.",
     criterion=Presence(margin=0.1, unit="log ratio", means="ten per cent fewer dimensions than matched sets"),
     estimand=Dimension("participation_ratio", centred=True),
-    nulls=("reselected_sets",),
-    sensitivity=("matched_sets",),
+    nulls=("reselected_sets", "matched_sets"),
     source="Liu, Wang, Li 2025; METHODS 3",
 )

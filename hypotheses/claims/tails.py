@@ -11,7 +11,6 @@ weights = Hypothesis(
     claim="Plateau output weights have heavier-tailed spectra than those of ordinary neurons.",
     criterion=Presence(margin=0.2, unit="Hill alpha", means="a tail exponent lower by .2"),
     estimand=WeightStatistic("hill_alpha", centred=True, weights_only=True, statistic=lighter_tail),
-    nulls=("reselected_sets",),
-    sensitivity=("matched_sets",),
+    nulls=("reselected_sets", "matched_sets"),
     source="Liu, Wang, Li 2025; METHODS 3",
 )

@@ -40,8 +40,8 @@ class SetBound(Bound):
     """A statistic of neuron sets on one study; subclasses write `value` and, if documents carry it, `without`."""
 
     label_blind = False
-    order = 2
-    """Members that a term of the statistic is about: 2 for what is averaged over pairs, 1 over members."""
+    over_pairs = True
+    """Whether the statistic is, near enough, a mean over pairs of members, so that what is shared can be taken out."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -73,16 +73,13 @@ class SetBound(Bound):
         return draws, draws
 
     def shared(self, kind: Randomises, draws: Any) -> Tensor | None:
-        """Share of pairs (or members) of each draw's sets that are the plateau's own, halves averaged, [R]."""
-        if kind != "neurons":
+        """Share of the pairs of each draw's sets that are the plateau's own, halves averaged, [R]."""
+        if kind != "neurons" or not self.over_pairs:
             return None
         shares = []
         for image, own in zip(self.images(draws), self.sets, strict=True):
-            share, size = torch.ones(len(image), dtype=torch.float64), len(own)
-            common = torch.isin(image, own).sum(1).double()
-            for taken in range(self.order):
-                share = share * (common - taken) / (size - taken)
-            shares.append(share)
+            common, size = torch.isin(image, own).sum(1).double(), len(own)
+            shares.append(common * (common - 1) / (size * (size - 1)))
         return (shares[0] + shares[1]) / 2
 
     def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
@@ -330,6 +327,7 @@ class WeightBound(SetBound):
     def __init__(self, study: Study, statistic: Callable[[Study, Tensor], Tensor]) -> None:
         super().__init__(study)
         self.statistic = statistic
+        self.over_pairs = statistic is not lighter_tail  # a few heavy members make nearly all of a spectrum's top
         self.statistic(study, self.sets[0][None])  # missing inputs show here, before any draw
 
     def offers(self) -> Mapping[Randomises, Observed]:
@@ -391,7 +389,7 @@ class ConcentrationBound(SetBound):
     """Label-blind plateaus chosen on one half, effects of the other."""
 
     label_blind = True
-    order = 1
+    over_pairs = False
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)

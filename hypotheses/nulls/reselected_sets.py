@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ...data.errors import InputError
-from ...estimators.strata import predicted_influence
+from ...estimators.strata import predicted_influence, residual_spread
 from .base import NullModel, Observed, generator, need, stack
 
 FloatArray = npt.NDArray[np.float64]
@@ -19,9 +19,13 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Selection:
-    """Log influence as covariates predict it and what they leave, [2 (half), N] each; strata [N]; sizes of the sets."""
+    """Log influence as covariates predict it, the spread they predict, and what they leave in units of that spread.
+
+    [2 (half), N] each; strata [N]; sizes of the two sets.
+    """
 
     predicted: FloatArray
+    spread: FloatArray
     residual: FloatArray
     strata: npt.NDArray[np.int64]
     sizes: tuple[int, int]
@@ -30,12 +34,15 @@ class Selection:
 class ReselectedSets(NullModel):
     """Sets chosen as the plateau was, from predicted influence plus the residual of another neuron.
 
-    Each half's log influence is split into what the neurons' covariates predict (least squares on the covariates and
-    their squares) and a residual.  A draw is one permutation of the residuals' places within strata of like predicted
-    influence, the same for both halves, and the top of predicted + permuted residual in each half.  So null sets are
-    as extreme in activation and weight statistics as the plateau is, however extreme that is, and overlap as the two
-    plateaus do: a conditional randomisation test of the selection (Candes et al. 2018) by permuted residuals (Freedman
-    and Lane 1983).  Strata alone (`matched_sets`) cannot balance the very top, which is where the plateau lies.
+    Each half's log influence is split into what the neurons' covariates predict (least squares on covariates, squares
+    and products) and a residual, which is divided by the spread that covariates predict for it.  A draw is one
+    permutation of the residuals' places within strata of like predicted influence, the same for both halves, and the
+    top of predicted + spread x permuted residual in each half.  So null sets are as extreme in activation and weight
+    statistics as the plateau is, as far as that regression can tell, and overlap as the two plateaus do: a conditional
+    randomisation test of the selection (Candes et al. 2018) by permuted residuals (Freedman and Lane 1983).
+
+    Strata alone (`matched_sets`) cannot balance the very top, which is where the plateau lies.  But where influence
+    follows the covariates closely, these null sets hold much of the plateau itself; so the two stand together.
     """
 
     name = "reselected_sets"
@@ -58,7 +65,8 @@ class ReselectedSets(NullModel):
         predicted = predicted_influence(observed.covariates, score)
         first, second = observed.plateau
         strata = observed.strata.numpy().astype(np.int64)
-        return Selection(predicted, score - predicted, strata, (len(first), len(second)))
+        spread = residual_spread(observed.covariates, score - predicted)
+        return Selection(predicted, spread, (score - predicted) / spread, strata, (len(first), len(second)))
 
     def draw(self, state: Selection, replicates: range, seed: int) -> torch.Tensor:
         """int64 [R, 2, n]: the sets of the two halves, sorted."""
@@ -66,8 +74,9 @@ class ReselectedSets(NullModel):
 
         def sets(replicate: int) -> npt.NDArray[np.int64]:
             keys = generator(seed, replicate, "reselect").random(len(state.strata))
-            score = state.predicted.copy()
-            score[:, by_stratum] += state.residual[:, np.argsort(state.strata + keys, kind="stable")]
+            residual = np.empty_like(state.residual)
+            residual[:, by_stratum] = state.residual[:, np.argsort(state.strata + keys, kind="stable")]
+            score = state.predicted + state.spread * residual
             top = [np.argpartition(s, -n)[-n:] for s, n in zip(score, state.sizes, strict=True)]
             return np.sort(np.stack(top), axis=1)
 
@@ -95,7 +104,7 @@ class ReselectedSets(NullModel):
 
     def diagnostics(self, state: Selection, draws: Any) -> dict[str, Any]:
         """How well covariates predict log influence, and how much of the plateau the null sets hold."""
-        score = state.predicted + state.residual
+        score = state.predicted + state.spread * state.residual
         top = [set(np.argsort(-s, kind="stable")[:n].tolist()) for s, n in zip(score, state.sizes, strict=True)]
         held = [len(top[h] & set(one[h])) / len(top[h]) for one in np.asarray(draws).tolist() for h in (0, 1)]
-        return {"r_squared": float(1 - state.residual.var() / score.var()), "overlap": float(np.mean(held))}
+        return {"r_squared": float(1 - (score - state.predicted).var() / score.var()), "overlap": float(np.mean(held))}

@@ -35,13 +35,26 @@ def test_strata_are_runs_of_consecutive_scores(table):
     assert np.array_equal(strata.strata(table[order, 1], 60), found[order]), "nor does the neurons' order"
 
 
-def test_predicted_influence_is_the_least_squares_fit_of_statsmodels(table):
+@pytest.mark.parametrize("neurons", [150, 400])
+def test_predicted_influence_is_the_least_squares_fit_of_statsmodels(table, neurons):
+    """Products of covariates enter where there are twenty neurons a column (ten columns here)."""
     rng = np.random.default_rng(4)
-    score = np.log(table[:, 0]) + rng.normal(size=(2, 400))
+    table = table[:neurons]
+    score = np.log(table[:, 0]) + rng.normal(size=(2, neurons))
     x = strata.standardised_covariates(table)
-    basis = sm.add_constant(np.column_stack([x, x**2]))
-    expected = np.stack([sm.OLS(s, basis).fit().fittedvalues for s in score])
+    products = [x[:, [0]] * x[:, [1]], x[:, [0]] * x[:, [2]], x[:, [1]] * x[:, [2]]]
+    basis = [x, x**2, *(products if neurons >= 200 else [])]
+    expected = np.stack([sm.OLS(s, sm.add_constant(np.column_stack(basis))).fit().fittedvalues for s in score])
     np.testing.assert_allclose(strata.predicted_influence(table, score), expected, atol=1e-9)
+
+
+def test_the_spread_of_residuals_is_found_where_a_covariate_tells_it(table):
+    rng = np.random.default_rng(6)
+    residual = np.exp(0.5 * table[:, 1]) * rng.normal(size=(2, 400))
+    spread = strata.residual_spread(table, residual)
+    for one in spread:
+        assert np.corrcoef(np.log(one), table[:, 1])[0, 1] > 0.9
+    np.testing.assert_allclose(strata.residual_spread(table, 7 * residual), 7 * spread, rtol=1e-6)
 
 
 def test_a_constant_covariate_predicts_nothing(table):

@@ -180,13 +180,31 @@ def test_what_null_sets_share_with_the_plateau_is_taken_out_of_the_estimate():
 
 def test_sets_share_all_pairs_with_themselves_and_none_with_others():
     study = Study(planted_measurements(Dials(neurons=480), 0, ["influence", "activations", "heads"]))
-    order = {"clusters.cohesion": 2, "routing.concentration": 1}
-    for name, members in order.items():
-        bound = catalogue.hypotheses.get(name).estimand.bind(study)
-        own = torch.stack(bound.sets)[None]
-        others = torch.tensor([i for i in range(480) if i not in set(own.flatten().tolist())])
-        half_own = own.clone()
-        half_own[..., 4:] = others[:4]
-        shared = bound.shared("neurons", torch.cat([own, others[:8].expand(1, 2, 8), half_own]))
-        assert shared.tolist() == pytest.approx([1.0, 0.0, 0.5 if members == 1 else 4 * 3 / (8 * 7)])
-        assert bound.shared("labels", None) is None
+    bound = catalogue.hypotheses.get("clusters.cohesion").estimand.bind(study)
+    own = torch.stack(bound.sets)[None]
+    others = torch.tensor([i for i in range(480) if i not in set(own.flatten().tolist())])
+    half_own = own.clone()
+    half_own[..., 4:] = others[:4]
+    drawn = torch.cat([own, others[:8].expand(1, 2, 8), half_own])
+    assert bound.shared("neurons", drawn).tolist() == pytest.approx([1.0, 0.0, 4 * 3 / (8 * 7)])
+    assert bound.shared("labels", None) is None
+    concentration = catalogue.hypotheses.get("routing.concentration").estimand.bind(study)
+    assert concentration.shared("neurons", drawn) is None, "no mean over pairs"
+
+
+@pytest.mark.parametrize("link", [0.93, 0.98])
+def test_an_effect_that_null_sets_hold_too_is_not_called_absent(link):
+    """Where covariates tell who is influential, reselected sets hold the effect; matched sets do not."""
+    dials = Dials(neurons=960, covariate_link=link, weight_cluster=0.1)
+    hypothesis = catalogue.hypotheses.get("clusters.weights")
+    alone, both = [], []
+    for seed in range(12):
+        study = Study(planted_measurements(dials, seed, ["influence", "weights"]))
+        bound = hypothesis.estimand.bind(study)
+        drawn = tuple(sample(bound, catalogue.nulls.get(n), study, REPLICATES, seed) for n in hypothesis.nulls)
+        uncorrected = dataclasses.replace(drawn[0], shared=0.0)
+        for sampled, upper in (((uncorrected,), alone), (drawn, both)):
+            upper.append(assess(hypothesis, bound, study, sampled, ALPHA).outputs[0].verdict.high)
+    assert np.mean(np.array(both) < hypothesis.margin) <= 0.1
+    if link > 0.95:
+        assert np.mean(np.array(alone) < hypothesis.margin) > 0.5, "what the second null guards against"
