@@ -85,7 +85,7 @@ def test(
     made: Planted,
     index: int,
     with_truth: bool,
-    twin: Truth | None = None,
+    twin: Truth | None,
 ) -> dict[str, Any]:
     """P-value, verdict (of the row alone, without Holm) and, for each output, the values of `OUTPUT`."""
     hypothesis = catalogue.hypotheses.get(name)
