@@ -64,7 +64,9 @@ Plateau = Annotated[
     option("--plateau", "FRACTION|knot|N", TEST, "Which neurons are the plateau: a share of the layer, those up to the "
            "first knot of the influence curve, or the top N."),
 ]  # fmt: skip
-Replicates = Annotated[int, option("--replicates", "B", TEST, "Draws from each null model; 999 at most where a row decides nothing.")]
+Replicates = Annotated[
+    int, option("--replicates", "B", TEST, "Draws from each null model; 999 at most where a row decides nothing.")
+]
 Alpha = Annotated[float, option("--alpha", "A", TEST, "Error rate of a verdict.")]
 Seed = Annotated[int, option("--seed", "S", TEST, "Everything random follows from it.")]
 
