@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -10,9 +12,7 @@ from .nulls.base import Observed
 from .nulls.reselected_sets import ReselectedSets
 from .study import COVARIATES, Study
 
-LARGEST_SMD = 0.25
-"""Standardised mean difference beyond which the verdict's row says so (METHODS section 4)."""
-DRAWS = 100
+DRAWS = 199
 
 
 def neurons(study: Study, label_blind: bool = False) -> Observed:
@@ -30,12 +30,28 @@ def reselected(study: Study, draws: int, seed: int) -> torch.Tensor:
     return null.draw(null.prepare(study.measurements, neurons(study)), range(1, 1 + draws), seed)
 
 
-def against_reselected(study: Study, seed: int) -> dict[str, float]:
-    """Standardised mean difference of each covariate between the plateaus and null sets, halves averaged.
+@dataclass(frozen=True)
+class Imbalance:
+    """Standardised mean difference of each covariate between plateaus and null sets, and how likely by chance.
 
-    Unit: standard deviations over all neurons.
+    ``smd`` in standard deviations over all neurons, halves averaged.  ``p`` of the largest difference, each in units
+    of its scatter over null sets (maxT): null sets of a few neurons differ from each other too, so that a fixed bound
+    on the difference would be passed by chance.
     """
+
+    smd: dict[str, float]
+    p: float
+
+
+def against_reselected(study: Study, seed: int) -> Imbalance:
+    """Balance of the plateaus against sets of null `reselected_sets`."""
     x = standardised_covariates(study.covariates)
     drawn = reselected(study, DRAWS, seed).numpy()
-    means = [x[s.numpy()].mean(0) - x[drawn[:, half]].mean((0, 1)) for half, s in enumerate(study.plateau)]
-    return {name: float(value) for name, value in zip(COVARIATES, np.mean(means, axis=0), strict=True)}
+    of_plateau = np.mean([x[s.numpy()].mean(0) for s in study.plateau], axis=0)
+    of_draws = x[drawn].mean(axis=(1, 2))
+    centre, scatter = of_draws.mean(0), of_draws.std(0, ddof=1)
+    scatter[scatter == 0] = np.inf
+    largest = np.abs((of_plateau - centre) / scatter).max()
+    p = (1 + int((np.abs((of_draws - centre) / scatter).max(1) >= largest).sum())) / (1 + DRAWS)
+    smd = {name: float(value) for name, value in zip(COVARIATES, of_plateau - centre, strict=True)}
+    return Imbalance(smd, p)

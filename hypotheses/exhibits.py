@@ -121,7 +121,7 @@ def balances(study: Study, seed: int) -> list[Balance]:
     classed = panel.loss[panel.label >= 0]
     loss = float((rare.mean() - common.mean()) / classed.std())
     return [
-        Balance(label="plateau against reselected sets", rows=list(against_reselected(study, seed).items())),
+        Balance(label="plateau against reselected sets", rows=list(against_reselected(study, seed).smd.items())),
         Balance(label="plateau against its strata", rows=list(study.balance(study.plateau).items())),
         Balance(label="matched rare against common positions", rows=[("baseline loss", loss)]),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.options import TestOptions
-from .balance import LARGEST_SMD, against_reselected
+from .balance import Imbalance, against_reselected
 from .calibration.record import calibration_line
 from .engine import Assessment, Output, Sampled, assess_p
 from .inference import intervals
@@ -95,7 +95,7 @@ class RowMaker:
         return Finding(**{**self.common(), **base, **given})
 
     @cached_property
-    def _balance(self) -> dict[str, float]:
+    def _balance(self) -> Imbalance:
         return against_reselected(self.study, self.options.seed)
 
     def common(self) -> dict[str, Any]:
@@ -217,11 +217,11 @@ class RowMaker:
         if judged.output.doubt:
             notes.append(judged.output.doubt)
         if "reselected_sets" in {s.null for s in a.nulls}:
-            worst = {name: smd for name, smd in self._balance.items() if abs(smd) > LARGEST_SMD}
-            if worst:
-                largest = sorted(worst.items(), key=lambda item: -abs(item[1]))
+            if self._balance.p < self.options.alpha:
+                largest = sorted(self._balance.smd.items(), key=lambda item: -abs(item[1]))[:3]
                 said = ", ".join(f"{name} {smd:+.2f}".replace("0.", ".") for name, smd in largest)
-                notes.append(f"plateau and null sets differ beyond .25 sd in {said}")
+                p = f"{self._balance.p:.2g}".replace("0.", ".")
+                notes.append(f"plateau and reselected sets differ in covariates (p = {p}), most in {said} sd")
         return "; ".join(notes)
 
     def _enough(self, judged: Judged) -> dict[str, float]:
