@@ -216,12 +216,11 @@ class RowMaker:
             notes.append(f"head {judged.output.name} decides; p over all {len(a.outputs)} by maxT")
         if judged.output.doubt:
             notes.append(judged.output.doubt)
-        if "reselected_sets" in {s.null for s in a.nulls}:
-            if self._balance.p < self.options.alpha:
-                largest = sorted(self._balance.smd.items(), key=lambda item: -abs(item[1]))[:3]
-                said = ", ".join(f"{name} {smd:+.2f}".replace("0.", ".") for name, smd in largest)
-                p = f"{self._balance.p:.2g}".replace("0.", ".")
-                notes.append(f"plateau and reselected sets differ in covariates (p = {p}), most in {said} sd")
+        if "reselected_sets" in {s.null for s in a.nulls} and self._balance.p < self.options.alpha:
+            largest = sorted(self._balance.smd.items(), key=lambda item: -abs(item[1]))[:3]
+            said = ", ".join(f"{name} {smd:+.2f}".replace("0.", ".") for name, smd in largest)
+            p = f"{self._balance.p:.2g}".replace("0.", ".")
+            notes.append(f"plateau and reselected sets differ in covariates (p = {p}), most in {said} sd")
         return "; ".join(notes)
 
     def _enough(self, judged: Judged) -> dict[str, float]:

@@ -332,7 +332,7 @@ def _powers() -> list[Scenario]:
 def _designs() -> list[Scenario]:
     many = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
     wide = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
-    broad = dataclasses.replace(wide, plateau_share=0.0625)
+    broad = dataclasses.replace(wide, documents=160, plateau_share=0.0625, sparsity=0.5)  # contrasts not too skewed
     deep = Dials(documents=60, pairs=8, neurons=2560, width=256)
     few = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
     absences = ("clusters.within", "clusters.cohesion")
@@ -341,7 +341,12 @@ def _designs() -> list[Scenario]:
     return [
         Scenario("large.heads", "design", many, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
         Scenario(
-            "large.activations", "design", broad, ON_ACTIVATIONS, absences, "no effect, 120 documents, plateau of 80"
+            "large.activations",
+            "design",
+            broad,
+            ON_ACTIVATIONS,
+            absences,
+            "no effect, 160 documents, plateau of 80, activations less sparse",
         ),
         Scenario(
             "large.weights", "design", deep, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"
@@ -361,12 +366,12 @@ def _designs() -> list[Scenario]:
         Scenario(
             "edge.weights",
             "design",
-            change(deep, weight_cluster=0.052, **sure),
+            change(deep, weight_cluster=0.0525, **sure),
             ON_WEIGHTS,
             ("clusters.weights",),
             "shared cosine just at the margin, plateau of 44",
             "weight_cluster",
-            0.052,
+            0.0525,
         ),
         Scenario(
             "edge.cohesion",
