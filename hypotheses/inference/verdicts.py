@@ -77,12 +77,12 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     inside = evidence.high < criterion.margin and (not criterion.two_sided or evidence.low > -criterion.margin)
     significant = evidence.p_adjusted < alpha
     equivalent = inside and not evidence.doubt
-    within = f"the {_level(alpha)} interval lies {'within +-' if criterion.two_sided else 'below '}{criterion.margin:g}"
+    within = f"the {_level(alpha)} interval lies {'within +-' if criterion.two_sided else 'below '}{_told(criterion.margin)}"
     if isinstance(criterion, Presence):
         if equivalent:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
         if significant and not inside:
-            return Decision(Verdict.SUPPORTED, f"adjusted p is below {alpha:g}")
+            return Decision(Verdict.SUPPORTED, f"adjusted p is below {_told(alpha)}")
     else:
         if equivalent:
             return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
@@ -90,7 +90,7 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
         if significant and beyond:
             return Decision(
                 Verdict.REFUTED,
-                f"adjusted p is below {alpha:g} and the whole {_level(alpha)} interval is beyond {criterion.margin:g}",
+                f"adjusted p is below {_told(alpha)} and the whole {_level(alpha)} interval is beyond {_told(criterion.margin)}",
             )
     return Decision(Verdict.UNDETERMINED, _undecided(criterion, evidence, inside, significant, alpha))
 
@@ -99,8 +99,8 @@ def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, 
     if inside and evidence.doubt:
         return f"the interval lies inside the margin, but {evidence.doubt}"
     if significant:
-        return f"there is an effect (adjusted p below {alpha:g}), perhaps one smaller than {criterion.margin:g}"
-    return f"the interval holds both no effect and effects of {criterion.margin:g} or more"
+        return f"there is an effect (adjusted p below {_told(alpha)}), perhaps one smaller than {_told(criterion.margin)}"
+    return f"the interval holds both no effect and effects of {_told(criterion.margin)} or more"
 
 
 def combine(verdicts: list[Verdict]) -> Verdict:
@@ -110,6 +110,11 @@ def combine(verdicts: list[Verdict]) -> Verdict:
     if verdicts and all(v is Verdict.SUPPORTED for v in verdicts):
         return Verdict.SUPPORTED
     return Verdict.UNDETERMINED
+
+
+def _told(share: float) -> str:
+    """A number in house style, without the leading zero."""
+    return f"{share:g}".replace("0.", ".", 1) if abs(share) < 1 else f"{share:g}"
 
 
 def _level(alpha: float) -> str:

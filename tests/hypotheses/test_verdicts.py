@@ -81,7 +81,7 @@ def test_doubt_takes_equivalence_and_nothing_else():
 def test_reasons_name_margin_and_level():
     criterion = Absence(margin=0.05, unit="r", means="")
     assert "90 %" in decide(criterion, Evidence(-0.1, 0.04, 0.5), ALPHA).why
-    assert "0.05" in decide(criterion, Evidence(-0.1, 0.2, 0.5), ALPHA).why
+    assert "effects of .05 or more" in decide(criterion, Evidence(-0.1, 0.2, 0.5), ALPHA).why
     assert "smaller than" in decide(criterion, Evidence(0.01, 0.2, 0.001), ALPHA).why
     assert "within +-" in decide(Presence(1, "", "", True), Evidence(-0.1, 0.1, 0.5), ALPHA).why
 
