@@ -77,7 +77,8 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     inside = evidence.high < criterion.margin and (not criterion.two_sided or evidence.low > -criterion.margin)
     significant = evidence.p_adjusted < alpha
     equivalent = inside and not evidence.doubt
-    within = f"the {_level(alpha)} interval lies {'within +-' if criterion.two_sided else 'below '}{_told(criterion.margin)}"
+    side, margin = "within +-" if criterion.two_sided else "below ", _told(criterion.margin)
+    within = f"the {_level(alpha)} interval lies {side}{margin}"
     if isinstance(criterion, Presence):
         if equivalent:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
@@ -90,17 +91,18 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
         if significant and beyond:
             return Decision(
                 Verdict.REFUTED,
-                f"adjusted p is below {_told(alpha)} and the whole {_level(alpha)} interval is beyond {_told(criterion.margin)}",
+                f"adjusted p is below {_told(alpha)} and the whole {_level(alpha)} interval is beyond {margin}",
             )
     return Decision(Verdict.UNDETERMINED, _undecided(criterion, evidence, inside, significant, alpha))
 
 
 def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, significant: bool, alpha: float) -> str:
+    margin = _told(criterion.margin)
     if inside and evidence.doubt:
         return f"the interval lies inside the margin, but {evidence.doubt}"
     if significant:
-        return f"there is an effect (adjusted p below {_told(alpha)}), perhaps one smaller than {_told(criterion.margin)}"
-    return f"the interval holds both no effect and effects of {_told(criterion.margin)} or more"
+        return f"there is an effect (adjusted p below {_told(alpha)}), perhaps one smaller than {margin}"
+    return f"the interval holds both no effect and effects of {margin} or more"
 
 
 def combine(verdicts: list[Verdict]) -> Verdict:
