@@ -49,10 +49,10 @@ def calibrate(
     if not lines:
         raise InputError("no data set was finished", "--datasets", "let it run longer; it goes on where it stopped")
     rows = record.summarise(lines, run.ALPHA)
-    record.write_record(folder / "calibration.json", rows, _provenance(ids, scenario, datasets))
+    left = len(run.chunks(chosen, datasets)) - len(lines)
+    record.write_record(folder / "calibration.json", rows, _provenance(ids, scenario, datasets) | {"chunks_left": left})
     figure.draw(rows, folder / "calibration.png")
     _print(rows)
-    left = len(run.chunks(chosen, datasets)) - len(lines)
     if left:
         typer.echo(f"stopped with {left:,} chunks to go; the same command goes on from here", err=True)
     typer.echo(str(folder / "calibration.json"))
