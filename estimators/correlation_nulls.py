@@ -111,12 +111,15 @@ def configuration_covariance(covariance: npt.ArrayLike) -> FloatArray:
         residual = np.concatenate([np.diag(sigma) - variance, sigma.sum(axis=1) - strength])
         if np.abs(residual).max() <= _RESIDUAL * scale:
             return sigma
-        step_a, step_b, slope = _newton_step(sigma, residual)
-        length = _step_length(c, (a, b), (step_a, step_b), slope)
-        if length == 0.0:
+        try:
+            step_a, step_b, slope = _newton_step(sigma, residual)
+            length = _step_length(c, (a, b), (step_a, step_b), slope)
+            if length == 0.0:
+                break
+            a, b = a + length * step_a, b + length * step_b
+            inverse = np.linalg.inv(_precision(a, b))
+        except np.linalg.LinAlgError:  # on the way to a target that has no solution; rounding decides where it shows
             break
-        a, b = a + length * step_a, b + length * step_b
-        inverse = np.linalg.inv(_precision(a, b))
         sigma = np.asarray(0.5 * (inverse + inverse.T))
     raise ValueError(
         "no positive definite matrix with these variances and row sums was found; the target is singular in a "

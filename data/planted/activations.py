@@ -75,7 +75,8 @@ def _capped(x: FloatArray) -> FloatArray:
 def _strengthened(loadings: FloatArray, strength: FloatArray) -> FloatArray:
     """Loadings times a strength a neuron, but never more than half of a neuron's latent variance."""
     total = (loadings**2).sum(1, keepdims=True)
-    stronger: FloatArray = loadings * np.minimum(strength, np.sqrt(0.5 / total))
+    most = np.sqrt(0.5 / np.maximum(total, np.finfo(np.float64).tiny))
+    stronger: FloatArray = loadings * np.minimum(strength, most)
     return stronger
 
 
