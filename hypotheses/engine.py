@@ -49,9 +49,9 @@ class Sampled:
         """Factor by which a difference from the null mean grows once what is shared is left out.
 
         With a share f of its terms the plateau's own, a null set's statistic is f x plateau + (1 - f) x ordinary, so
-        plateau - ordinary = (plateau - null mean) / (1 - f).
+        plateau - ordinary = (plateau - null mean) / (1 - f).  Beyond `MOST_SHARED` it grows no more: `assess` doubts.
         """
-        return 1 / max(1 - self.shared, 1 - MOST_SHARED) if self.shared > 0 else 1.0
+        return 1 / (1 - min(self.shared, MOST_SHARED))
 
     @property
     def sd(self) -> FloatArray:

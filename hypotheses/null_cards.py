@@ -33,6 +33,7 @@ def null_cards(
         if finding.role is not Role.CONTROL and finding.estimate is not None and finding.null_model:
             for name in finding.null_model.split("+"):
                 used.setdefault(name, []).append(finding.hypothesis)
+
     @cache
     def bound(hypothesis: str) -> Bound:
         made: Bound = catalogue.hypotheses.get(hypothesis).estimand.bind(study)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import neuronull as nn
 from neuronull.cli.run import run as command
 from neuronull.data.options import MeasureOptions, TestOptions
 from neuronull.hypotheses.catalogue import nulls
+from neuronull.hypotheses.checks.conformance import check
 from neuronull.hypotheses.nulls.base import NullModel, Observed
 
 
@@ -110,3 +113,14 @@ def test_null_model_refuses_what_it_cannot_use():
         nn.null_model("x", randomises="neurons")(int)  # type: ignore[type-var]
     with pytest.raises(nn.InputError, match=r"'matched_sets' is registered twice: built in and .*<lambda>"):
         nn.null_model("matched_sets", randomises="neurons")(lambda observed, rng: None)
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_null_model_of_the_readme_passes_every_check_that_applies():
+    """The block is run as it stands, up to the run of the suite itself."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "@nn.null_model(" in b]
+    exec(block.split("result = nn.run")[0], {})
+    report = check("nearby")
+    assert not report.failures, str(report)
+    assert report.run == 15

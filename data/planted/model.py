@@ -66,6 +66,10 @@ class ModelDials:
     modules: float = 0.0
     routing: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.specialists and (self.modules or self.routing):
+            raise ValueError("specialists read and write otherwise than modules and routing; plant one or the other")
+
 
 @dataclass(frozen=True)
 class PlantedFiles:

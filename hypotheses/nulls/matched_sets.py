@@ -27,7 +27,7 @@ class MatchedSets(NullModel):
     breaks = ("which neurons of a stratum form the plateau",)
     exchangeable = "neurons of a stratum, under a statistic that is free of each neuron's own scale"
     reference = "stratified permutation: Good (2005), chapter 3; METHODS section 4"
-    when = "Are these neurons different from ordinary neurons that look alike? The default for neuron sets."
+    when = "Are these neurons different from ordinary neurons of their stratum? Beside reselected_sets for neuron sets."
 
     def prepare(self, measurements: Any, observed: Observed) -> npt.NDArray[np.int64]:
         """Stratum of each neuron, int64 [N]."""

@@ -53,7 +53,7 @@ class ReselectedSets(NullModel):
     reference = (
         "Candes, Fan, Janson, Lv (2018), JRSS B 80:551 (conditional randomisation); Freedman, Lane (1983), JBES 1:292"
     )
-    when = "Are these neurons different from ordinary neurons that look alike? The default for neuron sets."
+    when = "Are these neurons different from others that look alike? With matched_sets the default for neuron sets."
 
     def prepare(self, measurements: Any, observed: Observed) -> Selection:
         """Predicted and residual log influence of each half."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,23 @@ def test_matched_sets_give_every_image_of_the_plateau_equally_often() -> None:
     counts = Counter(frozenset(d[plateau].tolist()) for d in drawn)
     assert set(counts) == {frozenset((a, b)) for a in (0, 1, 2) for b in (3, 4, 5)}
     assert scipy.stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_reselected_sets_begin_at_the_plateau_and_favour_no_neuron_that_covariates_do_not() -> None:
+    rng = np.random.default_rng(1)
+    covariates, score = rng.standard_normal((60, 2)), np.tile(rng.standard_normal(60), (2, 1))
+    plateau = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
+    observed = Observed("neurons", torch.arange(60), plateau=plateau, strata=torch.zeros(60, dtype=torch.int64),
+                        score=torch.from_numpy(score), covariates=covariates)  # fmt: skip
+    null = catalogue.nulls.get("reselected_sets")
+    state = null.prepare(None, observed)
+    np.testing.assert_allclose(state.predicted + state.spread * state.residual, score)
+    flat = replace(state, predicted=np.zeros_like(score), spread=np.ones_like(score))
+    drawn = null.draw(flat, range(1, 3001), 2).numpy()
+    assert (drawn[:, 0] == drawn[:, 1]).all(), "one permutation for both halves"
+    counts = np.bincount(drawn[:, 0].ravel(), minlength=60)
+    statistic = ((counts - 400) ** 2 / (400 * (1 - 8 / 60))).sum() * 59 / 60  # eight of sixty without replacement
+    assert scipy.stats.chi2.sf(statistic, 59) > 1e-4
 
 
 @pytest.mark.parametrize(("name", "width"), [("document_swaps", 4), ("label_swaps", 5), ("neuron_swaps", 4)])

@@ -65,3 +65,8 @@ def test_dials_change_only_what_they_plant(tmp_path):
     assert changed == {f"{last}.c_fc.weight", f"{last}.c_proj.weight"}
     columns = np.flatnonzero((before[f"{last}.c_fc.weight"] != after[f"{last}.c_fc.weight"]).any(0))
     assert set(columns.tolist()) <= set(twin.plateau.tolist())
+
+
+def test_effects_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="one or the other"):
+        ModelDials(specialists=1.0, routing=1.0)
