@@ -101,39 +101,58 @@ def cohesion(z: Tensor, sums: Tensor, strata: Tensor, sets: Tensor) -> Tensor:
     return mean_off_diagonal(inside) - (between * share[:, None, :]).sum(-1).mean(-1)
 
 
-def document_moments(activation: Tensor, document: Tensor, documents: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Per-document count [D], sum [D, n] and cross-product sum [D, n, n] of the rows of [T, n] (float64)."""
-    x = activation.double()
-    count = torch.zeros(documents, dtype=torch.float64).index_add_(0, document, torch.ones(len(x), dtype=torch.float64))
-    first = torch.zeros(documents, x.shape[1], dtype=torch.float64).index_add_(0, document, x)
-    second = torch.zeros(documents, x.shape[1], x.shape[1], dtype=torch.float64)
-    for d in torch.unique(document).tolist():
-        rows = x[document == d]
-        second[d] = rows.T @ rows
+def document_moments(activation: Tensor, document: Tensor, sets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each document the count [D], and of each set the sums [R, D, n] and cross-products [R, D, n, n] (float64).
+
+    Parameters
+    ----------
+    activation : [T, N]
+    document : int64 [T]
+        Numbered 0 to D - 1.
+    sets : int64 [R, n]
+        Columns of `activation`.
+    """
+    documents, (draws, n) = int(document.max()) + 1, sets.shape
+    count = torch.bincount(document, minlength=documents).double()
+    first = torch.zeros(draws, documents, n, dtype=torch.float64)
+    second = torch.zeros(draws, documents, n, n, dtype=torch.float64)
+    for d in range(documents):
+        rows = activation[document == d].double()[:, sets].permute(1, 0, 2)
+        first[:, d] = rows.sum(1)
+        second[:, d] = rows.transpose(1, 2) @ rows
     return count, first, second
 
 
-def correlations_without(activation: Tensor, document: Tensor) -> Tensor:
-    """Correlations [D, n, n] of the columns of [T, n] without each document in turn (0 with a constant column)."""
-    names, where = torch.unique(document, return_inverse=True)
-    count, first, second = document_moments(activation - activation.mean(0), where, len(names))
+def correlations_without(activation: Tensor, document: Tensor, sets: Tensor) -> Tensor:
+    """Correlations of each set's columns of [T, N] without each document in turn, [R, D, n, n] (0 if constant).
+
+    Parameters
+    ----------
+    activation : [T, N]
+    document : int64 [T]
+        D different names; the second axis is in their order.
+    sets : int64 [R, n]
+    """
+    where = torch.unique(document, return_inverse=True)[1]
+    count, first, second = document_moments(activation - activation.mean(0), where, sets)
     n = (count.sum() - count)[:, None]
-    mean = (first.sum(0) - first) / n
-    covariance = (second.sum(0) - second) / n[:, :, None] - mean[:, :, None] * mean[:, None, :]
+    mean = (first.sum(1, keepdim=True) - first) / n
+    covariance = (second.sum(1, keepdim=True) - second) / n[:, :, None] - mean[..., :, None] * mean[..., None, :]
     sd = covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
-    scale = sd[:, :, None] * sd[:, None, :]
+    scale = sd[..., :, None] * sd[..., None, :]
     return torch.where(
         scale > 0, covariance / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(scale)
     )
 
 
-def cohesion_without(activation: Tensor, document: Tensor, strata: Tensor, members: Tensor) -> Tensor:
-    """`cohesion` of one set without each document in turn, [D]; `activation` [T, N] has the global mode removed.
+def cohesion_without(activation: Tensor, document: Tensor, strata: Tensor, sets: Tensor) -> Tensor:
+    """`cohesion` of each set without each document in turn, [R, D]; `activation` [T, N] has the global mode removed.
 
-    Only the set's rows of the correlation matrix are needed, so a document costs n x N products.
+    Only the sets' rows of the correlation matrix are needed, so a document costs as many times N products as the sets
+    have neurons.
     """
-    x = activation.double()
-    x = x - x.mean(0)
+    members, places = torch.unique(sets, return_inverse=True)
+    x = activation - activation.mean(0)
     total, first, square = x[:, members].T @ x, x.sum(0), x.square().sum(0)
     out = []
     for d in torch.unique(document).tolist():
@@ -146,8 +165,9 @@ def cohesion_without(activation: Tensor, document: Tensor, strata: Tensor, membe
         r = torch.where(
             scale > 0, covariance / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(scale)
         )
-        out.append(_cohesion_of_rows(fisher_z(r), strata, members))
-    return torch.stack(out)
+        z = fisher_z(r)
+        out.append(torch.stack([_cohesion_of_rows(z[p], strata, s) for p, s in zip(places, sets, strict=True)]))
+    return torch.stack(out, 1).double()
 
 
 def _cohesion_of_rows(z: Tensor, strata: Tensor, members: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ from .study import Study
 TILE = 50
 """Replicates evaluated together."""
 DOCUMENT_LEVEL = 0.95
+JACKKNIFED = 10
+"""Null draws whose mean is taken without each document, for the standard error of a difference from that mean."""
 MOST_SHARED = 0.5
 """Share of its terms that null sets may have in common with the observed set before no equivalence is granted."""
 
@@ -37,12 +39,15 @@ class Sampled:
     """An estimand under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
 
     ``shared``: what null sets have in common with the observed ones on average, as a share of the statistic's terms.
+    ``without`` [D, K]: mean of the first `JACKKNIFED` null estimates without each document; None where documents do not
+    move null draws.
     """
 
     null: str
     estimate: FloatArray
     statistic: FloatArray
     shared: float = 0.0
+    without: FloatArray | None = None
 
     @property
     def unshared(self) -> float:
@@ -143,7 +148,11 @@ def sample(
             "measurements",
             "look for constant or missing activations",
         )
-    return Sampled(null.name, estimate, statistic, float(share[1:].mean()))
+    few = range(1, 1 + min(JACKKNIFED, replicates))
+    without = bound.draws_without(kind, null.draw(state, few, seed), few, seed)
+    return Sampled(
+        null.name, estimate, statistic, float(share[1:].mean()), None if without is None else without.mean(0).numpy()
+    )
 
 
 def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
@@ -172,7 +181,8 @@ def assess(
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
         left = None if without is None else without[:, k].numpy()
         if hypothesis.estimand.centred:
-            outputs.append(_hull([_from_null_mean(s, k, name, p, left, study, alpha) for s in sampled], sampled))
+            se = bound.member_se() or 0.0
+            outputs.append(_hull([_from_null_mean(s, k, name, p, left, se, study, alpha) for s in sampled], sampled))
         else:
             sd_null = max(float(s.sd[k]) for s in sampled)
             outputs.append(_output(name, float(sampled[0].estimate[0, k]), p, sd_null, left, study, alpha))
@@ -183,12 +193,16 @@ def assess(
 
 
 def _from_null_mean(
-    s: Sampled, k: int, name: str, p: PermutationP, left: FloatArray | None, study: Study, alpha: float
+    s: Sampled, k: int, name: str, p: PermutationP, left: FloatArray | None, se: float, study: Study, alpha: float
 ) -> Output:
-    """Output whose estimate is the difference from one null's mean, less what its sets share with the observed."""
+    """Output whose estimate is the difference from one null's mean, less what its sets share with the observed.
+
+    `se` is the standard error over the sets' members where there is one.
+    """
     shift, grow = float(s.mean[k]), s.unshared
-    without = None if left is None else grow * (left - shift)
-    return _output(name, grow * (float(s.estimate[0, k]) - shift), p, grow * float(s.sd[k]), without, study, alpha)
+    without = None if left is None else grow * (left - (shift if s.without is None else s.without[:, k]))
+    spread = grow * max(float(s.sd[k]), se)
+    return _output(name, grow * (float(s.estimate[0, k]) - shift), p, spread, without, study, alpha)
 
 
 def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
@@ -201,7 +215,8 @@ def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
     verdict = replace(
         first.verdict, se=se, low=min(o.verdict.low for o in outputs), high=max(o.verdict.high for o in outputs)
     )
-    doubt = "; ".join(filter(None, (first.doubt, _too_much_shared(sampled))))
+    of_coverage = next((o.doubt for o in outputs if o.doubt), "")
+    doubt = "; ".join(filter(None, (of_coverage, _too_much_shared(sampled))))
     return replace(first, se=se, verdict=verdict, doubt=doubt, views=tuple((o.estimate, o.se) for o in outputs))
 
 
@@ -252,5 +267,5 @@ def _output(
         name, estimate, p, se_documents, se,
         intervals.t_interval(estimate, se_documents, df, DOCUMENT_LEVEL),
         intervals.t_interval(estimate, se, df, 1 - 2 * alpha),
-        contrasts, intervals.coverage_doubt(len(contrasts), contrasts),
+        contrasts, intervals.coverage_doubt(len(contrasts), contrasts, se_documents / se if se > 0 else 0.0),
     )  # fmt: skip

@@ -219,9 +219,15 @@ class Study:
         return coactivation.correlation(first), coactivation.correlation(second)
 
     @cached_property
+    def global_mode(self) -> tuple[Tensor, Tensor]:
+        """First principal component of each half's `rare_activation`, standardised: unit vectors, float32 [N] each."""
+        first, second = (coactivation.global_mode(a) for a in self.rare_activation)
+        return first, second
+
+    @cached_property
     def residual_activation(self) -> tuple[Tensor, Tensor]:
-        """`rare_activation`, standardised, without its first principal component (the layer's global mode)."""
-        first, second = (coactivation.without_mode(a, coactivation.global_mode(a)) for a in self.rare_activation)
+        """`rare_activation`, standardised, without the layer's global mode."""
+        first, second = map(coactivation.without_mode, self.rare_activation, self.global_mode)
         return first, second
 
     @cached_property

@@ -51,9 +51,23 @@ def said(finding: Finding) -> str:
         return f"This run cannot tell {known.whether}."
     there = (finding.verdict is Verdict.SUPPORTED) is (finding.kind is not Kind.ABSENCE)
     other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0
-    absent = f"{known.none}; any difference is too small to matter"
-    clause = (known.minus if other_way else known.plus) if there else absent
+    if there:
+        clause = known.minus if other_way else known.plus
+    elif _opposite(finding):
+        clause = known.minus
+    else:
+        clause = f"{known.none}; any difference is too small to matter" if _bounded_below(finding) else known.none
     return clause[0].upper() + clause[1:] + "."
+
+
+def _opposite(finding: Finding) -> bool:
+    """Whether the whole verdict interval lies beyond the margin on the side that the claim does not speak of."""
+    return finding.verdict_high is not None and finding.margin is not None and finding.verdict_high <= -finding.margin
+
+
+def _bounded_below(finding: Finding) -> bool:
+    """Whether the verdict interval excludes an effect as large as the margin the other way round as well."""
+    return finding.verdict_low is not None and finding.margin is not None and finding.verdict_low > -finding.margin
 
 
 def why(finding: Finding) -> str:
@@ -135,7 +149,9 @@ def _absence_open(f: Finding, n: FindingNumbers) -> str:
 
 
 def _presence_refuted(f: Finding, n: FindingNumbers) -> str:
-    return f"Refuted, because {_inside(f, n)}: if there is an effect, it is too small to matter."
+    if _opposite(f):
+        return f"Refuted, because {_inside(f, n)}: what there is points the other way."
+    return f"Refuted, because {_inside(f, n)}: if there is such an effect, it is too small to matter."
 
 
 def _beyond(f: Finding) -> bool:

@@ -41,8 +41,8 @@ class HypothesisWords:
 
 HYPOTHESES: dict[str, HypothesisWords] = {
     "regimes.shape": HypothesisWords(
-        title="Bend at the rare curve's top",
-        asks="Do the most influential neurons for rare tokens leave the power law that the neurons below them follow?",
+        title="A flat top of the rare curve",
+        asks="Do the most influential neurons for rare tokens lie on a plateau, below the power law of the next ones?",
         measured="Neurons are ranked by influence on rare tokens on one half of the documents and read off on the "
         "other. "
         "The estimate is how far the top of the curve lies under the straight line through its middle band, in units "
@@ -55,8 +55,8 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         none="for rare tokens the influence of the top neurons follows a smooth law, without a plateau",
     ),
     "regimes.contrast": HypothesisWords(
-        title="A different bend for rare and common",
-        asks="Does the top of the influence curve bend differently for rare tokens than for common ones?",
+        title="A flatter top for rare than for common",
+        asks="Is the top of the influence curve flatter for rare tokens than for common ones?",
         measured="The bend of the curve for rare tokens less the bend for common tokens, neurons ranked on one half of "
         "the documents and measured on the other.",
         plus="the influence of the top neurons levels off more for rare tokens than for common ones",

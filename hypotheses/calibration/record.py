@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.errors import InputError
+from ..inference.intervals import FEWEST_DOCUMENTS
 from ..inference.permutation import clopper_pearson
 from ..result import Kind, Verdict
 
 RECORD = Path(__file__).with_name("record.json")
 FORMAT = "1"
-ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT = range(7)
+ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT, SKEWNESS = range(8)
 """Columns of `run.OUTPUT`."""
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,6 +28,10 @@ FloatArray = npt.NDArray[np.float64]
 
 def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, Any]]:
     """One row a scenario and hypothesis: rejections, verdicts, coverage with Clopper-Pearson intervals, and width.
+
+    Coverage of the document interval is also told for what METHODS section 5 asks it of (``document_modest``: 50
+    documents or more, contrasts of skewness 1 at most), that of the verdict interval where no doubt is raised
+    (``verdict_trusted``).
 
     Parameters
     ----------
@@ -75,16 +80,18 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
         "found": rate(verdicts[wrong], len(rows)) if verdicts else None,
     }
     trusted = outputs[outputs[:, DOUBT] == 0]
+    modest = outputs[(np.abs(outputs[:, SKEWNESS]) <= 1) & (scenario.dials.documents >= FEWEST_DOCUMENTS)]
     out["doubted"] = rate(int((outputs[:, DOUBT] == 1).sum()), len(outputs))
     out |= {
         "document": _covered(outputs, CI_LOW, CI_HIGH),
-        "document_trusted": _covered(trusted, CI_LOW, CI_HIGH),
+        "document_modest": _covered(modest, CI_LOW, CI_HIGH),
         "verdict": _covered(outputs, LOW, HIGH),
         "verdict_trusted": _covered(trusted, LOW, HIGH),
     }
-    if declared.kind is Kind.ABSENCE and declared.margin is not None:
+    if declared.margin is not None:
+        excluded = Verdict.SUPPORTED if declared.kind is Kind.ABSENCE else Verdict.REFUTED
         beyond = [row for row in rows if _largest(row, TRUTH) >= declared.margin]
-        out["supported_beyond_margin"] = rate(sum(row["verdict"] == Verdict.SUPPORTED for row in beyond), len(beyond))
+        out["excluded_beyond_margin"] = rate(sum(row["verdict"] == excluded for row in beyond), len(beyond))
     return out
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.stats
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -33,11 +34,12 @@ CHUNK = 20
 """Data sets a chunk: what is lost when a run is cut off."""
 TRUTH_EVERY = 4
 """Coverage is measured on every fourth data set: finding the truth costs as much as the test."""
-OUTPUT = ("estimate", "ci_low", "ci_high", "verdict_low", "verdict_high", "truth", "doubt")
-"""What is kept of each output of an estimand; doubt is 1 where the finding says that coverage was not shown."""
+OUTPUT = ("estimate", "ci_low", "ci_high", "verdict_low", "verdict_high", "truth", "doubt", "skewness")
+"""What is kept of each output of an estimand; doubt is 1 where the finding says that coverage was not shown; skewness
+is that of the document contrasts."""
 REPLICATES = 199
 ALPHA = 0.05
-FORMAT = "1"
+FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,10 @@ def test(
     for output, true in zip(found.outputs, truth.tolist(), strict=True):
         document = output.document
         low, high = (document.low, document.high) if document is not None else (None, None)
-        values = (output.estimate, low, high, output.verdict.low, output.verdict.high, true, float(bool(output.doubt)))
+        values = (
+            output.estimate, low, high, output.verdict.low, output.verdict.high, true, float(bool(output.doubt)),
+            None if output.contrasts is None else float(scipy.stats.skew(output.contrasts)),
+        )  # fmt: skip
         outputs.append([_short(x) for x in values])
     row: dict[str, Any] = {"p": _short(found.p.value), "outputs": outputs}
     if hypothesis.role is Role.PRIMARY:

@@ -60,7 +60,7 @@ BRIEF = Dials(neurons=480, pairs=8)
 
 
 def _null(name: str, dials: Dials, pieces: tuple[Piece, ...], hypotheses: tuple[str, ...], says: str) -> Scenario:
-    share = {"influence": 1.0, "activations": 0.5, "weights": 2.0, "heads": 1.0}
+    share = {"influence": 1.0, "activations": 0.5, "weights": 1.0, "heads": 1.0}
     return Scenario(name, "null", dials, pieces, hypotheses, says, share=share[pieces[-1]])
 
 
@@ -174,6 +174,8 @@ class Effect:
         return dataclasses.replace(self.world, **change)
 
 
+CERTAIN: dict[str, Any] = {"raised_both": 3.0}
+"""Raises the plateau so far that the one which is chosen is the planted one."""
 UNLINKED = dataclasses.replace(WIDE, covariate_link=0.0)
 ON_INFLUENCE: tuple[Piece, ...] = ("influence",)
 ON_ACTIVATIONS: tuple[Piece, ...] = ("influence", "activations")
@@ -265,9 +267,9 @@ EFFECTS = (
         "clusters.index",
         "index_cluster",
         (0.5, 0.75, 1.0),
-        dataclasses.replace(BRIEF, neurons=1536),
+        dataclasses.replace(BRIEF, neurons=1536, **CERTAIN),
         ON_INFLUENCE,
-        "share of the plateau (26 neurons) at neighbouring indices",
+        "share of the plateau (26 neurons, all of them chosen) at neighbouring indices",
     ),
     Effect(
         "routing.heads",
@@ -332,11 +334,10 @@ def _powers() -> list[Scenario]:
 def _designs() -> list[Scenario]:
     many = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
     wide = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
-    broad = dataclasses.replace(wide, documents=160, plateau_share=0.0625, sparsity=0.5)  # contrasts not too skewed
+    broad = dataclasses.replace(wide, documents=160, plateau_share=0.0625, sparsity=0.5)
     deep = Dials(documents=60, pairs=8, neurons=2560, width=256)
     few = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
     absences = ("clusters.within", "clusters.cohesion")
-    sure = {"raised_both": 3.0}  # the plateau that is chosen is the planted one, so that the margin is met exactly
     change = dataclasses.replace
     return [
         Scenario("large.heads", "design", many, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
@@ -356,7 +357,7 @@ def _designs() -> list[Scenario]:
         Scenario(
             "edge.heads",
             "design",
-            change(many, routing=0.27, **sure),
+            change(many, routing=0.27, **CERTAIN),
             ON_HEADS,
             ("routing.heads",),
             "one head's effect just at the margin, 240 documents",
@@ -366,7 +367,7 @@ def _designs() -> list[Scenario]:
         Scenario(
             "edge.weights",
             "design",
-            change(deep, weight_cluster=0.0525, **sure),
+            change(deep, weight_cluster=0.0525, **CERTAIN),
             ON_WEIGHTS,
             ("clusters.weights",),
             "shared cosine just at the margin, plateau of 44",
@@ -374,9 +375,29 @@ def _designs() -> list[Scenario]:
             0.0525,
         ),
         Scenario(
+            "edge.linked-weights",
+            "design",
+            change(deep, covariate_link=0.93, weight_cluster=0.0525, **CERTAIN),
+            ON_WEIGHTS,
+            ("clusters.weights",),
+            "shared cosine just at the margin, influence follows scale (correlation .93), plateau of 44",
+            "weight_cluster",
+            0.0525,
+        ),
+        Scenario(
+            "edge.shape",
+            "design",
+            change(UNLINKED, documents=240, neurons=1280, flat_both=0.3),
+            ON_INFLUENCE,
+            ("regimes.shape",),
+            "heads of both classes a little flattened, near the margin",
+            "flat_both",
+            0.3,
+        ),
+        Scenario(
             "edge.cohesion",
             "design",
-            change(wide, cohesion=0.075, **sure),
+            change(wide, cohesion=0.075, **CERTAIN),
             ON_ACTIVATIONS,
             ("clusters.cohesion",),
             "cohesion near the margin, plateau of 51",

@@ -36,11 +36,11 @@ def true_values(
 ) -> FloatArray:
     """Population value of each output at the sets chosen on the data, [K]; nan where it has none.
 
-    Selections (plateaus, ranks, modules) stay those made on the data; what they are scored on is the truth.  Centred
-    estimands are taken less the mean of the same null draws on the truth of the ``twin``, the same world without the
-    effect, since null sets may hold part of the plateau; without a twin (nothing is planted) what they share is taken
-    out.  For `regimes.shape`, whose null is made of the data, less the null mean that the finding uses.  Weights have
-    no other truth than what was measured.
+    Selections (plateaus, ranks, modules, the global mode) stay those made on the data; what they are scored on is the
+    truth.  Centred estimands are taken less the mean of the same null draws on the truth of the ``twin``, the same
+    world without the effect, since null sets may hold part of the plateau; without a twin (nothing is planted) what
+    they share is taken out.  For `regimes.shape`, whose null is made of the data, less the null mean that the finding
+    uses.  Weights have no other truth than what was measured.
     """
     if isinstance(bound, ContrastBound):
         value = _contrast(hypothesis, bound, study, truth)
@@ -71,16 +71,18 @@ def true_study(study: Study, truth: Truth) -> Study:
     if truth.circuit is not None:
         r = torch.from_numpy(true_correlation(truth.circuit))
         given["correlation"] = (r, r)
-        given["residual_z"] = (without_global_mode(r),) * 2
+        given["residual_z"] = tuple(residual_z(r, mode) for mode in study.global_mode)
     twin.__dict__.update(given)  # where cached_property keeps what it has made
     return twin
 
 
-def without_global_mode(r: Tensor) -> Tensor:
-    """Fisher z of correlations [N, N] once the first principal component is projected out."""
-    values, vectors = torch.linalg.eigh(r)
-    residual = r - values[-1] * torch.outer(vectors[:, -1], vectors[:, -1])
-    sd = residual.diagonal().sqrt()
+def residual_z(r: Tensor, mode: Tensor) -> Tensor:
+    """Fisher z of correlations [N, N] once the direction `mode` [N] is projected out; it was chosen on the data."""
+    mode = mode.double()
+    mode = mode / mode.norm()
+    across = r @ mode
+    residual = r - torch.outer(mode, across) - torch.outer(across, mode) + (mode @ across) * torch.outer(mode, mode)
+    sd = residual.diagonal().clamp_min(0).sqrt()
     return coactivation.fisher_z(residual / torch.outer(sd, sd))
 
 

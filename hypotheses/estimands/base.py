@@ -66,6 +66,18 @@ class Bound(ABC):
     def leave_one_out(self) -> Tensor | None:
         """Estimate without each document in turn, [D, K] (selections fixed); None for weight-only estimands."""
 
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
+        """Estimate of null draws without each document in turn, [R, D, K]; None where documents do not move them.
+
+        A centred estimate is a difference from the mean of null draws, and a document that moves both moves the
+        difference less.
+        """
+        return None
+
+    def member_se(self) -> float | None:
+        """Standard error over the members of sets that are taken for a sample of such; None where that is not done."""
+        return None
+
     def identity(self, kind: Randomises) -> Any:
         """Replicate 0: the draw that changes nothing, first axis of length 1."""
         value = self.offers()[kind].value

@@ -31,13 +31,11 @@ DENSITY = 0.25
 """Share of node pairs that are edges in thresholded co-activation graphs: dense enough to stay connected at n = 26."""
 
 
-def crossed(study: Study, statistic: Callable[[int, int, Tensor], Tensor], sets: Sets) -> Tensor:
-    """Mean of statistic(chosen on, scored on, sets) over the two crossings, [R]."""
-    return (statistic(0, 1, sets[0]) + statistic(1, 0, sets[1])) / 2
-
-
 class SetBound(Bound):
-    """A statistic of neuron sets on one study; subclasses write `value` and, if documents carry it, `without`."""
+    """A statistic of neuron sets on one study.
+
+    Subclasses write `scored_on` and `without`; or, where halves are not crossed, `value` and `draws_without`.
+    """
 
     label_blind = False
     over_pairs = True
@@ -82,26 +80,35 @@ class SetBound(Bound):
             shares.append(common * (common - 1) / (size * (size - 1)))
         return (shares[0] + shares[1]) / 2
 
-    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
-        """Statistic of each replicate's pair of sets, [R]."""
+    def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """The statistic of sets [R, n] of a half, scored on the other without each of its documents, [R, D_other]."""
         raise NotImplementedError
 
-    def without(self, chosen: int) -> Tensor:
-        """The statistic of the plateau chosen on a half, without each document of the other, [D_other]."""
+    def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """The statistic of sets [R, n] of a half, scored on all of the other, [R]."""
         raise NotImplementedError
+
+    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
+        """Statistic of each replicate's pair of sets, halves averaged, [R]."""
+        return (self.scored_on(0, sets[0], replicates, seed) + self.scored_on(1, sets[1], replicates, seed)) / 2
 
     def leave_one_out(self) -> Tensor | None:
-        """Estimate without each document: each document moves only the crossing that it is scored in."""
-        study = self.study
-        whole = [self._crossing(0), self._crossing(1)]
-        out = torch.zeros(len(study.documents), 1, dtype=torch.float64)
+        """Estimate without each document, [D, 1], by the path that null draws take."""
+        draws = self.identity("neurons")
+        without = self.draws_without("neurons", draws, range(1), 0)
+        return None if without is None else without[0]
+
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
+        """Estimate of each draw's sets without each document, [R, D, 1]: it moves only the crossing it is scored in."""
+        if kind != "neurons":
+            return None
+        study, images = self.study, self.images(draws)
+        out = torch.zeros(len(draws), len(study.documents), 1, dtype=torch.float64)
         for chosen in (0, 1):
             rows = torch.from_numpy(np.flatnonzero(study.half == 1 - chosen))
-            out[rows, 0] = (self.without(chosen).double() + whole[1 - chosen]) / 2
+            other = self.scored_on(1 - chosen, images[1 - chosen], replicates, seed).double()
+            out[:, rows, 0] = (self.without(chosen, images[chosen], replicates, seed).double() + other[:, None]) / 2
         return out
-
-    def _crossing(self, chosen: int) -> float:
-        raise NotImplementedError
 
 
 def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:
@@ -161,35 +168,20 @@ class WithinBound(SetBound):
             modular_contrast(found.double().numpy(), scored.double().numpy(), seeds.numpy().view(np.uint64))
         )
 
-    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
-        """K of each pair of sets."""
-        seeds = seeds_for(replicates, seed, 1)
+    def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """K of each set: modules of one half, correlations of the other."""
+        r = self.study.correlation
+        found, scored = (coactivation.submatrices(r[half], sets) for half in (chosen, 1 - chosen))
+        return self._contrast(found, scored, seeds_for(replicates, seed, 1))
 
-        def statistic(found: int, scored: int, rows: Tensor) -> Tensor:
-            r = self.study.correlation
-            return self._contrast(
-                coactivation.submatrices(r[found], rows), coactivation.submatrices(r[scored], rows), seeds
-            )
-
-        return crossed(self.study, statistic, sets)
-
-    def partition(self, chosen: int) -> Any:
-        """Modules of the plateau chosen on a half, int64 [n]."""
-        r = self.study.correlation[chosen][self.sets[chosen]][:, self.sets[chosen]]
-        seeds = seeds_for(range(1), 0, 1)
-        return signed_modules(r[None].double().numpy(), seeds.numpy().view(np.uint64))[0][0]
-
-    def _crossing(self, chosen: int) -> float:
-        rows = self.sets[chosen]
-        scored = self.study.correlation[1 - chosen][rows][:, rows].double().numpy()
-        return float(contrast_of(self.partition(chosen)[None], scored[None])[0])
-
-    def without(self, chosen: int) -> Tensor:
-        """K with the partition fixed, scored without each document."""
+    def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """K with the modules fixed, scored without each document."""
+        found = coactivation.submatrices(self.study.correlation[chosen], sets).double().numpy()
+        modules = signed_modules(found, seeds_for(replicates, seed, 1).numpy().view(np.uint64))[0]
         other = 1 - chosen
-        activation = self.study.rare_activation[other][:, self.sets[chosen]]
-        r = coactivation.correlations_without(activation, self.study.rare_document[other]).numpy()
-        return torch.from_numpy(contrast_of(np.repeat(self.partition(chosen)[None], len(r), axis=0), r))
+        r = coactivation.correlations_without(self.study.rare_activation[other], self.study.rare_document[other], sets)
+        scores = contrast_of(np.repeat(modules, r.shape[1], axis=0), r.flatten(0, 1).numpy())
+        return torch.from_numpy(scores).view(len(sets), -1)
 
 
 @dataclass(frozen=True)
@@ -204,17 +196,13 @@ class RewiredExcess(Estimand):
 class RewiredBound(SetBound):
     """Thresholded graphs of the half a set was *not* chosen on."""
 
-    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
-        """Excess of each pair of sets, delta Q."""
+    def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """Excess of each set, delta Q."""
+        r = coactivation.submatrices(self.study.correlation[1 - chosen], sets).double().numpy()
         seeds = seeds_for(replicates, seed, 2).numpy().view(np.uint64)
+        return torch.from_numpy(rewired_excess(threshold_graph(r, DENSITY), seeds).excess)
 
-        def statistic(found: int, scored: int, rows: Tensor) -> Tensor:
-            r = coactivation.submatrices(self.study.correlation[scored], rows).double().numpy()
-            return torch.from_numpy(rewired_excess(threshold_graph(r, DENSITY), seeds).excess)
-
-        return crossed(self.study, statistic, sets)
-
-    def leave_one_out(self) -> None:
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> None:
         """None: an in-sample optimum is never resampled (METHODS section 4)."""
         return
 
@@ -252,23 +240,16 @@ class CohesionBound(SetBound):
         super().__init__(study)
         self.sums = tuple(coactivation.stratum_sums(z, study.strata) for z in study.residual_z)
 
-    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
-        """Cohesion of each pair of sets, Fisher z."""
+    def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """Cohesion of each set, Fisher z."""
+        scored = 1 - chosen
+        return coactivation.cohesion(self.study.residual_z[scored], self.sums[scored], self.study.strata, sets)
 
-        def statistic(found: int, scored: int, rows: Tensor) -> Tensor:
-            return coactivation.cohesion(self.study.residual_z[scored], self.sums[scored], self.study.strata, rows)
-
-        return crossed(self.study, statistic, sets)
-
-    def _crossing(self, chosen: int) -> float:
-        z, sums = self.study.residual_z[1 - chosen], self.sums[1 - chosen]
-        return float(coactivation.cohesion(z, sums, self.study.strata, self.sets[chosen][None])[0])
-
-    def without(self, chosen: int) -> Tensor:
-        """Cohesion without each document, the global mode and the set fixed."""
+    def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """Cohesion without each document, the global mode and the sets fixed."""
         other = 1 - chosen
         return coactivation.cohesion_without(
-            self.study.residual_activation[other], self.study.rare_document[other], self.study.strata, self.sets[chosen]
+            self.study.residual_activation[other], self.study.rare_document[other], self.study.strata, sets
         )
 
 
@@ -295,18 +276,18 @@ class DimensionBound(SetBound):
         ]
         return -(logs[0] + logs[1]) / 2
 
-    def leave_one_out(self) -> Tensor:
-        """Each document changes one half's correlations in both plateaus' ratios."""
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
+        """Each document changes one half's correlations in both plateaus' ratios, [R, D, 1]."""
+        if kind != "neurons":
+            return None
         study = self.study
-        out = torch.zeros(len(study.documents), 1, dtype=torch.float64)
+        out = torch.zeros(len(draws), len(study.documents), 1, dtype=torch.float64)
         for half in (0, 1):
             rows = torch.from_numpy(np.flatnonzero(study.half == half))
-            for s in self.sets:
-                without = coactivation.correlations_without(
-                    study.rare_activation[half][:, s], study.rare_document[half]
-                )
-                other = study.correlation[1 - half][s][:, s].double()
-                out[rows, 0] -= coactivation.participation_ratio(without, other[None].expand_as(without)).log() / 2
+            for s in self.images(draws):
+                without = coactivation.correlations_without(study.rare_activation[half], study.rare_document[half], s)
+                other = coactivation.submatrices(study.correlation[1 - half], s).double()[:, None].expand_as(without)
+                out[:, rows, 0] -= coactivation.participation_ratio(without, other).log() / 2
         return out
 
 
@@ -355,9 +336,27 @@ class WeightBound(SetBound):
         """Mean of the statistic over the two plateaus."""
         return (self.statistic(self.study, sets[0]) + self.statistic(self.study, sets[1])) / 2
 
-    def leave_one_out(self) -> None:
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> None:
         """None: no document enters."""
         return
+
+    def member_se(self) -> float | None:
+        """Delete-one-neuron jackknife of a mean over pairs (Arvesen 1969), both plateaus averaged; None of a spectrum.
+
+        The null's spread is that of sets without structure.  Where weights share a direction, which neurons happen to
+        be in the plateau moves their mean cosine more than that.
+        """
+        if not self.over_pairs:
+            return None
+        union = torch.unique(torch.cat(self.sets))
+        theta = torch.zeros(len(union), dtype=torch.float64)
+        for own in self.sets:
+            theta += self.statistic(self.study, own[None]) / 2
+            without = torch.stack([own[own != member] for member in own])
+            places = torch.searchsorted(union, own)
+            theta[places] += (self.statistic(self.study, without) - self.statistic(self.study, own[None])) / 2
+        m = len(union)
+        return float(((m - 1) / m * (theta - theta.mean()).square().sum()).sqrt())
 
 
 def weight_cosine(study: Study, sets: Tensor) -> Tensor:
@@ -397,17 +396,13 @@ class ConcentrationBound(SetBound):
         half = torch.from_numpy(study.half)
         self.effect = tuple(study.head_effect[:, half == side, 0].double().mean(1) for side in (0, 1))
 
-    def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
-        """Gini of each pair of sets."""
-        return crossed(self.study, lambda found, scored, rows: routing.concentration(self.effect[scored], rows), sets)
+    def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """Gini of each set."""
+        return routing.concentration(self.effect[1 - chosen], sets)
 
-    def _crossing(self, chosen: int) -> float:
-        return float(routing.concentration(self.effect[1 - chosen], self.sets[chosen][None])[0])
-
-    def without(self, chosen: int) -> Tensor:
+    def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Gini without each document."""
-        side = torch.from_numpy(self.study.half == 1 - chosen)
-        per_document = self.study.head_effect[:, side, 0][..., self.sets[chosen]].double().mean(-1)
-        n = per_document.shape[1]
-        mean = (per_document.sum(1, keepdim=True) - per_document) / (n - 1)
-        return routing.gini(mean.T)
+        effect = self.study.head_effect[:, torch.from_numpy(self.study.half == 1 - chosen), 0]
+        per_document = torch.stack([effect[..., s].double().mean(-1) for s in sets])
+        mean = (per_document.sum(2, keepdim=True) - per_document) / (per_document.shape[2] - 1)
+        return routing.gini(mean.transpose(1, 2))

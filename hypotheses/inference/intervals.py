@@ -10,10 +10,11 @@ import scipy.stats
 
 FloatArray = npt.NDArray[np.float64]
 
-MOST_SKEWED = 1.0
-"""Absolute skewness of the document contrasts above which equivalence is not granted: coverage was not shown."""
 FEWEST_DOCUMENTS = 50
 """Documents below which interval coverage was not shown."""
+MOST_SKEWED = 1 / FEWEST_DOCUMENTS**0.5
+"""Absolute skewness of an estimate above which equivalence is not granted: what contrasts of skewness 1 give the mean
+of `FEWEST_DOCUMENTS` documents, the worst case of which coverage is asked (METHODS section 5)."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,41 @@ def smallest_supportable_margin(se: float, alpha: float) -> float:
     return float(scipy.stats.norm.ppf(1 - alpha) + scipy.stats.norm.ppf(0.8)) * se
 
 
-def coverage_doubt(documents: int, contrasts: FloatArray | None) -> str:
-    """Why the interval's coverage was not shown for data like these, or an empty string."""
+def estimate_skewness(contrasts: FloatArray, share: float) -> float:
+    """Skewness of an estimate of which documents make a part of the error.
+
+    Parameters
+    ----------
+    contrasts : [D]
+        Each document's contrast.
+    share
+        Standard error that the documents make, over the whole one.
+
+    Notes
+    -----
+    Third cumulants of independent parts add up, and that of a mean of D is the contrasts' over D^2; with the rest of
+    the error symmetric, the estimate's skewness is skew(contrasts) / sqrt(D) x share^3 (Hall 1992, *The Bootstrap and
+    Edgeworth Expansion*, section 2.4: to first order it is what bends a t-interval's coverage).
+    """
+    if len(contrasts) < 3 or np.ptp(contrasts) == 0:
+        return 0.0
+    skewness = float(scipy.stats.skew(contrasts))
+    return float(skewness / np.sqrt(len(contrasts)) * share**3)
+
+
+def coverage_doubt(documents: int, contrasts: FloatArray | None, share: float = 1.0) -> str:
+    """Why the interval's coverage was not shown for data like these, or an empty string.
+
+    Contrasts and share are those of `estimate_skewness`.
+    """
     if documents < FEWEST_DOCUMENTS:
         return f"{documents} documents are fewer than the {FEWEST_DOCUMENTS} for which interval coverage was shown"
-    if contrasts is not None and len(contrasts) > 2 and np.ptp(contrasts) > 0:
-        skewness = float(scipy.stats.skew(contrasts))
-        if abs(skewness) > MOST_SKEWED:
-            return f"document contrasts are skewed ({skewness:+.1f}), beyond the {MOST_SKEWED:g} of shown coverage"
+    skewness = 0.0 if contrasts is None else estimate_skewness(contrasts, share)
+    if abs(skewness) > MOST_SKEWED:
+        return (
+            f"skewed document contrasts skew the estimate by {skewness:+.2f}, beyond the {MOST_SKEWED:.2f} of shown "
+            "coverage"
+        )
     return ""
 
 

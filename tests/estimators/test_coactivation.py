@@ -88,24 +88,28 @@ def test_cohesion_of_a_planted_block_is_its_excess(strata):
 
 
 def test_moments_add_up(activation):
-    document = torch.tensor([0, 1, 2] * 20)
-    count, first, second = co.document_moments(activation, document, 3)
+    document, sets = torch.tensor([0, 1, 2] * 20), torch.tensor([[0, 3, 5], [6, 1, 0]])
+    count, first, second = co.document_moments(activation, document, sets)
     assert count.tolist() == [20, 20, 20]
-    torch.testing.assert_close(first.sum(0), activation.sum(0))
-    torch.testing.assert_close(second[1], activation[document == 1].T @ activation[document == 1])
+    for r, members in enumerate(sets):
+        x = activation[:, members]
+        torch.testing.assert_close(first[r].sum(0), x.sum(0))
+        torch.testing.assert_close(second[r, 1], x[document == 1].T @ x[document == 1])
 
 
 def test_correlations_without_a_document_are_refits(activation):
-    document = torch.tensor([4] * 10 + [7] * 30 + [9] * 20)
-    found = co.correlations_without(activation, document)
+    document, sets = torch.tensor([4] * 10 + [7] * 30 + [9] * 20), torch.tensor([[0, 3, 5], [6, 1, 0]])
+    found = co.correlations_without(activation, document, sets)
     for row, d in enumerate((4, 7, 9)):
-        torch.testing.assert_close(found[row], co.correlation(activation[document != d]))
+        for r, members in enumerate(sets):
+            torch.testing.assert_close(found[r, row], co.correlation(activation[document != d][:, members]))
 
 
 def test_cohesion_without_a_document_is_a_refit(activation, strata):
     document = torch.tensor([0] * 25 + [3] * 15 + [5] * 20)
-    members = torch.tensor([0, 2, 7, 9])
-    found = co.cohesion_without(activation, document, strata, members)
+    sets = torch.tensor([[0, 2, 7, 9], [1, 3, 9, 8]])
+    found = co.cohesion_without(activation, document, strata, sets)
     for row, d in enumerate((0, 3, 5)):
-        z = co.fisher_z(co.correlation(activation[document != d]))
-        assert found[row].item() == pytest.approx(slow.cohesion(z.numpy(), strata.numpy(), members.tolist()))
+        z = co.fisher_z(co.correlation(activation[document != d])).numpy()
+        for r, members in enumerate(sets.tolist()):
+            assert found[r, row].item() == pytest.approx(slow.cohesion(z, strata.numpy(), members))

@@ -10,9 +10,9 @@ import torch
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, planted_measurements
+from neuronull.data.planted import Dials, planted, planted_measurements
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.engine import TILE, Sampled, assess, assess_p, sample
+from neuronull.hypotheses.engine import JACKKNIFED, TILE, Sampled, assess, assess_p, sample
 from neuronull.hypotheses.estimands.base import Bound, Estimand, Values
 from neuronull.hypotheses.hypothesis import Hypothesis
 from neuronull.hypotheses.inference import intervals
@@ -183,8 +183,91 @@ def test_several_outputs_share_draws_and_are_adjusted_together(study):
     assert len({o.se for o in found.outputs}) == len(found.outputs)
 
 
+SETS = ("clusters.within", "clusters.cohesion", "coordination.dimension", "routing.concentration")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_null_sets_without_a_document_are_those_sets_without_it(name, study):
+    """Against a study whose plateaus *are* the null sets."""
+    hypothesis, bound = bound_of(name, study)
+    null = catalogue.nulls.get("matched_sets")
+    draws = null.draw(null.prepare(study.measurements, bound.offers()["neurons"]), range(1, 4), 5)
+    found = bound.draws_without("neurons", draws, range(1, 4), 0)
+    assert found.shape == (3, len(study.documents), 1)
+    for row, draw in enumerate(draws):
+        there = Study(study.measurements)
+        there.__dict__["strata"] = study.strata
+        for kind in ("plateau", "blind_plateau"):
+            there.__dict__[kind] = tuple(draw[s] for s in getattr(study, kind))
+        alone = hypothesis.estimand.bind(there)
+        left = alone.draws_without("neurons", alone.identity("neurons"), range(row + 1, row + 2), 0)
+        torch.testing.assert_close(found[row], left[0])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_document_moves_the_difference_from_null_sets(name, study):
+    """Standard error of plateau less null mean against a loop over documents of that very difference."""
+    hypothesis, bound = bound_of(name, study)
+    null = catalogue.nulls.get("matched_sets")
+    sampled = sample(bound, null, study, JACKKNIFED, 5)
+    found = assess(replace(hypothesis, nulls=("matched_sets",)), bound, study, (sampled,), 0.05).outputs[0]
+    draws = null.draw(null.prepare(study.measurements, bound.offers()["neurons"]), range(1, JACKKNIFED + 1), 5)
+    own = bound.leave_one_out()[:, 0].numpy()
+    others = np.mean([
+        bound.draws_without("neurons", draw[None], range(b, b + 1), 5)[0, :, 0].numpy()
+        for b, draw in enumerate(draws, 1)
+    ], axis=0)  # fmt: skip
+    assert found.se_documents == pytest.approx(
+        sampled.unshared * intervals.jackknife_se(own - others, study.half), rel=1e-6
+    )
+
+
+class Shaken(MadeBound):
+    """Documents move null draws as they move the observed."""
+
+    def draws_without(self, kind, draws, replicates, seed):
+        return self.leave_one_out()[None].expand(len(draws), -1, -1)
+
+
+def test_what_moves_plateau_and_null_sets_alike_is_no_error_of_their_difference(study):
+    bound = Shaken(((5.0, *np.linspace(1, 3, 9)),) * 2, len(study.documents))
+    sampled = tuple(sample(bound, catalogue.nulls.get(n), study, 9, 0) for n in ("document_swaps", "neuron_swaps"))
+    hypothesis = made((0.0,), (0.0,), centred=True)
+    assert assess(hypothesis, bound, study, sampled, 0.05).outputs[0].se_documents == pytest.approx(0, abs=1e-12)
+
+
+def test_members_of_a_weight_cluster_are_a_source_of_error(study):
+    """Delete-one-neuron standard error of the mean cosine, both plateaus averaged, against plain loops."""
+    _, bound = bound_of("clusters.weights", study)
+
+    def cosine(members):
+        total = []
+        for weights in (study.w_out.double(), study.w_in.double()):
+            unit = weights[members] / weights[members].norm(dim=1, keepdim=True)
+            product = unit @ unit.T
+            total.append(product[~torch.eye(len(members), dtype=torch.bool)].mean().item())
+        return np.mean(total)
+
+    plateaus = [s.tolist() for s in study.plateau]
+    union = sorted(set(plateaus[0]) | set(plateaus[1]))
+    theta = np.array([np.mean([cosine([m for m in p if m != gone]) for p in plateaus]) for gone in union])
+    wanted = np.sqrt((len(union) - 1) / len(union) * ((theta - theta.mean()) ** 2).sum())
+    assert bound.member_se() == pytest.approx(wanted, rel=1e-9)
+    assert bound_of("tails.weights", study)[1].member_se() is None
+
+
+def test_the_opposite_of_a_plateau_supports_no_plateau():
+    """A raised head is no flat one: the claim is refuted, however small a two-sided p would be."""
+    dials = Dials(documents=60, neurons=640, covariate_link=0.0, raised_both=3.0)
+    measurements = planted(dials, 4, ["influence"]).measurements
+    finding = run_suite(measurements, TestOptions(replicates=199, only=("regimes.shape",))).finding("regimes.shape")
+    assert finding.estimate < -1
+    assert finding.p_value > 0.9
+    assert finding.verdict == "refuted"
+
+
 def test_two_sided_claims_have_two_sided_ps(study):
-    hypothesis, bound = bound_of("regimes.contrast", study)
+    hypothesis, bound = bound_of("regimes.recruitment", study)
     sampled = sample(bound, catalogue.nulls.get("document_swaps"), study, 99, 0)
     two = permutation_p(float(sampled.statistic[0, 0]), sampled.statistic[1:, 0], "two-sided")
     assert assess_p(hypothesis, sampled) == two

@@ -122,6 +122,23 @@ def test_doubt_is_raised_for_few_documents_and_skew():
     assert intervals.coverage_doubt(60, symmetric) == ""
     assert "49 documents" in intervals.coverage_doubt(49, symmetric)
     assert "skewed" in intervals.coverage_doubt(60, np.exp(2 * symmetric**3 * 3))
-    assert "skewed (-" in intervals.coverage_doubt(60, -np.exp(2 * symmetric**3 * 3))
+    assert "by -" in intervals.coverage_doubt(60, -np.exp(2 * symmetric**3 * 3))
+    skewed = np.repeat([0.0, 1.0], [48, 12])  # skewness 1.5
+    assert "skewed" in intervals.coverage_doubt(60, skewed)
+    assert intervals.coverage_doubt(60, skewed, share=0.5) == ""  # documents are a quarter of the error's variance
+    assert intervals.coverage_doubt(240, np.repeat(skewed, 4)) == ""  # the mean of many is not skewed
     assert intervals.coverage_doubt(60, np.ones(60)) == ""
     assert intervals.coverage_doubt(60, None) == ""
+
+
+def test_skewness_of_an_estimate_is_that_of_a_sum_of_parts():
+    """Against simulation: the mean of 40 exponential contrasts plus a normal error of the same variance."""
+    rng = np.random.default_rng(3)
+    documents, runs = 40, 200_000
+    mean = rng.gamma(documents, size=runs) / documents
+    seen = scipy.stats.skew(mean + rng.normal(scale=documents**-0.5, size=runs))
+    contrasts = np.sort(scipy.stats.expon.ppf((np.arange(100_000) + 0.5) / 100_000))
+    share = 0.5**0.5
+    told = intervals.estimate_skewness(contrasts, share) * (len(contrasts) / documents) ** 0.5
+    assert told == pytest.approx(2 / documents**0.5 * share**3, rel=0.02)
+    assert told == pytest.approx(seen, abs=4 * (6 / runs) ** 0.5 + 0.003)
