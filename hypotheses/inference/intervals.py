@@ -120,10 +120,9 @@ def coverage_doubt(documents: int, contrasts: FloatArray | None, share: float = 
         return f"{documents} documents are fewer than the {FEWEST_DOCUMENTS} for which interval coverage was shown"
     skewness = 0.0 if contrasts is None else estimate_skewness(contrasts, share)
     if abs(skewness) > MOST_SKEWED:
-        return (
-            f"skewed document contrasts skew the estimate by {skewness:+.2f}, beyond the {MOST_SKEWED:.2f} of shown "
-            "coverage"
-        )
+        told = f"{skewness:+.2f}", f"{MOST_SKEWED:.2f}"
+        by, most = (number.replace("0.", ".", 1) for number in told)
+        return f"skewed document contrasts skew the estimate by {by}, beyond the {most} of shown coverage"
     return ""
 
 
