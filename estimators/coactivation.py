@@ -88,15 +88,18 @@ def cohesion(z: Tensor, sums: Tensor, strata: Tensor, sets: Tensor) -> Tensor:
     -----
     The between-mean weighs stratum pairs as the set's own pairs do, so that a level that goes with the strata cancels.
     """
-    inside = submatrices(z, sets)
-    where = strata[sets]
-    member = torch.nn.functional.one_hot(where, sums.shape[1]).to(z.dtype)
+    size = torch.bincount(strata, minlength=sums.shape[1])
+    return _cohesion(submatrices(z, sets), sums[sets], strata[sets], size)
+
+
+def _cohesion(inside: Tensor, sums: Tensor, where: Tensor, size: Tensor) -> Tensor:
+    """`cohesion` of sets from z among their members [R, n, n], members' stratum sums [R, n, S] and strata [R, n]."""
+    member = torch.nn.functional.one_hot(where, len(size)).to(inside.dtype)
     count = member.sum(1)
     diagonal = inside.diagonal(dim1=-2, dim2=-1)
     own = inside @ member - diagonal[:, :, None] * member
-    size = torch.bincount(strata, minlength=sums.shape[1]).to(z.dtype)
-    rest = (size[None] - count).clamp_min(1.0)
-    between = (sums[sets] - own) / rest[:, None, :]
+    rest = (size.to(inside.dtype)[None] - count).clamp_min(1.0)
+    between = (sums - own) / rest[:, None, :]
     share = count / count.sum(1, keepdim=True)
     return mean_off_diagonal(inside) - (between * share[:, None, :]).sum(-1).mean(-1)
 
@@ -152,34 +155,21 @@ def cohesion_without(activation: Tensor, document: Tensor, strata: Tensor, sets:
     have neurons.
     """
     members, places = torch.unique(sets, return_inverse=True)
+    member = torch.nn.functional.one_hot(strata).to(activation.dtype)
+    size, itself = member.sum(0), torch.arange(len(members))
     x = activation - activation.mean(0)
-    total, first, square = x[:, members].T @ x, x.sum(0), x.square().sum(0)
+    of_members = x[:, members].T.contiguous()
+    total, first, square = of_members @ x, x.sum(0), x.square().sum(0)
     out = []
     for d in torch.unique(document).tolist():
-        rows = x[document == d]
-        n = len(x) - len(rows)
-        mean = (first - rows.sum(0)) / n
-        sd = ((square - rows.square().sum(0)) / n - mean**2).clamp_min(0).sqrt()
-        scale = sd[members][:, None] * sd[None]
-        covariance = (total - rows[:, members].T @ rows) / n - mean[members][:, None] * mean[None]
-        r = torch.where(
-            scale > 0, covariance / torch.where(scale > 0, scale, torch.ones_like(scale)), torch.zeros_like(scale)
-        )
-        z = fisher_z(r)
-        out.append(torch.stack([_cohesion_of_rows(z[p], strata, s) for p, s in zip(places, sets, strict=True)]))
+        rows = torch.nonzero(document == d)[:, 0]
+        gone, n = x[rows], len(x) - len(rows)
+        mean = (first - gone.sum(0)) / n
+        sd = ((square - gone.square().sum(0)) / n - mean**2).clamp_min(0).sqrt()
+        one_over = torch.where(sd > 0, 1 / sd, torch.zeros_like(sd))
+        covariance = (total - of_members[:, rows] @ gone).div_(n).addr_(mean[members], mean, alpha=-1)
+        z = fisher_z(covariance.mul_(one_over).mul_(one_over[members][:, None]))
+        sums = z @ member - z[itself, members][:, None] * member[members]
+        inside = z[places[:, :, None], sets[:, None, :]]
+        out.append(_cohesion(inside, sums[places], strata[sets], size))
     return torch.stack(out, 1).double()
-
-
-def _cohesion_of_rows(z: Tensor, strata: Tensor, members: Tensor) -> Tensor:
-    """Cohesion of one set from its own rows [n, N] of the z matrix."""
-    size = int(strata.max()) + 1
-    member = torch.nn.functional.one_hot(strata, size).to(z.dtype)
-    inside = z[:, members]
-    own_member = member[members]
-    diagonal = inside.diagonal()[:, None] * own_member
-    count = own_member.sum(0)
-    rest = (member.sum(0) - count).clamp_min(1.0)
-    between = (z @ member - inside @ own_member) / rest
-    n = len(members)
-    within = (inside.sum() - diagonal.sum()) / (n * (n - 1))
-    return within - (between * (count / n)).sum(-1).mean()

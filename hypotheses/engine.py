@@ -140,6 +140,8 @@ def sample(
         for values in _in_order(tile, tiles, jobs):
             done.append(values)
             stage.advance()
+        few = range(1, 1 + min(JACKKNIFED, replicates))
+        without = bound.draws_without(kind, null.draw(state, few, seed), few, seed)
     estimate, statistic, share = (np.concatenate(parts) for parts in zip(*done, strict=True))
     if not np.isfinite(estimate).all():
         bad = int((~np.isfinite(estimate)).any(1).sum())
@@ -148,8 +150,6 @@ def sample(
             "measurements",
             "look for constant or missing activations",
         )
-    few = range(1, 1 + min(JACKKNIFED, replicates))
-    without = bound.draws_without(kind, null.draw(state, few, seed), few, seed)
     return Sampled(
         null.name, estimate, statistic, float(share[1:].mean()), None if without is None else without.mean(0).numpy()
     )
