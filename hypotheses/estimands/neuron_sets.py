@@ -112,15 +112,21 @@ def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Within(Estimand):
-    """Modular contrast K (METHODS section 3, `clusters.within`)."""
+    """Modular contrast K (METHODS section 3, `clusters.within`); `resolution` is that of Leiden's modularity."""
+
+    resolution: float = 1.0
 
     def bind(self, study: Study) -> WithinBound:
         """Correlations of the two halves."""
-        return WithinBound(study)
+        return WithinBound(study, self.resolution)
 
 
 class WithinBound(SetBound):
     """Modules found on the half the set was chosen on, scored on the other."""
+
+    def __init__(self, study: Study, resolution: float = 1.0) -> None:
+        super().__init__(study)
+        self.resolution = resolution
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Neurons, the correlation graphs of each crossing, or the activations behind them (both sets' neurons)."""
@@ -155,10 +161,10 @@ class WithinBound(SetBound):
         r = [coactivation.correlation(a).double() for a in (activation[:split], activation[split:])]
         return torch.stack([torch.stack([half[s][:, s] for half in r]) for s in self._columns[1]])
 
-    @staticmethod
-    def _contrast(found: Tensor, scored: Tensor, seeds: Tensor) -> Tensor:
+    def _contrast(self, found: Tensor, scored: Tensor, seeds: Tensor) -> Tensor:
+        keys = seeds.numpy().view(np.uint64)
         return torch.from_numpy(
-            modular_contrast(found.double().numpy(), scored.double().numpy(), seeds.numpy().view(np.uint64))
+            modular_contrast(found.double().numpy(), scored.double().numpy(), keys, resolution=self.resolution)
         )
 
     def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
@@ -177,7 +183,8 @@ class WithinBound(SetBound):
         """Modules of the plateau chosen on a half, int64 [n]."""
         r = self.study.correlation[chosen][self.sets[chosen]][:, self.sets[chosen]]
         seeds = seeds_for(range(1), 0, 1)
-        return signed_modules(r[None].double().numpy(), seeds.numpy().view(np.uint64))[0][0]
+        keys = seeds.numpy().view(np.uint64)
+        return signed_modules(r[None].double().numpy(), keys, resolution=self.resolution)[0][0]
 
     def _crossing(self, chosen: int) -> float:
         rows = self.sets[chosen]
@@ -196,13 +203,19 @@ class WithinBound(SetBound):
 class RewiredExcess(Estimand):
     """Excess of modularity over degree-preserving rewirings at matched density (`clusters.rewired`)."""
 
+    density: float = DENSITY
+
     def bind(self, study: Study) -> RewiredBound:
         """Correlations of the two halves."""
-        return RewiredBound(study)
+        return RewiredBound(study, self.density)
 
 
 class RewiredBound(SetBound):
     """Thresholded graphs of the half a set was *not* chosen on."""
+
+    def __init__(self, study: Study, density: float = DENSITY) -> None:
+        super().__init__(study)
+        self.density = density
 
     def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
         """Excess of each pair of sets, delta Q."""
@@ -210,7 +223,7 @@ class RewiredBound(SetBound):
 
         def statistic(found: int, scored: int, rows: Tensor) -> Tensor:
             r = coactivation.submatrices(self.study.correlation[scored], rows).double().numpy()
-            return torch.from_numpy(rewired_excess(threshold_graph(r, DENSITY), seeds).excess)
+            return torch.from_numpy(rewired_excess(threshold_graph(r, self.density), seeds).excess)
 
         return crossed(self.study, statistic, sets)
 
@@ -226,7 +239,7 @@ class RewiredBound(SetBound):
             r = self.study.correlation[1 - chosen][rows][:, rows].double().numpy()
             found.append(
                 rewired_excess(
-                    threshold_graph(r[None], DENSITY), seeds_for(range(1), 0, 2).numpy().view(np.uint64), 199
+                    threshold_graph(r[None], self.density), seeds_for(range(1), 0, 2).numpy().view(np.uint64), 199
                 )
             )
         return {
