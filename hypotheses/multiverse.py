@@ -125,6 +125,12 @@ class Design:
         for combination in product(*self.values.values()):
             yield dict(zip(self.values, combination, strict=True))
 
+    @property
+    def bears_on(self) -> dict[str, list[str]]:
+        """The hypotheses that a setting can change, for settings that only some estimands read."""
+        read = [name for name in self.values if _BY_NAME[name].decides == "estimand"]
+        return {name: [h.id for h in self.hypotheses if name in _carried(h, self.values)] for name in read}
+
     def some(self, settings: Settings, decides: str) -> dict[str, Value]:
         """Those of the settings that decide one thing."""
         return {name: value for name, value in settings.items() if _BY_NAME[name].decides == decides}
@@ -237,7 +243,9 @@ def explore(
             universes.append(universe)
             stage.advance()
     varied = {name: [told_value(v) for v in values] for name, values in design.values.items()}
-    return Multiverse(varied=varied, replicates=design.replicates, universes=universes)
+    return Multiverse(
+        varied=varied, replicates=design.replicates, bears_on=design.bears_on, universes=universes
+    )
 
 
 class _Explorer:

@@ -223,6 +223,9 @@ class Multiverse(BaseModel):
     model_config = ConfigDict(extra="forbid")
     varied: dict[str, list[str]] = Field(description="Name of what was varied -> its values, the run's own first")
     replicates: int = Field(description="Draws of each null model in each universe")
+    bears_on: dict[str, list[str]] = Field(
+        default_factory=dict, description="Name of what was varied -> the only hypotheses that it can change"
+    )
     universes: list[Universe] = Field(description="The run's own first")
 
 

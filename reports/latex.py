@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from ..hypotheses.result import Result
-from . import tables
+from . import multiverse, tables
 from .numbers import count, percent, printable, typeset
 from .tables import Table
 
@@ -116,6 +116,10 @@ def render(result: Result) -> str:
     )
     blocks = [
         "% needs \\usepackage{booktabs}",
-        *(table(t, label) for t, label in ((claims, "claims"), (findings, "findings")) if t),
+        *(
+            table(t, label)
+            for t, label in ((claims, "claims"), (findings, "findings"), (multiverse.verdicts(result), "multiverse"))
+            if t
+        ),
     ]
     return "\n\n".join(blocks) + "\n"

@@ -92,6 +92,18 @@ PAPERS: dict[str, str] = {
   journal = {Physical Review X},
   volume = {5}, number = {2}, pages = {021006}, year = {2015}
 }""",
+    "steegen2016": """@article{steegen2016,
+  author = {Steegen, Sara and Tuerlinckx, Francis and Gelman, Andrew and Vanpaemel, Wolf},
+  title = {Increasing Transparency Through a Multiverse Analysis},
+  journal = {Perspectives on Psychological Science},
+  volume = {11}, number = {5}, pages = {702--712}, year = {2016}
+}""",
+    "simonsohn2020": """@article{simonsohn2020,
+  author = {Simonsohn, Uri and Simmons, Joseph P. and Nelson, Leif D.},
+  title = {Specification Curve Analysis},
+  journal = {Nature Human Behaviour},
+  volume = {4}, number = {11}, pages = {1208--1214}, year = {2020}
+}""",
     "dersimonian1986": """@article{dersimonian1986,
   author = {DerSimonian, Rebecca and Laird, Nan},
   title = {Meta-Analysis in Clinical Trials},
@@ -114,6 +126,7 @@ _BY_FAMILY = {
     "tails": ("liu2025emergent", "liu2025distributed"),
     "emergence": ("liu2025emergent",),
 }
+_MULTIVERSE = ("steegen2016", "simonsohn2020")
 _ALWAYS = ("liu2025routing", "phipson2010", "holm1979", "schuirmann1987", "benjamini1995")
 
 
@@ -124,6 +137,8 @@ def bibtex(result: Result) -> str:
         wanted.update(dict.fromkeys(_BY_FAMILY.get(finding.family, ())))
         parts = (finding.null_model or "").split("+")
         wanted.update(dict.fromkeys(_BY_NULL[part] for part in parts if part in _BY_NULL))
+    if result.multiverse is not None:
+        wanted.update(dict.fromkeys(_MULTIVERSE))
     version = "".join(c for c in result.setup.versions.get("neuronull", "") if c.isalnum() or c in ".+-")
     first, *rest = (PAPERS[key] for key in wanted)
     return "\n\n".join([first, SOFTWARE.format(version=version), *rest])
