@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,20 @@ class _Run:
             return measure(replace(options, random_init=True, documents=documents), self.timed)
 
     def _provenance(self) -> dict[str, Any]:
-        return provenance(self.started, _told(self.request), self.timed)
+        return provenance(self.started, _told(self.request), _plan(self.request), self.timed)
+
+
+def _plan(request: Request) -> dict[str, Any]:
+    """What was declared and its hash; measurements that were given are named by their manifest, not by their place."""
+    from .hypotheses import plan
+
+    if request.measurements is None:
+        declared = plan.declared(request.measure, request.tests)
+    else:
+        manifest = Path(request.measurements).expanduser() / "manifest.json"
+        given = {"manifest": sha256(manifest.read_bytes()).hexdigest()}
+        declared = plan.declared(given, request.tests)
+    return {"sha256": plan.plan_hash(declared), "frozen": False, "covers": plan.COVERS, "declared": declared}
 
 
 def _told(request: Request) -> dict[str, Any]:

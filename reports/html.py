@@ -62,6 +62,7 @@ def render(result: Result, *, opened: bool = False) -> str:
             t=_tables(result),
             bibtex=references.bibtex(result),
             command=origin.command(result),
+            plan=origin.plan(result),
             overview=inline([_overview(result)], "overview"),
             of_finding={s.anchor: finding_figures(s) for s in _sections(story)},
             of_claim={c.anchor: claim_figures(result, c) for c in _claims(story)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from ..hypotheses.result import Result
+from ..hypotheses.result import Result, Role
 from . import multiverse, tables
 from .numbers import count, percent, printable, typeset
 from .tables import Table
@@ -118,8 +118,17 @@ def render(result: Result) -> str:
         "% needs \\usepackage{booktabs}",
         *(
             table(t, label)
-            for t, label in ((claims, "claims"), (findings, "findings"), (multiverse.verdicts(result), "multiverse"))
+            for t, label in ((claims, "claims"), (findings, "findings"), (_universes(result), "multiverse"))
             if t
         ),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _universes(result: Result) -> Table:
+    """How often each verdict comes out, by number of claim and id: a paper's text will give the titles."""
+    told = multiverse.verdicts(result)
+    names = [f"Claim {c.number}" for c in result.claims]
+    names += [f.hypothesis for f in multiverse.rows(result) if f.role is Role.PRIMARY and f.verdict is not None]
+    rows = tuple((name, *row[1:]) for name, row in zip(names, told.rows, strict=True))
+    return Table(told.caption, told.columns, rows, told.numeric, told.note)

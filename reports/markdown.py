@@ -126,6 +126,7 @@ def _rest(result: Result, story: Story) -> list[str]:
         table(origin.setup(result), 2),
         table(origin.provenance(result), 2),
         _command(result),
+        escape(origin.plan(result)),
         *(_folded(data) for data in (origin.stages(result), origin.options(result), origin.versions(result))),
         f"## Citation\n\n```bibtex\n{references.bibtex(result)}\n```",
     ]

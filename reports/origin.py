@@ -10,7 +10,7 @@ from ..hypotheses.result import Result
 from .numbers import count, number, p_cell, percent, scientific
 from .tables import Table, table_of
 
-_APART = frozenset({"command", "options", "stages", "durations", "versions"})
+_APART = frozenset({"command", "options", "plan", "stages", "durations", "versions"})
 """Keys of `Result.provenance` that are told in a place of their own."""
 
 
@@ -57,6 +57,20 @@ def provenance(result: Result) -> Table:
         if key not in _APART:
             rows += _flat(_name(key), value)
     return table_of("Provenance", ("What", "Value"), rows, words_in=(1,))
+
+
+def plan(result: Result) -> str:
+    """Hash of what was declared, what it covers, and whether it was frozen beforehand; empty where none was kept."""
+    told = result.provenance.get("plan")
+    if not isinstance(told, dict) or not told.get("sha256"):
+        return ""
+    text = f"Plan hash (SHA-256): {told['sha256']}. "
+    if told.get("covers"):
+        text += f"It covers what was declared: {told['covers']}. Who declares the same gets the same hash; the text "
+        text += "that it is taken of stands in provenance.json. "
+    if not told.get("frozen"):
+        text += "The plan was not frozen before this run: nothing shows that it was settled before the data were seen."
+    return text.strip()
 
 
 def options(result: Result) -> Table:

@@ -115,6 +115,7 @@ def sample_result(
             "command": f"neuronull run --model {model} --replicates {replicates}",
             "started": "2026-11-22T15:00:00Z",
             "host": "workbench",
+            "plan": {"sha256": "5d41" * 16, "frozen": False, "covers": "options, hypotheses, seeds", "declared": {}},
             "device": "cpu",
             "durations": {"load": 1.2, "influence": 31.4, "heads": 18.9, "nulls": 22.0},
         },
