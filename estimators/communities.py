@@ -109,8 +109,8 @@ def signed_modularity_matrix(r: npt.ArrayLike, resolution: float = 1.0) -> Float
     r
         [R, n, n] symmetric correlations or other signed weights; the diagonal is ignored.
     resolution
-        Weight of what chance would give, in both layers (Reichardt, Bornholdt 2006, Phys. Rev. E 74:016110): above 1
-        modules come out smaller, below 1 larger.
+        Weight of what chance would give in the positive layer (gamma+ of Traag, Bruggeman 2009): above 1
+        modules come out smaller, below 1 larger.  Raised in both layers its effects would cancel.
 
     Returns
     -------
@@ -370,7 +370,7 @@ def _signed_matrices(r: FloatArray, resolution: float, b: FloatArray) -> None:
         scale_negative = 1.0 / total_negative if total_negative > 0.0 else 0.0
         for i in range(n):
             share_positive = resolution * positive[i] * scale_positive * scale_positive
-            share_negative = resolution * negative[i] * scale_negative * scale_negative
+            share_negative = negative[i] * scale_negative * scale_negative
             for j in range(n):
                 weight = r[g, i, j] if j != i else 0.0
                 scale = scale_positive if weight > 0.0 else scale_negative

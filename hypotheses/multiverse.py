@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
 from ..data.options import MeasureOptions, Progress, Silent, TestOptions
-from ..data.panel import halves
+from ..data.panel import check_panel, halves
 from . import catalogue
 from .engine import Assessment
 from .estimands.neuron_sets import RewiredExcess, Within
@@ -316,6 +316,7 @@ class _Explorer:
             split = int(settings.get("split", 0))
             if split:
                 study = study.split(halves(measurements.documents, measurements.manifest.seed, split))
+            check_panel(study.panel)
             self.study = (of_study, study)
         return self.study[1]
 
