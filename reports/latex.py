@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from ..hypotheses.result import Result, Role
+from ..hypotheses.result import Result
 from . import multiverse, tables
 from .numbers import count, percent, printable, typeset
 from .tables import Table
@@ -128,7 +128,5 @@ def render(result: Result) -> str:
 def _universes(result: Result) -> Table:
     """How often each verdict comes out, by number of claim and id: a paper's text will give the titles."""
     told = multiverse.verdicts(result)
-    names = [f"Claim {c.number}" for c in result.claims]
-    names += [f.hypothesis for f in multiverse.rows(result) if f.role is Role.PRIMARY and f.verdict is not None]
-    rows = tuple((name, *row[1:]) for name, row in zip(names, told.rows, strict=True))
+    rows = tuple((f.name, *row[1:]) for f, row in zip(multiverse.followed(result), told.rows, strict=True))
     return Table(told.caption, told.columns, rows, told.numeric, told.note)

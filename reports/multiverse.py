@@ -166,21 +166,26 @@ def terms(multiverse: Multiverse) -> Table:
     return table_of("What was varied", ("Setting", "Values, the run's own first", "Meaning"), told, words_in=(1, 2))
 
 
+def followed(result: Result) -> list[Followed]:
+    """The claims, and behind them the hypotheses that have a verdict; nothing where nothing was varied."""
+    multiverse = result.multiverse
+    if multiverse is None:
+        return []
+    hypotheses = (follow(multiverse, row) for row in rows(result))
+    return [*(follow_claim(multiverse, c) for c in result.claims), *(f for f in hypotheses if f.own is not None)]
+
+
 def verdicts(result: Result) -> Table:
     """Per claim and per hypothesis: universes with each verdict, and the settings that change it."""
-    multiverse, told = result.multiverse, []
-    if multiverse is not None:
-        followed = [follow_claim(multiverse, c) for c in result.claims]
-        followed += [f for f in (follow(multiverse, row) for row in rows(result)) if f.own is not None]
-        told = [_counted(f) for f in followed]
+    told = [_counted(f) for f in followed(result)]
     columns = ("Claim or finding", "This run", "Universes", *(str(v).capitalize() for v in ORDER), "What flips it")
     return table_of("How often each verdict comes out", columns, told, words_in=(1, 7), note=CAVEAT)
 
 
-def _counted(followed: Followed) -> tuple[str, ...]:
+def _counted(one: Followed) -> tuple[str, ...]:
     # a verdict that could have come out and did not is 0; the column of what was not run is there when needed
-    counts = [count(followed.counts[v]) if followed.counts[v] or v is not Verdict.NOT_RUN else "" for v in ORDER]
-    return (followed.title, str(followed.own), count(len(followed.universes)), *counts, followed.flips)
+    counts = [count(one.counts[v]) if one.counts[v] or v is not Verdict.NOT_RUN else "" for v in ORDER]
+    return (one.title, str(one.own), count(len(one.universes)), *counts, one.flips)
 
 
 def every_universe(result: Result) -> Table:
@@ -221,7 +226,7 @@ def terminal_lines(result: Result) -> Iterable[tuple[str, str]]:
     n = count(len(multiverse.universes))
     yield "multiverse", f"{n} universes: {varied}; B = {count(multiverse.replicates)}; they share data, no p-value"
     for claim in result.claims:
-        followed = follow_claim(multiverse, claim)
-        told = ", ".join(f"{v} in {count(followed.counts[v])}" for v in ORDER if followed.counts[v]) or "no verdict"
-        changed = f"; flipped by {followed.flips}" if len(followed.counts) > 1 else ""
-        yield f"Claim {claim.number}", f"{told} of {count(len(followed.universes))}{changed}"
+        one = follow_claim(multiverse, claim)
+        told = ", ".join(f"{v} in {count(one.counts[v])}" for v in ORDER if one.counts[v]) or "no verdict"
+        changed = f"; flipped by {one.flips}" if len(one.counts) > 1 else ""
+        yield f"Claim {claim.number}", f"{told} of {count(len(one.universes))}{changed}"
