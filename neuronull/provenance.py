@@ -66,13 +66,19 @@ def provenance(started: datetime, options: dict[str, Any], plan: dict[str, Any],
         "ended": ended.isoformat(timespec="seconds"),
         "seconds": round((ended - started).total_seconds(), 3),
         "stages": {name: round(seconds, 3) for name, seconds in timed.seconds.items()},
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [_program(), *sys.argv[1:]],
         "options": options,
         "plan": plan,
         "versions": versions(),
         "machine": machine(),
         "peak_memory_mib": peak_memory(),
     }
+
+
+def _program() -> str:
+    """The program as one would type it again; ``python -m neuronull`` is the command itself."""
+    name = Path(sys.argv[0]).name
+    return "neuronull" if name == "__main__.py" else name
 
 
 def versions() -> dict[str, str]:

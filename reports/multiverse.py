@@ -14,7 +14,8 @@ from .tables import Table, table_of
 
 CAVEAT = (
     "Universes share the same model and mostly the same text, so they are not independent: how many of them agree is a "
-    "description of how much the verdict hangs on choices, and no p-value. None of them is adjusted for the others."
+    "description of how much the verdict hangs on choices, and no p-value. None of them is adjusted for the others. "
+    "What flips a verdict: settings that change it where they alone differ from the run's."
 )
 
 ORDER = (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.UNDETERMINED, Verdict.NOT_RUN)
@@ -62,6 +63,7 @@ class Followed:
             other = [name for name, value in universe.settings.items() if value != own.settings[name]]
             if len(other) == 1 and verdict not in (None, self.verdicts[0]):
                 changes.append((other[0], universe.settings[other[0]], verdict))
+        changes.sort(key=lambda change: list(own.settings).index(change[0]))
         return [(name, value, verdict) for name, value, verdict in changes if verdict is not None]
 
     @property
@@ -228,5 +230,5 @@ def terminal_lines(result: Result) -> Iterable[tuple[str, str]]:
     for claim in result.claims:
         one = follow_claim(multiverse, claim)
         told = ", ".join(f"{v} in {count(one.counts[v])}" for v in ORDER if one.counts[v]) or "no verdict"
-        changed = f"; flipped by {one.flips}" if len(one.counts) > 1 else ""
+        changed = f"; what flips it: {one.flips}" if len(one.counts) > 1 else ""
         yield f"Claim {claim.number}", f"{told} of {count(len(one.universes))}{changed}"

@@ -169,7 +169,8 @@ def forest(labels: Sequence[str], findings: Sequence[Finding], pooled: Pooled | 
     told += [f"{pooled.label}: {pooled.told}"] if pooled else []
     return Drawing(
         figure,
-        "Dot: estimate; thick bar: verdict interval; thin bar: 95 % interval; shaded: smaller than the margin.",
+        "Dot: estimate; thick bar: verdict interval; thin bar with caps: 95 % interval; shaded: smaller than the "
+        "margin.",
         typeset("; ".join(told) + "."),
     )
 

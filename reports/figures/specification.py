@@ -16,6 +16,7 @@ from .canvas import (
     INK,
     LINE,
     MUTED,
+    PAPER,
     SMALL,
     VERMILLION,
     WIDTH,
@@ -90,7 +91,7 @@ def _draw_curve(axes: Axes, found: Sorted, row: Finding, size: float) -> None:
         marker, colour = MARKS.get(o.verdict, MARKS[None])
         if o.verdict_low is not None and o.verdict_high is not None:
             axes.plot([i, i], [o.verdict_low, o.verdict_high], color=colour, linewidth=min(1.6, size / 2.5), zorder=2)
-        fill = "white" if o.verdict is Verdict.UNDETERMINED else colour
+        fill = PAPER if o.verdict is Verdict.UNDETERMINED else colour
         axes.plot([i], [estimate], marker, color=colour, markersize=size, markerfacecolor=fill, zorder=3)
     plain_ticks(axes, x=False, y=True)
     axes.set_ylabel(short(row.unit, 24))
@@ -139,7 +140,7 @@ def _legend(axes: Axes, found: Sorted) -> None:
     x = -_LEFT + 8
     for verdict in (v for v in (*ORDER, None) if counts[v]):
         marker, colour = MARKS.get(verdict, MARKS[None])
-        fill = "white" if verdict is Verdict.UNDETERMINED else colour
+        fill = PAPER if verdict is Verdict.UNDETERMINED else colour
         axes.plot([x / (WIDTH - _LEFT - _RIGHT)], [1 + 36 / _CURVE], marker, color=colour, markersize=6,
                   markerfacecolor=fill, transform=axes.transAxes, clip_on=False)  # fmt: skip
         word = f"{verdict or 'no verdict'} {count(counts[verdict])}"

@@ -84,7 +84,8 @@ def test_a_multiverse_by_the_command_and_from_python(cli, measured: Path, ran: P
 
 def test_what_is_volatile_lies_in_the_provenance_alone(measured: Path, ran: Path):
     told = json.loads((ran / "provenance.json").read_text())
-    assert {"started", "ended", "stages", "command", "options", "versions", "machine", "peak_memory_mib"} <= set(told)
+    keys = {"started", "ended", "stages", "command", "options", "plan", "versions", "machine", "peak_memory_mib"}
+    assert keys <= set(told)
     assert told["options"]["measurements"] == str(measured)
     assert "model" not in told["options"], "a default that had no say"
     assert "report" in told["stages"]
