@@ -16,6 +16,15 @@ from .story import Story, tell
 from .tables import Table
 
 MOST_RUNS = 24
+_SETTINGS = {
+    "n_head": "neurons in the plateau",
+    "n_documents": "documents",
+    "n_positions": "scored positions",
+    "n_pairs": "matched pairs",
+    "n_neurons": "neurons",
+    "replicates": "draws (B)",
+}
+"""Settings whose field's name is no plain English."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ def _setups(results: Sequence[Result], names: Sequence[str]) -> tuple[Table, Tab
     setups = [{k: v for k, v in r.setup.model_dump(mode="json").items() if k != "versions"} for r in results]
     keys = list(dict.fromkeys(k for s in setups for k in s))
     versions = list(dict.fromkeys(k for r in results for k in r.setup.versions))
-    lines = [(k.replace("_", " "), [_plain(s.get(k)) for s in setups]) for k in keys]
+    lines = [(_SETTINGS.get(k, k.replace("_", " ")), [_plain(s.get(k)) for s in setups]) for k in keys]
     lines += [(f"version of {k}", [_plain(r.setup.versions.get(k)) for r in results]) for k in versions]
     differ = tuple((k, *vs) for k, vs in lines if len(set(vs)) > 1)
     share = tuple((k, vs[0]) for k, vs in lines if len(set(vs)) == 1 and not k.startswith("version of"))
@@ -183,7 +192,7 @@ def _sources(results: Sequence[Result], names: Sequence[str]) -> Table:
         (name, origin.command(r), origin.plan_hash(r), origin.frozen(r))
         for name, r in zip(names, results, strict=True)
     ]
-    columns = ("Run", "Command", "Plan hash (SHA-256)", "Plan frozen before the run")
+    columns = ("Run", "Command", "Plan hash (SHA-256)", "Frozen before")
     return tables.table_of("Where the runs came from", columns, rows, words_in=(1, 2, 3))
 
 

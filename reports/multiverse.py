@@ -139,12 +139,12 @@ def curve(multiverse: Multiverse, hypothesis: str) -> list[tuple[Universe, Outco
 
 
 def rows(result: Result) -> list[Finding]:
-    """The run's own rows of the hypotheses that were followed and have an estimate somewhere."""
+    """The run's own rows of the hypotheses that have an estimate in more than one universe."""
     if result.multiverse is None:
         return []
     followed = dict.fromkeys(o.hypothesis for u in result.multiverse.universes for o in u.outcomes)
     held = {f.hypothesis for f in result.findings}
-    return [result.finding(h) for h in followed if h in held and curve(result.multiverse, h)]
+    return [result.finding(h) for h in followed if h in held and len(curve(result.multiverse, h)) > 1]
 
 
 def intro(multiverse: Multiverse) -> str:
@@ -197,21 +197,23 @@ def every_universe(result: Result) -> Table:
     for i, u in enumerate(multiverse.universes if multiverse else (), 1):
         found = (str(u.claims.get(c.number, "")) for c in result.claims)
         told.append((f"{i}{' (this run)' * u.own}", *(u.settings[name] for name in names), *found, u.why_not))
-    columns = ("Universe", *names, *(f"Claim {c.number}" for c in result.claims), "Why not tested")
+    claims = (f"Claim {c.number}" for c in result.claims)
+    columns = ("Universe", *(name.capitalize() for name in names), *claims, "Why not tested")
     return table_of("Every universe", columns, told, words_in=range(1, len(columns)))
 
 
 def estimates(multiverse: Multiverse, row: Finding) -> Table:
     """One hypothesis in numbers, one row a universe, in the order of its specification curve."""
-    d = decimals(row)
-    told = []
+    d, names, told = decimals(row), list(varied_for(multiverse, [row.hypothesis])), []
     for u, o, estimate in curve(multiverse, row.hypothesis):
-        settings = ", ".join(f"{name} {u.settings[name]}" for name in varied_for(multiverse, [row.hypothesis]))
+        first, *others = (u.settings[name] for name in names)
         p = p_cell(o.p_adjusted if o.verdict else o.p_value, replicates=multiverse.replicates, alpha=row.alpha)
         numbers = (fixed(estimate, d, sign=True), interval(o.verdict_low, o.verdict_high, d), p)
-        told.append((settings + " (this run)" * u.own, *numbers, str(o.verdict or "")))
-    columns = ("Settings", f"Estimate ({row.unit})", "Interval", "Adjusted p" if row.margin else "p", "Verdict")
-    return table_of(f"{words.title_of(row.hypothesis)}, universe by universe", columns, told, words_in=(4,))
+        told.append((first + " (this run)" * u.own, *others, *numbers, str(o.verdict or "")))
+    measured = (f"Estimate ({row.unit})", "Interval", "Adjusted p" if row.margin else "p", "Verdict")
+    columns = (*(name.capitalize() for name in names), *measured)
+    caption = f"{words.title_of(row.hypothesis)}, universe by universe"
+    return table_of(caption, columns, told, words_in=(*range(len(names)), len(columns) - 1))
 
 
 def decimals(row: Finding) -> int:

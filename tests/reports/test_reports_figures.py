@@ -116,6 +116,17 @@ def test_alternative_text_holds_the_numbers(drawn):
     assert "1,536" in drawn["curves"].alt
 
 
+def test_a_run_that_can_tell_nothing_does_not_squeeze_the_others():
+    row = sample_result().finding("clusters.within")
+    wide = row.model_copy(update={"verdict_low": -60.0, "verdict_high": 70.0})
+    drawing = forest.forest(["narrow", "wide"], [row, wide])
+    (axes,) = drawing.figure.axes
+    assert axes.get_xlim()[1] < 1
+    assert "Arrow: goes on beyond the axis." in drawing.caption
+    assert "70" in drawing.alt
+    assert "Arrow" not in forest.forest(["one", "two"], [row, row]).caption
+
+
 def test_foreign_text_is_drawn_not_parsed():
     for drawing in drawings(hostile_result()).values():
         svg = to_svg(drawing, "k")
