@@ -63,6 +63,8 @@ class TestOptions:
     alpha: float = 0.05
     seed: int = 0
     jobs: int = 1
+    varied: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other values of some settings, each combination of which is tested as well; checked by `multiverse.design`."""
 
     def __post_init__(self) -> None:
         _choice("--suite", self.suite, ("default", "full"))

@@ -97,8 +97,8 @@ def modularity_matrix(w: npt.ArrayLike) -> FloatArray:
     return _signed(weights)
 
 
-def signed_modularity_matrix(r: npt.ArrayLike) -> FloatArray:
-    """Matrix of the two-layer modularity Q = Q+ - Q- of a signed graph, resolution 1.
+def signed_modularity_matrix(r: npt.ArrayLike, resolution: float = 1.0) -> FloatArray:
+    """Matrix of the two-layer modularity Q = Q+ - Q- of a signed graph.
 
     The positive and the negative part are two layers, each normalised by its own total weight, as
     `leidenalg.ModularityVertexPartition` does with ``layer_weights=[1, -1]`` (Mucha et al. 2010, Science 328:876;
@@ -108,13 +108,21 @@ def signed_modularity_matrix(r: npt.ArrayLike) -> FloatArray:
     ----------
     r
         [R, n, n] symmetric correlations or other signed weights; the diagonal is ignored.
+    resolution
+        Weight of what chance would give in the positive layer (gamma+ of Traag, Bruggeman 2009): above 1
+        modules come out smaller, below 1 larger.  Raised in both layers its effects would cancel.
 
     Returns
     -------
     float64 [R, n, n]
         B, in units of Q.
+
+    Raises
+    ------
+    ValueError
+        If `resolution` is not positive.
     """
-    return _signed(check_batch(r, "r"))
+    return _signed(check_batch(r, "r"), resolution)
 
 
 def modularity(b: npt.ArrayLike, membership: npt.ArrayLike) -> FloatArray:
@@ -125,7 +133,12 @@ def modularity(b: npt.ArrayLike, membership: npt.ArrayLike) -> FloatArray:
 
 
 def signed_modules(
-    r: npt.ArrayLike, seeds: npt.ArrayLike, restarts: int = RESTARTS, *, threads: int | None = None
+    r: npt.ArrayLike,
+    seeds: npt.ArrayLike,
+    restarts: int = RESTARTS,
+    *,
+    resolution: float = 1.0,
+    threads: int | None = None,
 ) -> tuple[IntArray, FloatArray]:
     """Modules of signed graphs: the partition with the largest two-layer modularity found by Leiden.
 
@@ -137,6 +150,8 @@ def signed_modules(
         uint64 [R], one key a matrix.
     restarts
         Leiden runs a matrix, each until stable.
+    resolution
+        As for `signed_modularity_matrix`.
     threads
         Threads over R; ``None`` for all.
 
@@ -154,7 +169,8 @@ def signed_modules(
     membership, q = np.empty(matrices.shape[:2], np.int64), np.empty(len(matrices))
 
     def work(start: int, stop: int) -> None:
-        leiden_chunk(_signed(matrices[start:stop]), keys[start:stop], restarts, membership[start:stop], q[start:stop])
+        quality = _signed(matrices[start:stop], resolution)
+        leiden_chunk(quality, keys[start:stop], restarts, membership[start:stop], q[start:stop])
 
     over_chunks(work, len(matrices), 8 * matrices.shape[1] ** 2, threads)
     return membership, q
@@ -187,6 +203,7 @@ def modular_contrast(
     seeds: npt.ArrayLike,
     restarts: int = RESTARTS,
     *,
+    resolution: float = 1.0,
     threads: int | None = None,
 ) -> FloatArray:
     """Cross-fit modularity K: modules found on `r_found` by signed Leiden, scored on `r_scored` (clusters.within).
@@ -197,7 +214,7 @@ def modular_contrast(
         [R, n, n] correlations of the same neurons over two disjoint sets of documents.
     seeds
         uint64 [R], one key a matrix.
-    restarts, threads
+    restarts, resolution, threads
         As for `signed_modules`, which gives the modules themselves; `contrast_of` scores given ones.
 
     Returns
@@ -205,7 +222,8 @@ def modular_contrast(
     float64 [R]
         K, in correlation; expectation 0 where the modules of one half are noise in the other.
     """
-    return contrast_of(signed_modules(r_found, seeds, restarts, threads=threads)[0], r_scored)
+    modules, _ = signed_modules(r_found, seeds, restarts, resolution=resolution, threads=threads)
+    return contrast_of(modules, r_scored)
 
 
 def threshold_graph(r: npt.ArrayLike, density: float) -> BoolArray:
@@ -323,15 +341,17 @@ def _check_membership(membership: npt.ArrayLike, matrices: FloatArray) -> IntArr
     return labels
 
 
-def _signed(r: FloatArray) -> FloatArray:
+def _signed(r: FloatArray, resolution: float = 1.0) -> FloatArray:
     """`signed_modularity_matrix` of a checked batch."""
+    if not resolution > 0:
+        raise ValueError(f"resolution is {resolution}; expected a positive number")
     b = np.empty_like(r)
-    _signed_matrices(r, b)
+    _signed_matrices(r, resolution, b)
     return b
 
 
 @kernel
-def _signed_matrices(r: FloatArray, b: FloatArray) -> None:
+def _signed_matrices(r: FloatArray, resolution: float, b: FloatArray) -> None:
     """Two-layer modularity matrices of `r` [R, n, n], written to `b`; in loops, the same sums for any batch."""
     count, n = r.shape[0], r.shape[1]
     positive, negative = np.empty(n), np.empty(n)
@@ -349,7 +369,7 @@ def _signed_matrices(r: FloatArray, b: FloatArray) -> None:
         scale_positive = 1.0 / total_positive if total_positive > 0.0 else 0.0
         scale_negative = 1.0 / total_negative if total_negative > 0.0 else 0.0
         for i in range(n):
-            share_positive = positive[i] * scale_positive * scale_positive
+            share_positive = resolution * positive[i] * scale_positive * scale_positive
             share_negative = negative[i] * scale_negative * scale_negative
             for j in range(n):
                 weight = r[g, i, j] if j != i else 0.0

@@ -193,6 +193,42 @@ class NullCard(BaseModel):
     certificate: Certificate | None = None
 
 
+class Outcome(BaseModel):
+    """One hypothesis in one universe; `verdict` is None where the hypothesis decides nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+    hypothesis: str
+    estimate: float | None = None
+    verdict_low: float | None = None
+    verdict_high: float | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    verdict: Verdict | None = None
+
+
+class Universe(BaseModel):
+    """One combination of settings, and what came out under it."""
+
+    model_config = ConfigDict(extra="forbid")
+    settings: dict[str, str] = Field(description="Name of what was varied -> its value here")
+    own: bool = Field(description="Whether these are the run's own settings")
+    claims: dict[int, Verdict] = Field(default_factory=dict, description="Number of a claim -> its verdict here")
+    outcomes: list[Outcome] = Field(default_factory=list)
+    why_not: str = Field(default="", description="Why nothing could be tested here")
+
+
+class Multiverse(BaseModel):
+    """The verdicts under every combination of the settings that were varied (``--vary``)."""
+
+    model_config = ConfigDict(extra="forbid")
+    varied: dict[str, list[str]] = Field(description="Name of what was varied -> its values, the run's own first")
+    replicates: int = Field(description="Draws of each null model in each universe")
+    bears_on: dict[str, list[str]] = Field(
+        default_factory=dict, description="Name of what was varied -> the only hypotheses that it can change"
+    )
+    universes: list[Universe] = Field(description="The run's own first")
+
+
 class Setup(BaseModel):
     """What was measured on what: everything of the input that decides the numbers."""
 
@@ -240,6 +276,7 @@ class Result(BaseModel):
     graphs: list[GraphTwin] = Field(default_factory=list)
     balance: list[Balance] = Field(default_factory=list)
     nulls: list[NullCard] = Field(default_factory=list)
+    multiverse: Multiverse | None = Field(default=None, description="Left out where nothing was varied")
     provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
     def finding(self, hypothesis: str, null: str | None = None) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -119,12 +119,12 @@ def run_hypotheses(
     for hypothesis in wanted:
         try:
             bound = hypothesis.estimand.bind(make.study)
-            assessed[hypothesis.id] = _assess(hypothesis, bound, make, progress)
+            assessed[hypothesis.id] = assess_under(hypothesis, bound, make.study, make.options, progress)
         except MissingInput as error:
             left_out[hypothesis.id] = str(error)
             continue
         beside[hypothesis.id] = _beside(hypothesis, bound, make, progress)
-    judged = _judge(assessed, make.options.alpha)
+    judged = judge(assessed.values(), make.options.alpha)
     q_values = dict(zip(judged, adjust([j.assessment.p.value for j in judged.values()], "fdr_bh"), strict=True))
     findings: list[Finding] = []
     for hypothesis in wanted:
@@ -138,17 +138,24 @@ def run_hypotheses(
     return findings, left_out
 
 
-def _assess(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Progress) -> Assessment:
-    options = make.options
+def assess_under(
+    hypothesis: Hypothesis,
+    bound: Bound,
+    study: Study,
+    options: TestOptions,
+    progress: Progress,
+    with_details: bool = True,
+) -> Assessment:
+    """Assess a bound hypothesis under its null models, or under the one that the options choose."""
     replicates = options.replicates if hypothesis.role is Role.PRIMARY else min(options.replicates, MOST_BESIDE)
     chosen = options.nulls.get(hypothesis.id)
     nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
     drawn = []
     for null in nulls:
         drawn.append(
-            sample(bound, null, make.study, replicates, options.seed, options.jobs, progress, hypothesis.id)
+            sample(bound, null, study, replicates, options.seed, options.jobs, progress, hypothesis.id)
         )
-    return assess(hypothesis, bound, make.study, tuple(drawn), options.alpha)
+    return assess(hypothesis, bound, study, tuple(drawn), options.alpha, with_details)
 
 
 def _beside(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Progress) -> list[Finding]:
@@ -157,13 +164,14 @@ def _beside(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Prog
     for name in hypothesis.sensitivity:
         alone = replace(hypothesis, nulls=(name,), sensitivity=())
         options = replace(make.options, nulls={}, replicates=min(make.options.replicates, MOST_BESIDE))
-        rows.append(make.sensitivity(_assess(alone, bound, RowMaker(make.study, make.setup, options), progress)))
+        rows.append(make.sensitivity(assess_under(alone, bound, make.study, options, progress)))
     return rows
 
 
-def _judge(assessed: dict[str, Assessment], alpha: float) -> dict[str, Judged]:
+def judge(assessed: Iterable[Assessment], alpha: float) -> dict[str, Judged]:
+    """Verdicts of the primary hypotheses by id, each adjusted within its family."""
     families: dict[str, list[Assessment]] = {}
-    for assessment in assessed.values():
+    for assessment in assessed:
         if assessment.hypothesis.role is Role.PRIMARY:
             families.setdefault(assessment.hypothesis.family, []).append(assessment)
     return {j.assessment.hypothesis.id: j for rows in families.values() for j in judge_family(rows, alpha)}

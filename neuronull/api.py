@@ -107,6 +107,7 @@ def run(
     measurements: str | Path | None = None,
     only: str | Sequence[str] = (),
     null: Mapping[str, str] | None = None,
+    vary: Mapping[str, Sequence[object] | object] | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
     replicates: int = TestOptions.replicates,
@@ -128,6 +129,9 @@ def run(
     null
         Hypothesis -> null model, in place of its own.  One that does not ship is held to the conformance checks first,
         which takes seconds; the report says how they went.
+    vary
+        Setting -> other values for it, for instance ``{"plateau": [.01, .03], "split": range(1, 21)}``.  Every
+        combination is tested as well, the run's own values included, and shown as a specification curve.
     out
         Directory for the run's files, which must be new or empty.  Without it nothing is written; the command line
         picks a directory.
@@ -154,6 +158,7 @@ def run(
         TestOptions(
             suite=suite, only=(only,) if isinstance(only, str) else tuple(only), nulls=dict(null or {}),
             plateau=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
+            varied=pipeline.varied_of(vary or {}),
         ),
         measurements=str(measurements) if measurements is not None else None,
         out=place,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from .provenance import Timed, provenance
 
 if TYPE_CHECKING:
     from .data.measurements import Measurements
-    from .hypotheses.result import Certificate, Result
+    from .hypotheses.multiverse import Design
+    from .hypotheses.result import Certificate, Multiverse, Result
     from .reports import Format
 
 RANDOM_INIT = "control.random_init"
@@ -64,10 +66,11 @@ def run(request: Request, progress: Progress) -> Result:
     if request.measurements is not None:
         existing(request.measurements, "--measurements")
     on_random_weights = check_tests(request.tests) and request.measurements is None
+    design = varied_design(request)
     if request.out is None:
-        return _Run(request, progress).found(on_random_weights)
+        return _Run(request, progress, design).found(on_random_weights)
     with staged(request.out) as folder:
-        job = _Run(request, progress)
+        job = _Run(request, progress, design)
         result = job.found(on_random_weights)
         job.write(result, folder)
     return result
@@ -92,11 +95,27 @@ def check_tests(tests: TestOptions) -> bool:
     return RANDOM_INIT in controls
 
 
-class _Run:
-    """One run under way: its request, its clock."""
+def varied_design(request: Request) -> Design | None:
+    """What ``--vary`` asks for, checked before anything is measured; None where nothing varies.
 
-    def __init__(self, request: Request, progress: Progress) -> None:
+    Raises
+    ------
+    InputError
+        If a setting cannot be varied, or there are too many combinations.
+    """
+    if not request.tests.varied:
+        return None
+    from .hypotheses.multiverse import design
+
+    return design(request.measure, request.tests, measured=request.measurements is not None)
+
+
+class _Run:
+    """One run under way: its request, its clock, and what is to vary."""
+
+    def __init__(self, request: Request, progress: Progress, design: Design | None) -> None:
         self.request, self.timed, self.started = request, Timed(progress), datetime.now(UTC)
+        self.design = design
 
     def found(self, on_random_weights: bool) -> Result:
         """Measure or load, then test."""
@@ -109,6 +128,8 @@ class _Run:
         measurements = self._measurements()
         random_init = self._random_init if on_random_weights else None
         result = run_suite(measurements, tests, self.timed, random_init=random_init)
+        if self.design is not None:
+            result.multiverse = self._multiverse(self.design, measurements)
         with self.timed.stage("null models", 1) as stage:
             result.nulls = null_cards(Study(measurements, tests.plateau), result.findings, tests.seed, certificates)
             stage.advance()
@@ -167,6 +188,18 @@ class _Run:
             found[name] = certificate(Report(name_of(null), kind_of(null), tuple(done)))
         return found
 
+    def _multiverse(self, design: Design, measurements: Measurements) -> Multiverse:
+        """The verdicts under every combination of what varies."""
+        from .hypotheses.multiverse import explore
+
+        def remeasure(options: MeasureOptions, told: str) -> Measurements:
+            from .estimators.measure import measure
+
+            with self.timed.labelled(f"{told}: "):
+                return measure(options, self.timed)
+
+        return explore(design, self.request.measure, self.request.tests, measurements, remeasure, self.timed)
+
     def _random_init(self) -> Measurements:
         """Measure the same model with its weights drawn anew."""
         from .estimators.measure import measure
@@ -177,7 +210,20 @@ class _Run:
             return measure(replace(options, random_init=True, documents=documents), self.timed)
 
     def _provenance(self) -> dict[str, Any]:
-        return provenance(self.started, _told(self.request), self.timed)
+        return provenance(self.started, _told(self.request), _plan(self.request), self.timed)
+
+
+def _plan(request: Request) -> dict[str, Any]:
+    """What was declared and its hash; measurements that were given are named by their manifest, not by their place."""
+    from .hypotheses import plan
+
+    if request.measurements is None:
+        declared = plan.declared(request.measure, request.tests)
+    else:
+        manifest = Path(request.measurements).expanduser() / "manifest.json"
+        given = {"manifest": sha256(manifest.read_bytes()).hexdigest()}
+        declared = plan.declared(given, request.tests)
+    return {"sha256": plan.plan_hash(declared), "frozen": False, "covers": plan.COVERS, "declared": declared}
 
 
 def _told(request: Request) -> dict[str, Any]:
@@ -227,3 +273,28 @@ def nulls_of(pairs: Mapping[str, str] | list[str] | tuple[str, ...]) -> dict[str
                              "give one for each hypothesis")  # fmt: skip
         chosen[hypothesis] = null
     return chosen
+
+
+def varied_of(given: Mapping[str, object] | list[str] | tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """``--vary NAME=V1,V2``, given several times, as a mapping; from Python a mapping of names to values.
+
+    Raises
+    ------
+    InputError
+        If one is not of that form, or holds no value.
+    """
+    varied: dict[str, tuple[str, ...]] = {}
+    for name, values in given.items() if isinstance(given, Mapping) else map(_named, given):
+        several = values if isinstance(values, list | tuple | range) else [values]
+        words = tuple(str(value).strip() for value in several)
+        if not words or not all(words):
+            raise InputError(f"{name} is given no value, or an empty one", "--vary", "give NAME=V1,V2")
+        varied[name] = (*varied.get(name, ()), *words)
+    return varied
+
+
+def _named(pair: str) -> tuple[str, list[str]]:
+    name, equals, values = (part.strip() for part in pair.partition("="))
+    if not (name and equals and values):
+        raise InputError(f"{pair!r} is not of the form NAME=V1,V2", "--vary", "for instance plateau=.01,.03")
+    return name, values.split(",")

@@ -46,7 +46,7 @@ class Timed:
             self._prefix = before
 
 
-def provenance(started: datetime, options: dict[str, Any], timed: Timed) -> dict[str, Any]:
+def provenance(started: datetime, options: dict[str, Any], plan: dict[str, Any], timed: Timed) -> dict[str, Any]:
     """Everything about a run that may differ between equal runs.
 
     Parameters
@@ -55,6 +55,8 @@ def provenance(started: datetime, options: dict[str, Any], timed: Timed) -> dict
         When the run began, UTC.
     options
         Every option, given or by default.
+    plan
+        What was declared, its hash, and whether it was frozen beforehand.
     timed
         Seconds a stage.
     """
@@ -64,12 +66,19 @@ def provenance(started: datetime, options: dict[str, Any], timed: Timed) -> dict
         "ended": ended.isoformat(timespec="seconds"),
         "seconds": round((ended - started).total_seconds(), 3),
         "stages": {name: round(seconds, 3) for name, seconds in timed.seconds.items()},
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [_program(), *sys.argv[1:]],
         "options": options,
+        "plan": plan,
         "versions": versions(),
         "machine": machine(),
         "peak_memory_mib": peak_memory(),
     }
+
+
+def _program() -> str:
+    """The program as one would type it again; ``python -m neuronull`` is the command itself."""
+    name = Path(sys.argv[0]).name
+    return "neuronull" if name == "__main__.py" else name
 
 
 def versions() -> dict[str, str]:

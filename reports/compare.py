@@ -10,12 +10,21 @@ from typing import Any
 
 from ..data.errors import InputError
 from ..hypotheses.result import Finding, Result, Role
-from . import glossary, meta, tables, words
+from . import glossary, meta, origin, references, tables, words
 from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, number, percent, printable
 from .story import Story, tell
 from .tables import Table
 
 MOST_RUNS = 24
+_SETTINGS = {
+    "n_head": "neurons in the plateau",
+    "n_documents": "documents",
+    "n_positions": "scored positions",
+    "n_pairs": "matched pairs",
+    "n_neurons": "neurons",
+    "replicates": "draws (B)",
+}
+"""Settings whose field's name is no plain English."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class Comparison:
     shared: Table
     pooled: Table
     controls: Table
+    sources: Table
+    bibtex: str
     hypotheses: tuple[Compared, ...]
 
     @property
@@ -72,6 +83,7 @@ def compare(results: Sequence[Result]) -> Comparison:
     names = labels(results)
     compared = tuple(_compared(i, h, results, names) for i, h in enumerate(_hypotheses(results), 1))
     different, same = _setups(results, names)
+    pooled = _pooled(compared)
     return Comparison(
         title=f"Claims about rare words: {count(len(results))} runs side by side",
         labels=tuple(names),
@@ -80,8 +92,10 @@ def compare(results: Sequence[Result]) -> Comparison:
         matrix=_matrix(results, names),
         differences=different,
         shared=same,
-        pooled=_pooled(compared),
+        pooled=pooled,
         controls=_controls(results, names),
+        sources=_sources(results, names),
+        bibtex=references.bibtex(*results, pooled=bool(pooled)),
         hypotheses=tuple(c for c in compared if c.findings),
     )
 
@@ -163,13 +177,23 @@ def _setups(results: Sequence[Result], names: Sequence[str]) -> tuple[Table, Tab
     setups = [{k: v for k, v in r.setup.model_dump(mode="json").items() if k != "versions"} for r in results]
     keys = list(dict.fromkeys(k for s in setups for k in s))
     versions = list(dict.fromkeys(k for r in results for k in r.setup.versions))
-    lines = [(k.replace("_", " "), [_plain(s.get(k)) for s in setups]) for k in keys]
+    lines = [(_SETTINGS.get(k, k.replace("_", " ")), [_plain(s.get(k)) for s in setups]) for k in keys]
     lines += [(f"version of {k}", [_plain(r.setup.versions.get(k)) for r in results]) for k in versions]
     differ = tuple((k, *vs) for k, vs in lines if len(set(vs)) > 1)
     share = tuple((k, vs[0]) for k, vs in lines if len(set(vs)) == 1 and not k.startswith("version of"))
     return Table("What differs in set-up", ("Setting", *names), differ), Table(
         "What the runs share", ("Setting", "Value"), share
     )
+
+
+def _sources(results: Sequence[Result], names: Sequence[str]) -> Table:
+    """How each run was made, and the hash of what it declared."""
+    rows = [
+        (name, origin.command(r), origin.plan_hash(r), origin.frozen(r))
+        for name, r in zip(names, results, strict=True)
+    ]
+    columns = ("Run", "Command", "Plan hash (SHA-256)", "Frozen before")
+    return tables.table_of("Where the runs came from", columns, rows, words_in=(1, 2, 3))
 
 
 def _plain(value: Any) -> str:
@@ -305,6 +329,8 @@ def markdown(comparison: Comparison) -> str:
         table(comparison.differences, 2),
         table(comparison.controls, 2),
         table(comparison.shared, 2),
+        table(comparison.sources, 2),
+        f"## Citation\n\n```bibtex\n{comparison.bibtex}\n```",
     ]
     notes = "\n".join(
         f"- {escape(c.title)}: {escape(c.told)}" for c in comparison.hypotheses if c.told != comparison.mostly

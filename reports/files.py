@@ -38,7 +38,8 @@ def write_results(result: Result, directory: Path | str) -> None:
 
 def result_json(result: Result) -> str:
     """``results.json``: the whole result without its provenance; not-a-number and infinity become null."""
-    return result.model_dump_json(indent=1) + "\n"
+    unused = {"multiverse"} if result.multiverse is None else None
+    return result.model_dump_json(indent=1, exclude=unused) + "\n"
 
 
 def result_csv(result: Result) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ..hypotheses.result import Result, Role
-from . import glossary, null_tables, origin, references, tables
+from . import glossary, multiverse, null_tables, origin, references, tables, words
 from .figures.canvas import Drawing, to_svg
 from .numbers import percent, printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, slug, tell
@@ -62,9 +62,11 @@ def render(result: Result, *, opened: bool = False) -> str:
             t=_tables(result),
             bibtex=references.bibtex(result),
             command=origin.command(result),
+            plan=origin.plan(result),
             overview=inline([_overview(result)], "overview"),
             of_finding={s.anchor: finding_figures(s) for s in _sections(story)},
             of_claim={c.anchor: claim_figures(result, c) for c in _claims(story)},
+            universes=_universes(result),
             balance=_balance(result),
             cards=null_tables.cards(result),
             opened=opened,
@@ -76,6 +78,8 @@ def render(result: Result, *, opened: bool = False) -> str:
 def _tables(result: Result) -> dict[str, tables.Table]:
     return {
         "overview": tables.overview(result),
+        "verdicts": multiverse.verdicts(result),
+        "every_universe": multiverse.every_universe(result),
         "controls": tables.controls(result),
         "nulls": null_tables.null_models(result),
         "multiplicity": tables.multiplicity(result),
@@ -107,6 +111,45 @@ def _overview(result: Result) -> Drawing | None:
     from .figures.forest import overview
 
     return overview([f for f in result.findings if f.role is Role.PRIMARY])
+
+
+@dataclass(frozen=True)
+class Universes:
+    """The section on the multiverse: what was varied, and each hypothesis' curve."""
+
+    intro: str
+    terms: tables.Table
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One hypothesis through the universes."""
+
+    title: str
+    hypothesis: str
+    told: str
+    figures: list[InlineFigure]
+    numbers: tables.Table
+
+
+def _universes(result: Result) -> Universes | None:
+    from .figures.specification import specification
+
+    m = result.multiverse
+    if m is None:
+        return None
+    curves = (
+        Curve(
+            words.title_of(row.hypothesis),
+            row.hypothesis,
+            multiverse.follow(m, row).sentence(m.replicates),
+            inline([specification(m, row)], f"universes-{i}"),
+            multiverse.estimates(m, row),
+        )
+        for i, row in enumerate(multiverse.rows(result))
+    )
+    return Universes(multiverse.intro(m), multiverse.terms(m), tuple(curves))
 
 
 def _balance(result: Result) -> list[tuple[tables.Table, list[InlineFigure]]]:

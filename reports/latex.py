@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from ..hypotheses.result import Result
-from . import tables
+from . import multiverse, tables
 from .numbers import count, percent, printable, typeset
 from .tables import Table
 
@@ -116,6 +116,17 @@ def render(result: Result) -> str:
     )
     blocks = [
         "% needs \\usepackage{booktabs}",
-        *(table(t, label) for t, label in ((claims, "claims"), (findings, "findings")) if t),
+        *(
+            table(t, label)
+            for t, label in ((claims, "claims"), (findings, "findings"), (_universes(result), "multiverse"))
+            if t
+        ),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _universes(result: Result) -> Table:
+    """How often each verdict comes out, by number of claim and id: a paper's text will give the titles."""
+    told = multiverse.verdicts(result)
+    rows = tuple((f.name, *row[1:]) for f, row in zip(multiverse.followed(result), told.rows, strict=True))
+    return Table(told.caption, told.columns, rows, told.numeric, told.note)

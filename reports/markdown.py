@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
-from . import glossary, null_tables, origin, references, tables
+from . import glossary, multiverse, null_tables, origin, references, tables
 from .numbers import printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, tell
 from .tables import Table
@@ -63,7 +63,8 @@ def _claim_line(section: ClaimSection) -> str:
         return ""
     lines = [f"- **Claim {claim.number}, {escape(claim.title)}: {claim.verdict}.** {escape(section.headline)}"]
     lines += [f"  - {glossary.VERDICT_MARKS[verdict]} {escape(told)}" for verdict, told in section.tests]
-    return "\n".join([*lines, *(f"  - {escape(needed)}" for needed in section.enough)])
+    lines += [f"  - {escape(needed)}" for needed in section.enough]
+    return "\n".join([*lines, *([f"  - {escape(section.ways)}"] if section.ways else [])])
 
 
 def _verdict_words(verdicts: Container[Verdict]) -> str:
@@ -89,6 +90,7 @@ def _finding(section: FindingSection) -> list[str]:
         ("", section.measured),
         ("", section.reading),
         ("", section.notes),
+        ("Multiverse", section.universes),
         ("Calibration", section.calibration),
     )
     told = ((f"**{label}.** " if label else "") + escape(as_sentence(text)) for label, text in paragraphs if text)
@@ -111,6 +113,7 @@ def _folded(data: Table) -> str:
 def _rest(result: Result, story: Story) -> list[str]:
     bullets = "\n".join(f"- {escape(w)}" for w in result.warnings)
     return [
+        *_multiverse(result),
         table(tables.controls(result), 2),
         table(null_tables.null_models(result), 2),
         *(_folded(card) for card in null_tables.cards(result)),
@@ -123,8 +126,22 @@ def _rest(result: Result, story: Story) -> list[str]:
         table(origin.setup(result), 2),
         table(origin.provenance(result), 2),
         _command(result),
+        escape(origin.plan(result)),
         *(_folded(data) for data in (origin.stages(result), origin.options(result), origin.versions(result))),
         f"## Citation\n\n```bibtex\n{references.bibtex(result)}\n```",
+    ]
+
+
+def _multiverse(result: Result) -> list[str]:
+    """What was varied, how often each verdict comes out, and every universe in numbers."""
+    if result.multiverse is None:
+        return []
+    return [
+        f"## Multiverse\n\n{escape(multiverse.intro(result.multiverse))}",
+        table(multiverse.terms(result.multiverse)),
+        table(multiverse.verdicts(result)),
+        _folded(multiverse.every_universe(result)),
+        *(_folded(multiverse.estimates(result.multiverse, row)) for row in multiverse.rows(result)),
     ]
 
 

@@ -10,7 +10,7 @@ from ..hypotheses.result import Result
 from .numbers import count, number, p_cell, percent, scientific
 from .tables import Table, table_of
 
-_APART = frozenset({"command", "options", "stages", "durations", "versions"})
+_APART = frozenset({"command", "options", "plan", "stages", "durations", "versions"})
 """Keys of `Result.provenance` that are told in a place of their own."""
 
 
@@ -57,6 +57,36 @@ def provenance(result: Result) -> Table:
         if key not in _APART:
             rows += _flat(_name(key), value)
     return table_of("Provenance", ("What", "Value"), rows, words_in=(1,))
+
+
+def plan(result: Result) -> str:
+    """Hash of what was declared, what it covers, and whether it was frozen beforehand; empty where none was kept."""
+    told = _plan(result)
+    if not told:
+        return ""
+    text = f"Plan hash (SHA-256): {plan_hash(result)}. "
+    if told.get("covers"):
+        text += f"It covers what was declared: {told['covers']}. Who declares the same gets the same hash; the text "
+        text += "that it is taken of stands in provenance.json. "
+    if not told.get("frozen"):
+        text += "The plan was not frozen before this run: nothing shows that it was settled before the data were seen."
+    return text.strip()
+
+
+def plan_hash(result: Result) -> str:
+    """Hash of what was declared; empty where none was kept."""
+    return str(_plan(result).get("sha256", ""))
+
+
+def frozen(result: Result) -> str:
+    """Whether the plan was frozen before the run; empty where none was kept."""
+    told = _plan(result)
+    return ("yes" if told.get("frozen") else "no") if told else ""
+
+
+def _plan(result: Result) -> dict[str, Any]:
+    told = result.provenance.get("plan")
+    return told if isinstance(told, dict) and told.get("sha256") else {}
 
 
 def options(result: Result) -> Table:

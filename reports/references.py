@@ -92,6 +92,30 @@ PAPERS: dict[str, str] = {
   journal = {Physical Review X},
   volume = {5}, number = {2}, pages = {021006}, year = {2015}
 }""",
+    "steegen2016": """@article{steegen2016,
+  author = {Steegen, Sara and Tuerlinckx, Francis and Gelman, Andrew and Vanpaemel, Wolf},
+  title = {Increasing Transparency Through a Multiverse Analysis},
+  journal = {Perspectives on Psychological Science},
+  volume = {11}, number = {5}, pages = {702--712}, year = {2016}
+}""",
+    "simonsohn2020": """@article{simonsohn2020,
+  author = {Simonsohn, Uri and Simmons, Joseph P. and Nelson, Leif D.},
+  title = {Specification Curve Analysis},
+  journal = {Nature Human Behaviour},
+  volume = {4}, number = {11}, pages = {1208--1214}, year = {2020}
+}""",
+    "hartung2001": """@article{hartung2001,
+  author = {Hartung, Joachim and Knapp, Guido},
+  title = {A Refined Method for the Meta-Analysis of Controlled Clinical Trials with Binary Outcome},
+  journal = {Statistics in Medicine},
+  volume = {20}, number = {24}, pages = {3875--3889}, year = {2001}
+}""",
+    "higgins2002": """@article{higgins2002,
+  author = {Higgins, Julian P. T. and Thompson, Simon G.},
+  title = {Quantifying Heterogeneity in a Meta-Analysis},
+  journal = {Statistics in Medicine},
+  volume = {21}, number = {11}, pages = {1539--1558}, year = {2002}
+}""",
     "dersimonian1986": """@article{dersimonian1986,
   author = {DerSimonian, Rebecca and Laird, Nan},
   title = {Meta-Analysis in Clinical Trials},
@@ -114,16 +138,26 @@ _BY_FAMILY = {
     "tails": ("liu2025emergent", "liu2025distributed"),
     "emergence": ("liu2025emergent",),
 }
+_MULTIVERSE = ("steegen2016", "simonsohn2020")
+_POOLED = ("dersimonian1986", "hartung2001", "higgins2002")
 _ALWAYS = ("liu2025routing", "phipson2010", "holm1979", "schuirmann1987", "benjamini1995")
 
 
-def bibtex(result: Result) -> str:
-    """BibTeX entries for one result: the paper and the software first, then the methods its rows used."""
+def bibtex(*results: Result, pooled: bool = False) -> str:
+    """BibTeX entries for results: the paper and the software first, then the methods that their rows used.
+
+    `pooled` says whether results were averaged over models.
+    """
     wanted = dict.fromkeys(_ALWAYS)
-    for finding in result.findings:
+    for finding in (f for result in results for f in result.findings):
         wanted.update(dict.fromkeys(_BY_FAMILY.get(finding.family, ())))
         parts = (finding.null_model or "").split("+")
         wanted.update(dict.fromkeys(_BY_NULL[part] for part in parts if part in _BY_NULL))
-    version = "".join(c for c in result.setup.versions.get("neuronull", "") if c.isalnum() or c in ".+-")
+    if any(result.multiverse is not None for result in results):
+        wanted.update(dict.fromkeys(_MULTIVERSE))
+    if pooled:
+        wanted.update(dict.fromkeys(_POOLED))
+    said = results[0].setup.versions.get("neuronull", "")
+    version = "".join(c for c in said if c.isalnum() or c in ".+-")
     first, *rest = (PAPERS[key] for key in wanted)
     return "\n\n".join([first, SOFTWARE.format(version=version), *rest])

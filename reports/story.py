@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..hypotheses.result import ClaimVerdict, Finding, Kind, Result, Role, Verdict
-from . import glossary, reasons, tables, words
+from . import glossary, multiverse, reasons, tables, words
 from .numbers import ABSENT, count, finding_numbers, percent
 from .tables import Table
 
@@ -31,6 +31,7 @@ class FindingSection:
     reading: str
     null_words: str
     notes: str
+    universes: str
     numbers: Table
     nulls: Table
     heads: Table
@@ -61,6 +62,8 @@ class ClaimSection:
         How the claim's verdict follows from them.
     enough
         What would have been enough where it is undetermined.
+    ways
+        In how many universes the verdict is the same, where any were tested.
     """
 
     anchor: str
@@ -70,6 +73,7 @@ class ClaimSection:
     tests: tuple[tuple[Verdict, str], ...]
     rule: str
     enough: tuple[str, ...]
+    ways: str
     findings: tuple[FindingSection, ...]
 
 
@@ -105,7 +109,7 @@ def tell(result: Result) -> Story:
         tested=_tested(result),
         sure=_sure(result),
         claims=tuple(claims),
-        further=ClaimSection("further", None, "Further findings", "", (), "", (), tuple(rest)) if rest else None,
+        further=ClaimSection("further", None, "Further findings", "", (), "", (), "", tuple(rest)) if rest else None,
         verdicts=frozenset(
             {c.verdict for c in result.claims} | {f.verdict for f in result.findings if f.verdict is not None}
         ),
@@ -173,6 +177,7 @@ def _claim_section(claim: ClaimVerdict, sections: Sequence[FindingSection], resu
         enough=tuple(dict.fromkeys(as_sentence(n.partition(":")[0]) for n in needs))
         if claim.verdict is Verdict.UNDETERMINED
         else (),
+        ways=multiverse.follow_claim(result.multiverse, claim).ways if result.multiverse else "",
         findings=tuple(sections),
     )
 
@@ -231,6 +236,7 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
         reading=_reading(row),
         null_words=words.null_words(row.null_model),
         notes=_notes(row, reason, result),
+        universes=_universes(row, result),
         numbers=tables.numbers_of(row),
         nulls=tables.nulls_of([r for r in rows if r.estimate is not None]),
         heads=tables.heads_of(row),
@@ -248,6 +254,13 @@ def _notes(row: Finding, reason: str, result: Result) -> str:
     if flagged and row.role is Role.PRIMARY and "random weights" not in row.notes:
         notes.append("the same model with random weights shows this too, so training alone does not explain it")
     return " ".join(as_sentence(note) for note in notes if note)
+
+
+def _universes(row: Finding, result: Result) -> str:
+    """How the verdict fares in the multiverse; empty where nothing was varied or the row decides nothing."""
+    if result.multiverse is None or row.role is not Role.PRIMARY:
+        return ""
+    return multiverse.follow(result.multiverse, row).sentence(result.multiverse.replicates)
 
 
 def _sentence(row: Finding) -> str:

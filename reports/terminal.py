@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..hypotheses.result import Finding, Result, Role, Verdict
-from . import reasons, words
+from . import multiverse, reasons, words
 from .numbers import ABSENT, count, finding_numbers, printable, scientific
 from .story import as_sentence
 
@@ -25,8 +25,9 @@ _COLOURS = {
 
 
 def summary(result: Result, report_path: Path | str | None = None, width: int = WIDTH) -> str:
-    """Header, claims, findings and controls as plain text of at most `width` columns (paths are never broken)."""
-    blocks = [_header(result, width), _claims(result, width), _findings(result, width), _controls(result, width)]
+    """Header, claims, findings, multiverse, controls: plain text of at most `width` columns (paths are not broken)."""
+    blocks = [_header(result, width), _claims(result, width), _findings(result, width)]
+    blocks += [_columns(list(multiverse.terminal_lines(result)), width, gap=3), _controls(result, width)]
     blocks.append(_wrapped("left out   ", ", ".join(sorted(result.left_out)), width) if result.left_out else [])
     blocks.append([line for warning in result.warnings for line in _wrapped("warning    ", warning, width)])
     if report_path is not None:

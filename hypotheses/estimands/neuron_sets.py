@@ -119,15 +119,21 @@ def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Within(Estimand):
-    """Modular contrast K (METHODS section 3, `clusters.within`)."""
+    """Modular contrast K (METHODS section 3, `clusters.within`); `resolution` is that of Leiden's modularity."""
+
+    resolution: float = 1.0
 
     def bind(self, study: Study) -> WithinBound:
         """Correlations of the two halves."""
-        return WithinBound(study)
+        return WithinBound(study, self.resolution)
 
 
 class WithinBound(SetBound):
     """Modules found on the half the set was chosen on, scored on the other."""
+
+    def __init__(self, study: Study, resolution: float = 1.0) -> None:
+        super().__init__(study)
+        self.resolution = resolution
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Neurons, the correlation graphs of each crossing, or the activations behind them (both sets' neurons)."""
@@ -162,10 +168,10 @@ class WithinBound(SetBound):
         r = [coactivation.correlation(a).double() for a in (activation[:split], activation[split:])]
         return torch.stack([torch.stack([half[s][:, s] for half in r]) for s in self._columns[1]])
 
-    @staticmethod
-    def _contrast(found: Tensor, scored: Tensor, seeds: Tensor) -> Tensor:
+    def _contrast(self, found: Tensor, scored: Tensor, seeds: Tensor) -> Tensor:
+        keys = seeds.numpy().view(np.uint64)
         return torch.from_numpy(
-            modular_contrast(found.double().numpy(), scored.double().numpy(), seeds.numpy().view(np.uint64))
+            modular_contrast(found.double().numpy(), scored.double().numpy(), keys, resolution=self.resolution)
         )
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
@@ -177,7 +183,8 @@ class WithinBound(SetBound):
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """K with the modules fixed, scored without each document."""
         found = coactivation.submatrices(self.study.correlation[chosen], sets).double().numpy()
-        modules = signed_modules(found, seeds_for(replicates, seed, 1).numpy().view(np.uint64))[0]
+        keys = seeds_for(replicates, seed, 1).numpy().view(np.uint64)
+        modules = signed_modules(found, keys, resolution=self.resolution)[0]
         other = 1 - chosen
         r = coactivation.correlations_without(self.study.rare_activation[other], self.study.rare_document[other], sets)
         scores = contrast_of(np.repeat(modules, r.shape[1], axis=0), r.flatten(0, 1).numpy())
@@ -188,19 +195,25 @@ class WithinBound(SetBound):
 class RewiredExcess(Estimand):
     """Excess of modularity over degree-preserving rewirings at matched density (`clusters.rewired`)."""
 
+    density: float = DENSITY
+
     def bind(self, study: Study) -> RewiredBound:
         """Correlations of the two halves."""
-        return RewiredBound(study)
+        return RewiredBound(study, self.density)
 
 
 class RewiredBound(SetBound):
     """Thresholded graphs of the half a set was *not* chosen on."""
 
+    def __init__(self, study: Study, density: float = DENSITY) -> None:
+        super().__init__(study)
+        self.density = density
+
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Excess of each set, delta Q."""
         r = coactivation.submatrices(self.study.correlation[1 - chosen], sets).double().numpy()
         seeds = seeds_for(replicates, seed, 2).numpy().view(np.uint64)
-        return torch.from_numpy(rewired_excess(threshold_graph(r, DENSITY), seeds).excess)
+        return torch.from_numpy(rewired_excess(threshold_graph(r, self.density), seeds).excess)
 
     def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> None:
         """None: an in-sample optimum is never resampled (METHODS section 4)."""
@@ -214,7 +227,7 @@ class RewiredBound(SetBound):
             r = self.study.correlation[1 - chosen][rows][:, rows].double().numpy()
             found.append(
                 rewired_excess(
-                    threshold_graph(r[None], DENSITY), seeds_for(range(1), 0, 2).numpy().view(np.uint64), 199
+                    threshold_graph(r[None], self.density), seeds_for(range(1), 0, 2).numpy().view(np.uint64), 199
                 )
             )
         return {

@@ -119,7 +119,7 @@ def _end(text: str, code: int, debug: bool) -> int:
 
 
 def _spread(words: list[str]) -> list[str]:
-    """Let ``--only`` and ``--null`` take several values in a row: ``--only a b`` becomes ``--only a --only b``.
+    """Let some options take several values in a row: ``--only a b`` becomes ``--only a --only b``.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def _spread(words: list[str]) -> list[str]:
             if before and before == several:
                 what = f"option {before} requires a value, and {word} follows"
                 raise InputError(what, "neuronull run", "see neuronull run --help")
-            several = word if word in ("--only", "--null") else ""
+            several = word if word in ("--only", "--null", "--vary") else ""
         elif several and before != several:
             spread.append(several)
         spread.append(word)

@@ -64,6 +64,11 @@ Plateau = Annotated[
     option("--plateau", "FRACTION|knot|N", TEST, "Which neurons are the plateau: a share of the layer, those up to the "
            "first knot of the influence curve, or the top N."),
 ]  # fmt: skip
+Vary = Annotated[
+    list[str] | None,
+    option("--vary", "NAME=V1,V2 ...", TEST, "Test every combination of these values too, the run's own included: "
+           "conditioning, threshold, elbow, ablation, plateau, split, resolution, density."),
+]  # fmt: skip
 Replicates = Annotated[
     int, option("--replicates", "B", TEST, "Draws from each null model; 999 at most where a row decides nothing.")
 ]

@@ -29,6 +29,7 @@ def run(
     suite: o.Suite = TestOptions.suite,
     only: o.Only = None,
     null: o.Null = None,
+    vary: o.Vary = None,
     plateau: o.Plateau = TestOptions.plateau,
     replicates: o.Replicates = TestOptions.replicates,
     alpha: o.Alpha = TestOptions.alpha,
@@ -48,6 +49,7 @@ def run(
     from ..output import default_directory
 
     call["null"] = pipeline.nulls_of(null or ())
+    call["vary"] = pipeline.varied_of(vary or ())
     call["only"] = [name for given in only or () for name in given.split(",")]
     call["out"] = Path(out) if out else default_directory(measurements or model)
     with on_stderr() as progress:

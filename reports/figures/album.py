@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from ...hypotheses.result import Result, Role
-from . import balance, curves, estimation, forest, heads, networks
+from .. import multiverse
+from . import balance, curves, estimation, forest, heads, networks, specification
 from .canvas import Drawing, save
 
 
@@ -27,6 +28,9 @@ def album(result: Result) -> dict[str, Drawing]:
         groups = estimation.by_unit([f for f in result.findings if f.hypothesis == hypothesis])
         for i, group in enumerate(filter(estimation.drawable, groups), 1):
             found[f"finding-{hypothesis}" + (f"-{i}" if i > 1 else "")] = estimation.estimation(group)
+    if result.multiverse is not None:
+        curves_ = {r.hypothesis: specification.specification(result.multiverse, r) for r in multiverse.rows(result)}
+        found |= {f"multiverse-{hypothesis}": drawing for hypothesis, drawing in curves_.items()}
     return {name: drawing for name, drawing in found.items() if drawing is not None}
 
 

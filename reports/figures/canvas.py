@@ -24,10 +24,11 @@ WIDTH = 340
 """Points; a phone of 360 px shows it at nearly its own size."""
 TEXT, SMALL = 10.0, 9.0
 
-INK, MUTED, LINE, BAND, FILL = "#1c2430", "#566173", "#c3cad3", "#ece5d3", "#a9b8c9"
+INK, MUTED, LINE, BAND, FILL, PAPER = "#1c2430", "#566173", "#c3cad3", "#ece5d3", "#a9b8c9", "#fdfcfa"
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"
 
-_THEMED = {INK: "ink", MUTED: "muted", LINE: "line", BAND: "band", FILL: "fill", BLUE: "blue", VERMILLION: "vermillion"}
+_THEMED = {INK: "ink", MUTED: "muted", LINE: "line", BAND: "band", FILL: "fill", PAPER: "paper", BLUE: "blue",
+           VERMILLION: "vermillion"}  # fmt: skip
 
 COMMUNITY_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, MUTED)
 COMMUNITY_MARKERS = ("o", "s", "^", "D", "v", "P", "X")

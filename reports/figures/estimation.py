@@ -159,9 +159,22 @@ def _margin_label(margin: float, two_sided: bool, limits: tuple[float, float]) -
 
 
 def draw_intervals(axes: Axes, finding: Finding, y: float) -> None:
-    """Thin line for the 95 % interval, thick one for the verdict interval, dot for the estimate."""
+    """Thin line with caps for the 95 % interval, thick one for the verdict interval, dot for the estimate.
+
+    Either interval may be the wider one, so the thin one lies on top and in another colour.
+    """
     if finding.ci_low is not None and finding.ci_high is not None:
-        axes.plot([finding.ci_low, finding.ci_high], [y, y], color=BLUE, linewidth=1.4, solid_capstyle="butt", zorder=3)
+        axes.plot(
+            [finding.ci_low, finding.ci_high],
+            [y, y],
+            marker="|",
+            markersize=9,
+            markeredgewidth=1.4,
+            color=INK,
+            linewidth=1.4,
+            solid_capstyle="butt",
+            zorder=3.5,
+        )
     if finding.verdict_low is not None and finding.verdict_high is not None:
         axes.plot(
             [finding.verdict_low, finding.verdict_high],
@@ -209,7 +222,7 @@ def _caption(main: Finding, nulls: Sequence[Finding], limits: tuple[float, float
     if main.verdict_low is not None:
         bars.append(f"thick bar: {n.verdict_level} interval{', which the verdict uses' if main.verdict else ''}")
     if main.ci_low is not None:
-        bars.append(f"thin bar: {n.interval_level} interval")
+        bars.append(f"thin bar with caps: {n.interval_level} interval over documents")
     parts.append("; ".join(bars) + ".")
     if main.margin is not None:
         parts.append("Shaded: effects smaller than the margin.")

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _ROW, _SIDE = 31.0, 12.0
 _FAR = 4.0
 """In margins; what lies beyond is cut with an arrow."""
+_WIDEST = 12.0
+"""Times the narrowest row, or the margin; what is wider is cut with an arrow."""
 
 
 @in_house_style
@@ -139,18 +141,13 @@ def forest(labels: Sequence[str], findings: Sequence[Finding], pooled: Pooled | 
     total = len(rows) + (1 if pooled else 0)
     figure = new_figure(_ROW * total + 56)
     axes = place(figure, _SIDE, 42, WIDTH - 2 * _SIDE, _ROW * total + 4)
-    ends = [
-        v for _, f in rows for v in (f.estimate, f.ci_low, f.ci_high, f.verdict_low, f.verdict_high) if v is not None
-    ] + [0.0]
-    ends += [m for _, f in rows if f.margin is not None for m in (f.margin, -f.margin if f.two_sided else f.margin)]
-    ends += [pooled.low, pooled.high] if pooled else []
-    pad = 0.05 * (max(ends) - min(ends) or 1.0)
-    limits = (min(ends) - pad, max(ends) + pad)
+    limits, whole = _forest_limits([f for _, f in rows], pooled)
     axes.set_xlim(*limits)
     axes.set_ylim(total - 0.35, -0.75)
     for i, (label, f) in enumerate(rows):
         _band(axes, i, f.margin, f.two_sided)
         draw_intervals(axes, f, i)
+        _arrows(axes, i, _reach(f), BLUE)
         _row_label(axes, i, label, f"{finding_numbers(f).estimate} {finding_numbers(f).verdict_interval}")
     if pooled:
         i = len(rows)
@@ -161,6 +158,7 @@ def forest(labels: Sequence[str], findings: Sequence[Finding], pooled: Pooled | 
             zorder=4,
             linewidth=0,
         )
+        _arrows(axes, i, (pooled.low, pooled.high), INK)
         _row_label(axes, i, pooled.label, pooled.told)
     bare(axes)
     axes.set_xlabel(short(rows[0][1].unit, 40) if rows else "")
@@ -169,9 +167,42 @@ def forest(labels: Sequence[str], findings: Sequence[Finding], pooled: Pooled | 
     told += [f"{pooled.label}: {pooled.told}"] if pooled else []
     return Drawing(
         figure,
-        "Dot: estimate; thick bar: verdict interval; thin bar: 95 % interval; shaded: smaller than the margin.",
+        "Dot: estimate; thick bar: verdict interval; thin bar with caps: 95 % interval; shaded: smaller than the "
+        "margin." + ("" if whole else " Arrow: goes on beyond the axis."),
         typeset("; ".join(told) + "."),
     )
+
+
+def _reach(f: Finding) -> tuple[float, float]:
+    """Outermost ends of everything that is drawn of a row."""
+    drawn = [v for v in (f.estimate, f.ci_low, f.ci_high, f.verdict_low, f.verdict_high) if v is not None]
+    return min(drawn), max(drawn)
+
+
+def _forest_limits(findings: Sequence[Finding], pooled: Pooled | None) -> tuple[tuple[float, float], bool]:
+    """Ends of the common axis, and whether it holds everything.
+
+    One run that can tell nothing must not squeeze the others into dots: what is `_WIDEST` times as wide as the
+    narrowest row is cut, with an arrow.
+    """
+    margins = [m for f in findings if f.margin is not None for m in (f.margin, -f.margin if f.two_sided else f.margin)]
+    reaches = [_reach(f) for f in findings] + ([(pooled.low, pooled.high)] if pooled else [])
+    widths = [high - low for low, high in reaches if high > low]
+    most = _WIDEST * max(min(widths, default=0.0), max(margins, default=0.0))
+    ends = [0.0, *margins, *(v for low, high in reaches if high - low <= most for v in (low, high))]
+    pad = 0.05 * (max(ends) - min(ends) or 1.0)
+    limits = (min(ends) - pad, max(ends) + pad)
+    return limits, all(limits[0] <= low and high <= limits[1] for low, high in reaches)
+
+
+def _arrows(axes: Axes, y: float, reach: tuple[float, float], colour: str) -> None:
+    """A head at each end of the axis beyond which a row goes on."""
+    low, high = axes.get_xlim()
+    inset = 0.012 * (high - low)
+    if reach[0] < low:
+        axes.plot([low + inset], [y], "<", color=colour, markersize=7, zorder=6)
+    if reach[1] > high:
+        axes.plot([high - inset], [y], ">", color=colour, markersize=7, zorder=6)
 
 
 def _row_label(axes: Axes, i: int, left: str, right: str) -> None:

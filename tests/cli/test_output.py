@@ -15,7 +15,7 @@ from neuronull.cli.progress import BarProgress, LineProgress, on_stderr
 from neuronull.data.errors import InputError
 from neuronull.data.options import MeasureOptions, Silent, TestOptions
 from neuronull.output import default_directory, report_format, staged
-from neuronull.pipeline import Request, nulls_of
+from neuronull.pipeline import Request, nulls_of, varied_of
 from neuronull.provenance import Timed, provenance
 
 NOON = datetime(2026, 11, 22, 15, 0, 9, tzinfo=UTC)
@@ -142,7 +142,7 @@ def test_stages_are_timed_and_passed_on():
 
 
 def test_provenance_names_versions_and_no_host():
-    told = provenance(datetime.now(UTC), {"model": "m"}, Timed(Silent()))
+    told = provenance(datetime.now(UTC), {"model": "m"}, {"sha256": "0"}, Timed(Silent()))
     assert {"python", "neuronull", "torch", "numpy"} <= set(told["versions"])
     assert told["peak_memory_mib"]["process"] > 10
     assert os.uname().nodename not in str(told["machine"])
@@ -157,3 +157,14 @@ def test_measurements_leave_no_room_for_what_was_measured():
 def test_nulls_of():
     assert nulls_of(["a.b = c", "d.e=f"]) == {"a.b": "c", "d.e": "f"}
     assert nulls_of({"a.b": "c"}) == {"a.b": "c"}
+
+
+def test_varied_of():
+    given = ["plateau = .01, .03", "split=1", "plateau=12"]
+    assert varied_of(given) == {"plateau": (".01", ".03", "12"), "split": ("1",)}
+    assert varied_of({"plateau": [0.01, "knot"], "split": range(1, 3), "elbow": True}) == {
+        "plateau": ("0.01", "knot"), "split": ("1", "2"), "elbow": ("True",),
+    }  # fmt: skip
+    for nothing in ({"plateau": []}, {"plateau": ""}):
+        with pytest.raises(InputError, match="plateau is given no value"):
+            varied_of(nothing)

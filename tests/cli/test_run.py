@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -63,9 +64,28 @@ def test_equal_runs_are_equal_to_the_byte(measured: Path, ran: Path, tmp_path: P
         assert (ran / name).read_bytes() == (other / name).read_bytes(), name
 
 
+def test_a_multiverse_by_the_command_and_from_python(cli, measured: Path, ran: Path):
+    vary = ("--vary", "plateau=.03,12", "split=1", "--vary", "plateau=.05")
+    shown = cli("run", "--measurements", str(measured), *OPTIONS, *vary, "--out", "one")
+    assert shown.code == OK
+    assert "multiverse: " in shown.err, "its progress is told"
+    assert re.search(r"^multiverse +8 universes: plateau .017,.03,12,.05 x split 0,1; B = 59;", shown.out, re.M)
+    assert re.search(r"^Claim 2 +\w+ in \d", shown.out.partition("multiverse")[2], re.M)
+    given = {"plateau": [0.03, 12, ".05"], "split": 1}
+    again = nn.run(measurements=measured, only=ONLY, replicates=59, vary=given, jobs=2, out="two")
+    assert Path("two/results.json").read_bytes() == Path("one/results.json").read_bytes()
+    assert [u.settings["split"] for u in again.result.multiverse.universes] == ["0", "1"] * 4
+    # what a run without it writes is the same but for the multiverse itself
+    alone, both = (json.loads((d / "results.json").read_text()) for d in (ran, Path("one")))
+    assert "multiverse" not in alone
+    assert both.pop("multiverse")["replicates"] == 59
+    assert both == alone
+
+
 def test_what_is_volatile_lies_in_the_provenance_alone(measured: Path, ran: Path):
     told = json.loads((ran / "provenance.json").read_text())
-    assert {"started", "ended", "stages", "command", "options", "versions", "machine", "peak_memory_mib"} <= set(told)
+    keys = {"started", "ended", "stages", "command", "options", "plan", "versions", "machine", "peak_memory_mib"}
+    assert keys <= set(told)
     assert told["options"]["measurements"] == str(measured)
     assert "model" not in told["options"], "a default that had no say"
     assert "report" in told["stages"]

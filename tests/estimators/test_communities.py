@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import igraph
 import leidenalg
 import networkx as nx
@@ -71,6 +73,36 @@ def test_signed_matrix_is_the_quality_of_leidenalg():
         negative.set_membership(membership.tolist())
         q = cm.modularity(cm.signed_modularity_matrix(r[None]), membership[None])[0]
         assert q == pytest.approx(positive.quality() - negative.quality(), abs=1e-13)
+
+
+@pytest.mark.parametrize("resolution", [0.5, 1.0, 1.7])
+def test_signed_matrix_at_any_resolution_is_the_sum_over_pairs(resolution):
+    """Against the definition, pair by pair: A / 2m - gamma k k' / (2m)^2, the negative layer (gamma 1) subtracted."""
+    rng = np.random.default_rng(6)
+    r = correlations(rng, 1, 9, observations=20)[0]
+    membership = rng.integers(0, 3, 9)
+    expected = 0.0
+    for sign, gamma in ((1, resolution), (-1, 1.0)):
+        layer = np.where(np.eye(9, dtype=bool), 0.0, np.clip(sign * r, 0, None))
+        total, strength = layer.sum(), layer.sum(0)
+        for i, j in itertools.product(range(9), repeat=2):
+            if membership[i] == membership[j]:
+                chance = gamma * strength[i] * strength[j] / total**2
+                expected += sign * (layer[i, j] / total - chance)
+    b = cm.signed_modularity_matrix(r[None], resolution)
+    assert cm.modularity(b, membership[None])[0] == pytest.approx(expected, abs=1e-13)
+
+
+def test_a_higher_resolution_finds_more_modules():
+    r = correlations(np.random.default_rng(7), 12, 20, observations=30)
+    keys = np.arange(12)
+    modules = [cm.signed_modules(r, keys, resolution=g)[0].max(1).mean() for g in (0.3, 1.0, 3.0)]
+    assert modules[0] < modules[1] < modules[2]
+    assert np.array_equal(cm.signed_modules(r, keys)[0], cm.signed_modules(r, keys, resolution=1.0)[0])
+    contrast = cm.modular_contrast(r, r, keys, resolution=3.0)
+    assert np.array_equal(contrast, cm.contrast_of(cm.signed_modules(r, keys, resolution=3.0)[0], r))
+    with pytest.raises(ValueError, match="resolution is 0"):
+        cm.signed_modules(r, keys, resolution=0.0)
 
 
 @pytest.mark.parametrize("weighted", [True, False])

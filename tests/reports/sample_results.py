@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ from neuronull.hypotheses.result import (
     GraphTwin,
     HeadMap,
     Kind,
+    Multiverse,
     NullCard,
+    Outcome,
     Result,
     Role,
     Setup,
+    Universe,
     Verdict,
 )
 
@@ -91,6 +95,7 @@ def sample_result(
         head_map=_head_map(findings),
         graphs=_graphs(rng, plateau),
         nulls=_nulls(),
+        multiverse=_multiverse(findings, np.random.default_rng(seed + 1)),
         balance=[
             Balance(
                 label="plateau against its strata",
@@ -110,6 +115,7 @@ def sample_result(
             "command": f"neuronull run --model {model} --replicates {replicates}",
             "started": "2026-11-22T15:00:00Z",
             "host": "workbench",
+            "plan": {"sha256": "5d41" * 16, "frozen": False, "covers": "options, hypotheses, seeds", "declared": {}},
             "device": "cpu",
             "durations": {"load": 1.2, "influence": 31.4, "heads": 18.9, "nulls": 22.0},
         },
@@ -428,6 +434,36 @@ def _nulls() -> list[NullCard]:
     ]
 
 
+def _multiverse(findings: list[Finding], rng: np.random.Generator) -> Multiverse:
+    """Twelve universes with every verdict, the last one of them without any; resolution bears on one hypothesis."""
+    varied = {"threshold": [".15", ".3"], "plateau": [".017", "knot"], "resolution": ["1", ".5", "1.5"]}
+    every = product(*varied.values())
+    universes = []
+    for i, values in enumerate(every):
+        universe = Universe(settings=dict(zip(varied, values, strict=True)), own=i == 0)
+        for f in (f for f in findings if f.role is Role.PRIMARY and f.estimate is not None):
+            shift = 0.0 if i == 0 else float(rng.normal(0, 0.02))
+            odd = {3: Verdict.REFUTED, 4: Verdict.UNDETERMINED, 6: Verdict.UNDETERMINED, 8: Verdict.REFUTED}
+            universe.outcomes.append(
+                Outcome(
+                    hypothesis=f.hypothesis,
+                    estimate=f.estimate + shift,
+                    verdict_low=f.verdict_low + shift,
+                    verdict_high=f.verdict_high + shift,
+                    p_value=f.p_value,
+                    p_adjusted=f.p_adjusted,
+                    verdict=odd.get(i, f.verdict),
+                )
+            )
+        universe.claims = {1: Verdict.UNDETERMINED, 2: Verdict.REFUTED if i in (3, 8) else Verdict.SUPPORTED}
+        universe.claims[3] = Verdict.UNDETERMINED
+        universes.append(universe)
+    universes[-1] = Universe(
+        settings=universes[-1].settings, own=False, why_not="half 1 has 1 documents with a matched pair"
+    )
+    return Multiverse(varied=varied, replicates=199, bears_on={"resolution": ["clusters.within"]}, universes=universes)
+
+
 def _curves(rng: np.random.Generator, neurons: int, plateau: int) -> list[Curve]:
     rank = sorted({int(r) for r in np.geomspace(1, neurons, 120)})
     curves = []
@@ -531,6 +567,11 @@ def hostile_result() -> Result:
     result.nulls[0] = result.nulls[0].model_copy(
         update={**foreign, "exchangeable": every, "reference": every, "diagnostics": {image: {script: every}}}
     )
+    result.multiverse.varied[script] = [image]
+    for universe in result.multiverse.universes:
+        universe.settings[script] = image
+        universe.outcomes[0:1] = [o.model_copy(update={"hypothesis": f"mine.{image}"}) for o in universe.outcomes[:1]]
+    result.multiverse.universes[-1].why_not = every
     result.curves[0] = result.curves[0].model_copy(update={"label": every})
     result.graphs[0] = result.graphs[0].model_copy(update={"label": script})
     result.balance[0] = result.balance[0].model_copy(update={"label": image, "rows": [(script, 0.3), ("$x$", 0.1)]})

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from html import escape
+from pathlib import Path
 
 import pytest
 from sample_results import hostile_result, sample_result
@@ -67,6 +68,26 @@ def test_fits_a_phone_and_a_desk(tmp_path, make, width):
     assert seen["scroll"] <= seen["wide"], seen["outside"]
     assert seen["clipped"] == []
     assert seen["empty"] == []
+
+
+AXE = Path(os.environ.get("AXE_CORE", "node_modules/axe-core/axe.min.js"))
+"""Where npm puts it (``npm install --no-save axe-core``), or where the variable says."""
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="no axe-core (npm install --no-save axe-core, or set AXE_CORE)")
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("several", [False, True], ids=["one run", "two runs"])
+def test_axe_finds_no_violation(tmp_path, several, colours):
+    runs = [sample_result(), sample_result("docs-pythia", seed=1)]
+    page = compare.html(compare.compare(runs)) if several else html.render(runs[0], opened=True)
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)  # else it would not let axe in
+    if colours == "dark":
+        page = page.replace("@media (prefers-color-scheme: dark)", "@media all")
+    run = "axe.run(document, {resultTypes: ['violations']}).then(r => { document.title = 'axe' + JSON.stringify("
+    run += "r.violations.map(v => [v.id, v.impact, v.nodes.length, v.nodes[0].target])) })"
+    page = page.replace("</body>", f"<script>{AXE.read_text()}</script><script>{run}</script></body>")
+    dom, _, _ = chromium(tmp_path, page, "--virtual-time-budget=60000", "--dump-dom")
+    assert re.search(r"<title>(axe.*?)</title>", dom, re.S)[1] == "axe[]"
 
 
 @pytest.mark.parametrize(

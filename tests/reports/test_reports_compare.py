@@ -48,6 +48,17 @@ def test_every_number_of_the_runs_is_told(runs, format, tmp_path):
         assert text in told
 
 
+@pytest.mark.parametrize("format", ["html", "md"])
+def test_each_runs_command_and_plan_and_the_methods_of_the_summary_are_there(runs, format, tmp_path):
+    told = render(runs, format, tmp_path / f"c.{format}").read_text()
+    for run in runs:
+        assert run.provenance["command"] in told
+        assert run.provenance["plan"]["sha256"] in told
+    for key in ("liu2025routing", "dersimonian1986", "hartung2001", "higgins2002", "steegen2016"):
+        assert f"{{{key}," in told
+    assert "dersimonian1986" not in render([runs[0]] * 2, format, tmp_path / f"same.{format}").read_text()
+
+
 def test_runs_of_one_model_are_told_apart_but_not_averaged(runs):
     twice = [runs[0], runs[0].model_copy(update={"setup": runs[0].setup.model_copy(update={"ablation": "zero"})})]
     assert compare.labels(twice) == ["docs-gpt2, ablation mean", "docs-gpt2, ablation zero"]

@@ -10,7 +10,8 @@ from matplotlib.text import Text
 from sample_results import hostile_result, sample_result
 
 from neuronull.hypotheses.result import Balance, HeadMap, Role
-from neuronull.reports.figures import balance, curves, estimation, forest, heads, networks, save, to_svg
+from neuronull.reports import multiverse
+from neuronull.reports.figures import balance, curves, estimation, forest, heads, networks, save, specification, to_svg
 from neuronull.reports.figures.album import save_album
 from neuronull.reports.figures.canvas import house_style
 from neuronull.reports.figures.estimation import by_unit
@@ -30,6 +31,10 @@ def drawings(result):
     found["overview"] = forest.overview([f for f in result.findings if f.role is Role.PRIMARY])
     found["forest"] = forest.forest(["one", "a much longer name of a model"], [rows["clusters.within"][0]] * 2)
     found |= {f"twin {i}": d for i, d in enumerate(networks.twins(result.graphs))}
+    found |= {
+        f"universes {row.hypothesis}": specification.specification(result.multiverse, row)
+        for row in multiverse.rows(result)
+    }
     found |= {f"balance {i}": balance.love_plot(b) for i, b in enumerate(result.balance)}
     return found
 
@@ -109,6 +114,17 @@ def test_alternative_text_holds_the_numbers(drawn):
     assert "24 heads" in drawn["map"].alt
     assert "+.31" in drawn["balance 0"].alt
     assert "1,536" in drawn["curves"].alt
+
+
+def test_a_run_that_can_tell_nothing_does_not_squeeze_the_others():
+    row = sample_result().finding("clusters.within")
+    wide = row.model_copy(update={"verdict_low": -60.0, "verdict_high": 70.0})
+    drawing = forest.forest(["narrow", "wide"], [row, wide])
+    (axes,) = drawing.figure.axes
+    assert axes.get_xlim()[1] < 1
+    assert "Arrow: goes on beyond the axis." in drawing.caption
+    assert "70" in drawing.alt
+    assert "Arrow" not in forest.forest(["one", "two"], [row, row]).caption
 
 
 def test_foreign_text_is_drawn_not_parsed():

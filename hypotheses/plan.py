@@ -1,0 +1,106 @@
+"""The plan of a run: everything that was declared and decides a number or a verdict, as canonical JSON and its hash.
+
+The hash covers what is asked and how it is judged: options, hypotheses with claim, criterion, margin and null models,
+controls, seeds, what is varied, and the version of this package.  It does not cover what changes no number (workers,
+batch, device, paths of results) nor the data, whose hashes stand in the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from ..data.options import MeasureOptions, TestOptions
+from . import catalogue
+from .hypothesis import Hypothesis
+from .suite import choose
+
+FORMAT = "1"
+COVERS = (
+    "options that decide numbers; hypotheses with claim, criterion, margin, estimand, null models and sensitivity "
+    "rows; controls; seeds; what is varied; version of the software"
+)
+_NO_NUMBER = frozenset({"device", "batch", "random_init"})
+"""Options of a measurement that change no number, or that a run sets itself."""
+_TOLD_BY_HYPOTHESES = frozenset({"jobs", "suite", "only", "nulls"})
+"""Options of the tests that change no number, or whose outcome the list of hypotheses holds."""
+
+
+def declared(measure: MeasureOptions | Mapping[str, object], tests: TestOptions) -> dict[str, Any]:
+    """Everything that was declared, in types that JSON knows.
+
+    Parameters
+    ----------
+    measure
+        What is to be measured; or, where measurements were given, what names them.
+
+    Raises
+    ------
+    InputError
+        For a hypothesis or a null model that is not there.
+    """
+    wanted, controls = choose(tests)
+    given = dict(measure) if isinstance(measure, Mapping) else _options(measure, _NO_NUMBER)
+    return {
+        "format": FORMAT,
+        "measure": _plain(given),
+        "tests": _plain(_options(tests, _TOLD_BY_HYPOTHESES)),
+        "hypotheses": [_hypothesis(h, tests) for h in sorted(wanted, key=lambda h: str(h.id))],
+        "controls": sorted(controls),
+        "versions": {"neuronull": version("neuronull")},
+    }
+
+
+def canonical(plan: Mapping[str, Any]) -> str:
+    """The one text of a plan: keys sorted, no spaces, ASCII, no infinities."""
+    return json.dumps(plan, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def plan_hash(plan: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical text, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical(plan).encode("ascii")).hexdigest()
+
+
+def _options(options: MeasureOptions | TestOptions, without: frozenset[str]) -> dict[str, Any]:
+    return {f.name: getattr(options, f.name) for f in fields(options) if f.name not in without}
+
+
+def _hypothesis(hypothesis: Hypothesis, tests: TestOptions) -> dict[str, Any]:
+    chosen = tests.nulls.get(hypothesis.id)
+    deciding = (chosen,) if chosen else hypothesis.nulls
+    return {
+        "id": hypothesis.id,
+        "claim": hypothesis.claim,
+        "criterion": _plain(hypothesis.criterion),
+        "estimand": _plain(hypothesis.estimand),
+        "nulls": {name: catalogue.nulls.origin(name) for name in deciding},
+        "sensitivity": {name: catalogue.nulls.origin(name) for name in hypothesis.sensitivity},
+        "source": hypothesis.source,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A declared value in JSON's types: objects by their class and fields, functions by their name."""
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value):
+        return {"class": _name(type(value))} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, partial):
+        return {"function": _name(value.func), "args": _plain(value.args), "keywords": _plain(value.keywords)}
+    return _name(value if hasattr(value, "__qualname__") else type(value))
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"

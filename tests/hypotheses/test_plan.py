@@ -1,0 +1,100 @@
+"""The plan's hash follows everything that was declared, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+import neuronull as nn
+from neuronull.data.options import MeasureOptions, TestOptions
+from neuronull.data.planted.dials import Dials
+from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.store import save
+from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.plan import canonical, declared, plan_hash
+
+MEASURE, TESTS = MeasureOptions(), TestOptions(only=("clusters", "regimes.selectivity"))
+
+
+def hash_of(measure: MeasureOptions = MEASURE, tests: TestOptions = TESTS) -> str:
+    return plan_hash(declared(measure, tests))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"replicates": 1999},
+        {"alpha": 0.01},
+        {"seed": 1},
+        {"plateau": ".03"},
+        {"nulls": {"clusters.within": "hqs"}},
+        {"only": ("clusters",)},
+        {"varied": {"plateau": (".03",)}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_it_follows_what_is_tested_and_how(change):
+    assert hash_of(tests=replace(TESTS, **change)) != hash_of()
+
+
+@pytest.mark.parametrize("change", [{"threshold": 0.2}, {"seed": 3}, {"dtype": "float16"}, {"documents": 100}], ids=str)
+def test_it_follows_what_is_measured(change):
+    assert hash_of(replace(MEASURE, **change)) != hash_of()
+
+
+def test_it_leaves_out_what_changes_no_number():
+    assert hash_of(replace(MEASURE, batch=7, device="cuda:1"), replace(TESTS, jobs=8)) == hash_of()
+    other_order = replace(TESTS, only=tuple(reversed(TESTS.only)))
+    assert hash_of(tests=other_order) == hash_of(), "the order in which hypotheses are asked for"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h: replace(h, criterion=replace(h.criterion, margin=0.06)),
+        lambda h: replace(h, nulls=h.nulls[:1]),
+        lambda h: replace(h, sensitivity=()),
+        lambda h: replace(h, claim="Another claim."),
+        lambda h: replace(h, estimand=replace(h.estimand, resolution=2.0)),
+    ],
+    ids=["margin", "null", "sensitivity", "claim", "estimand"],
+)
+def test_it_follows_each_hypothesis(change, monkeypatch):
+    before = hash_of()
+    get = catalogue.hypotheses.get
+
+    def changed(name: str):
+        found = get(name)
+        return change(found) if name == "clusters.within" else found
+
+    monkeypatch.setattr(catalogue.hypotheses, "get", changed)
+    assert hash_of() != before
+
+
+def test_the_text_is_canonical():
+    plan = declared(MEASURE, TESTS)
+    text = canonical(plan)
+    assert canonical(json.loads(text)) == text
+    assert plan_hash(plan) == sha256(text.encode()).hexdigest()
+    assert "0x" not in text, "no address of an object"
+
+
+def test_a_run_keeps_it_beside_its_results(tmp_path: Path):
+    world = planted_measurements(Dials(documents=40, pairs=8, neurons=320), 1)
+    plans = []
+    for name, jobs in (("one", 1), ("two", 2)):
+        save(world, tmp_path / f"m-{name}")  # another place, the same measurements
+        out = tmp_path / name
+        nn.run(measurements=tmp_path / f"m-{name}", only="clusters.weights", replicates=39, jobs=jobs, out=out)
+        plans.append(json.loads((out / "provenance.json").read_text())["plan"])
+    assert plans[0] == plans[1]
+    assert plans[0]["frozen"] is False
+    assert plan_hash(plans[0]["declared"]) == plans[0]["sha256"]
+    assert plans[0]["sha256"] not in (tmp_path / "one" / "results.json").read_text()
+    report = (tmp_path / "one" / "report.html").read_text()
+    assert plans[0]["sha256"] in report
+    assert "not frozen before this run" in report
