@@ -321,8 +321,9 @@ def _load_checkpoint(source: _Source, config: Any, dtype: torch.dtype, step: int
         return checkpoints.untrained(source.directory).to(dtype)
     from transformers import GenerationConfig
 
+    unused: Any = GenerationConfig
     # nothing is generated, but unless it is given, transformers looks for config.json beside the weights
-    keywords = source.keywords | {"generation_config": GenerationConfig()}
+    keywords = source.keywords | {"generation_config": unused()}
     name = f"{source.name} at step {step}"
     return _load_weights(_Source(name, str(weights), weights, None, keywords), config, dtype)
 

@@ -275,7 +275,13 @@ REWIRING_NOTE = (
     "the comparison with matched sets does."
 )
 
-UNIT_SHORT = {"correlation": "r", "log ratio": "log", "log ratio per log step": "log/log step", "Fisher z": "z", "cosine": "cos"}
+UNIT_SHORT = {
+    "correlation": "r",
+    "log ratio": "log",
+    "log ratio per log step": "log/log step",
+    "Fisher z": "z",
+    "cosine": "cos",
+}
 
 
 def title_of(hypothesis: str) -> str:

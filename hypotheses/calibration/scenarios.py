@@ -160,7 +160,7 @@ def _nulls() -> list[Scenario]:
 
 
 def _training_nulls() -> list[Scenario]:
-    worlds = {
+    worlds: dict[str, tuple[dict[str, Any], str]] = {
         "scatter": ({"scatter": 0.3}, "neuron-by-class scatter that grows to .3, without specialists"),
         "alike": ({"scatter": 0.0}, "classes alike in every neuron at every checkpoint; document-by-class effects"),
         "constant": (

@@ -182,9 +182,10 @@ class TrendBound(Bound):
         steps = ({} if self.start is None else {0: self.start}) | self.parts
         told: dict[str, Any] = {"steps": len(self.parts), "documents": int((self.last.sums.weight > 0).sum())}
         for step, part in steps.items():
+            without = part.leave_one_out()[:, 0].numpy()
             told[f"step_{step}"] = {
                 "selectivity": float(part.evaluate("labels", part.identity("labels"), range(1), 0).estimate[0, 0]),
-                "standard_error": jackknife_se(part.leave_one_out()[:, 0].numpy(), part.sums.half.numpy()),
+                "standard_error_over_documents": jackknife_se(without, part.sums.half.numpy()),
                 "matched_pairs": int(part.sums.weight.sum()),
             }
         return told | {f"step_{step}_left_out": said for step, said in self.left_out.items()}

@@ -146,7 +146,7 @@ def test_the_report_is_told_every_step_and_step_0_beside_them(study):
     for step, influence in all_influences(study).items():
         expected = selectivity(influence, chosen(influence, study.n_head))
         assert told[f"step_{step}"]["selectivity"] == pytest.approx(expected, rel=1e-9)
-        assert told[f"step_{step}"]["standard_error"] > 0
+        assert told[f"step_{step}"]["standard_error_over_documents"] > 0
     assert row.estimate == pytest.approx(slope_of(study, all_influences(study)), rel=1e-9), "step 0 is not in it"
     assert row.null_model == "document_swaps+neuron_swaps"
     assert len([f for f in result.findings if f.hypothesis == "emergence.trend"]) == 3
@@ -218,7 +218,7 @@ def test_too_few_documents_at_all_steps_are_refused(study):
 
 def test_nulls_of_one_model_alone_are_refused_in_one_line(study):
     for null in ("influence_law", "label_swaps"):
-        with pytest.raises(InputError, match="choose (neuron|document)_swaps"):
+        with pytest.raises(InputError, match=r"choose (neuron|document)_swaps"):
             sample(TREND.estimand.bind(study), catalogue.nulls.get(null), study, 3, 0)
 
 
