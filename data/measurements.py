@@ -6,7 +6,8 @@ The types only; `neuronull.data.store` reads and writes them as a measurement di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,7 @@ class Measurements:
 
     ``delta_loss`` and ``activation`` are [T, N]; ``mean`` is [N]; ``neurons`` has one row a neuron with the columns
     ``mean_abs sd kurtosis sparsity w_out_norm weak_direction_share token_frequency_share``; ``w_in``, ``w_out`` [N, d].
+    ``checkpoints`` holds the same documents under the same model at other steps of its training, by step.
     """
 
     manifest: Manifest
@@ -151,6 +153,13 @@ class Measurements:
     w_out: torch.Tensor | None = None
     heads: Heads | None = None
     closure: Closure | None = None
+    checkpoints: Mapping[int, Measurements] = field(default_factory=dict)
+
+    @property
+    def training_step(self) -> int | None:
+        """Step of its training that the model is at; None where nobody said."""
+        step: int | None = self.manifest.extra("training_step")
+        return step
 
     @property
     def n_documents(self) -> int:
@@ -166,3 +175,25 @@ class Measurements:
         if self.neurons is not None:
             return len(self.neurons)
         return 0
+
+
+class OnDemand(Mapping[int, Measurements]):
+    """Measurements by training step, read or made when they are asked for and not kept: each holds [T, N] floats.
+
+    Parameters
+    ----------
+    make
+        Reads or makes the measurements of each step.
+    """
+
+    def __init__(self, make: Mapping[int, Callable[[], Measurements]]) -> None:
+        self._make = dict(sorted(make.items()))
+
+    def __getitem__(self, step: int) -> Measurements:
+        return self._make[step]()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)

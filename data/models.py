@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from . import checkpoints
 from .adapters import Adapter, adapter_for, require_adapter
 from .errors import InputError
 
@@ -48,6 +49,8 @@ class LoadedModel:
         The Hugging Face configuration.
     directory
         Directory that it was loaded from, or None where it came from the Hub.
+    step
+        Step of its training, or None where nothing says which.
     """
 
     model: Any
@@ -58,6 +61,7 @@ class LoadedModel:
     hash: str
     config: Any
     directory: Path | None
+    step: int | None = None
 
     @property
     def device(self) -> torch.device:
@@ -90,6 +94,7 @@ def load_model(
     dtype: str = "float32",
     random_init: bool = False,
     seed: int = 0,
+    step: int | None = None,
 ) -> LoadedModel:
     """Load a model, its tokenizer and its adapter.
 
@@ -108,6 +113,8 @@ def load_model(
         then not needed.
     seed
         Of those draws; the global generator is left as it was.
+    step
+        One of the steps of `checkpoint_steps`: with the weights of that step of the training.
 
     Raises
     ------
@@ -121,7 +128,12 @@ def load_model(
         tokenizer = _load_tokenizer(source)
         # before the weights: a Hub model that cannot be measured is not worth the download
         require_adapter(str(config.model_type), name)
-        model = _fresh(config, DTYPES[dtype], seed) if random_init else _load_weights(source, config, DTYPES[dtype])
+        if random_init:
+            model = _fresh(config, DTYPES[dtype], seed)
+        elif step is not None:
+            model = _load_checkpoint(source, config, DTYPES[dtype], step)
+        else:
+            model = _load_weights(source, config, DTYPES[dtype])
     model.eval()
     model.requires_grad_(False)
     weights_hash = hash_parameters(model)
@@ -130,11 +142,24 @@ def load_model(
         tokenizer=tokenizer,
         adapter=adapter_for(model, name),
         id=f"{source.name}:random_init-{seed}" if random_init else source.name,
-        revision=source.revision,
+        revision=source.revision if step is None else f"step {step}",
         hash=weights_hash,
         config=config,
         directory=source.directory,
+        step=checkpoints.training_step(source.directory) if step is None and not random_init else step,
     )
+
+
+def checkpoint_steps(name: str) -> list[int]:
+    """Return the steps of its training that a local or embedded model keeps weights of; none for a model on the Hub.
+
+    Raises
+    ------
+    InputError
+        If a folder under `checkpoints/` is not named by its step.
+    """
+    directory = _embedded_directory(name) or Path(name).expanduser()
+    return list(checkpoints.checkpoint_weights(directory))
 
 
 def resolve_device(device: str) -> torch.device:
@@ -284,6 +309,23 @@ def _load_weights(source: _Source, config: Any, dtype: torch.dtype) -> Any:
             "fetch the files again",
         )
     return model
+
+
+def _load_checkpoint(source: _Source, config: Any, dtype: torch.dtype, step: int) -> Any:
+    known = {} if source.directory is None else checkpoints.checkpoint_weights(source.directory)
+    if source.directory is None or step not in known:
+        said = ", ".join(map(str, known)) or "none"
+        raise InputError(f"{source.name} keeps no weights of step {step}", "checkpoints/", f"it keeps: {said}")
+    weights = known[step]
+    if weights is None:
+        return checkpoints.untrained(source.directory).to(dtype)
+    from transformers import GenerationConfig
+
+    unused: Any = GenerationConfig
+    # nothing is generated, but unless it is given, transformers looks for config.json beside the weights
+    keywords = source.keywords | {"generation_config": unused()}
+    name = f"{source.name} at step {step}"
+    return _load_weights(_Source(name, str(weights), weights, None, keywords), config, dtype)
 
 
 def _fresh(config: Any, dtype: torch.dtype, seed: int) -> Any:

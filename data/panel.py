@@ -52,7 +52,7 @@ def build_panel(
     *,
     split: int = 0,
 ) -> Panel:
-    """Return the scored positions of all documents, classed, halved and matched.
+    """Return the scored positions of all documents, classed, halved and matched; refuse what no test could use.
 
     Parameters
     ----------
@@ -82,12 +82,56 @@ def build_panel(
     ValueError
         If documents and losses do not fit together.
     """
+    panel = matched_panel(documents, losses, ranks, elbow_rank, special_ids, conditioning, threshold, seed, split=split)
+    check_panel(panel)
+    return panel
+
+
+def matched_panel(
+    documents: pd.DataFrame,
+    losses: Sequence[npt.NDArray[np.floating]],
+    ranks: IntArray,
+    elbow_rank: int | None,
+    special_ids: Iterable[int],
+    conditioning: Conditioning,
+    threshold: float,
+    seed: int,
+    *,
+    split: int = 0,
+) -> Panel:
+    """Return the same as `build_panel`, also where few rare positions found a match, or one of another loss.
+
+    So it is early in training, when hardly any rare token is predicted as well as a common one.
+
+    Raises
+    ------
+    InputError, ValueError
+        As `build_panel`, but for `check_panel`.
+    """
     panel = _scored(documents, losses, ranks, special_ids)
     panel = replace(panel, label=classes(panel, len(ranks), elbow_rank, conditioning, threshold))
     panel = replace(panel, half=halves(documents, seed, split)[panel.document])
-    panel = replace(panel, match=matches(panel, seed))
-    check_panel(panel)
-    return panel
+    return replace(panel, match=matches(panel, seed))
+
+
+def within_caliper(panel: Panel, caliper: float) -> Panel:
+    """Return the panel without the matched pairs whose losses differ by more than `caliper`.
+
+    Parameters
+    ----------
+    caliper
+        In standard deviations of the loss over all classed positions.
+
+    Notes
+    -----
+    A caliper on the matching variable: Rosenbaum, Rubin (1985), The American Statistician 39, 33-38.
+    """
+    scale = float(panel.loss[panel.label != NEITHER].std())
+    rare = panel.rare_rows
+    far = np.abs(panel.loss[rare] - panel.loss[panel.match[rare]]) > caliper * scale
+    match = panel.match.copy()
+    match[rare[far]] = -1
+    return replace(panel, match=match)
 
 
 def classes(

@@ -12,7 +12,10 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,8 @@ from safetensors.torch import save_file
 
 from . import files, schema
 from .errors import InputError
-from .measurements import Measurements
-from .validate import validate
+from .measurements import Measurements, OnDemand
+from .validate import validate, validate_checkpoint
 
 CACHE_VARIABLE = "NEURONULL_CACHE"
 """Environment variable that moves the cache."""
@@ -56,6 +59,10 @@ def save(measurements: Measurements, directory: Path) -> None:
         _refuse_occupied(directory)
         work.mkdir(parents=True)
         _write(measurements, work)
+        for step in measurements.checkpoints:
+            folder = work / schema.CHECKPOINTS / str(step)
+            folder.mkdir(parents=True)
+            _write(_checkpoint(measurements, step), folder)
         _refuse_occupied(directory)  # it may have been filled in the meantime
         if directory.exists():
             directory.rmdir()  # Windows does not rename onto a directory, even an empty one
@@ -73,7 +80,8 @@ def load(directory: Path) -> Measurements:
     Parameters
     ----------
     directory
-        Written by `save`, or by hand as DESIGN 3.2 says.  float16 activations come back as float32.
+        Written by `save`, or by hand as DESIGN 3.2 says.  float16 activations come back as float32.  Its checkpoints
+        are read, and checked whole, when they are asked for.
 
     Raises
     ------
@@ -99,11 +107,13 @@ def load(directory: Path) -> Measurements:
         closure=files.read_closure(directory),
     )
     validate(measurements)
-    return measurements
+    return replace(measurements, checkpoints=_checkpoints(directory, measurements))
 
 
 def checkpoints(directory: Path) -> dict[int, Path]:
-    """Return the measurement directory of each training step, by step; empty where there are none.
+    """Return the directory of each training step, by step; empty where there are none.
+
+    Measurement directories and model directories keep their checkpoints alike, in `checkpoints/STEP/`.
 
     Raises
     ------
@@ -123,6 +133,60 @@ def checkpoints(directory: Path) -> dict[int, Path]:
             )
         steps[int(path.name)] = path
     return dict(sorted(steps.items()))
+
+
+def checkpoint_place(directory: Path) -> tuple[Path, int] | None:
+    """Return whose checkpoint would lie in `directory`, and of which step; None where it is no such place."""
+    directory = directory.expanduser().absolute()
+    whole, name = directory.parent.parent, directory.name
+    if directory.parent.name != schema.CHECKPOINTS or not (whole / schema.MANIFEST).is_file():
+        return None
+    return (whole, int(name)) if name.isascii() and name.isdigit() else None
+
+
+def save_checkpoint(checkpoint: Measurements, directory: Path, whole: Path) -> None:
+    """Write measurements as a checkpoint of the measurement directory `whole`.
+
+    Raises
+    ------
+    InputError
+        As `save`, and if the two are not of the same documents, measured alike.
+    """
+    manifest, _ = files.read_manifest(whole)
+    validate_checkpoint(checkpoint, manifest, files.read_documents(whole), 0)
+    save(checkpoint, directory)
+
+
+def _checkpoints(directory: Path, of: Measurements) -> Mapping[int, Measurements]:
+    """Checkpoints of a measurement directory, each read when it is asked for."""
+    manifest, documents, neurons = of.manifest, of.documents, of.n_neurons
+
+    def read(step: int, path: Path) -> Measurements:
+        with _naming(step):
+            found = load(path)
+            validate_checkpoint(found, manifest, documents, neurons)
+        return found
+
+    return OnDemand({step: partial(read, step, path) for step, path in checkpoints(directory).items()})
+
+
+def _checkpoint(measurements: Measurements, step: int) -> Measurements:
+    """One checkpoint, checked."""
+    found = measurements.checkpoints[step]
+    with _naming(step):
+        validate(found)
+        validate_checkpoint(found, measurements.manifest, measurements.documents, measurements.n_neurons)
+    return found
+
+
+@contextmanager
+def _naming(step: int) -> Iterator[None]:
+    """Within the context, errors say which checkpoint they are about."""
+    try:
+        yield
+    except InputError as error:
+        where = f"{schema.CHECKPOINTS}/{step}" + (f", {error.where}" if error.where else "")
+        raise InputError(error.what, where, error.mend) from error
 
 
 def cache_directory() -> Path:

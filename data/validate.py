@@ -45,6 +45,31 @@ def validate(measurements: Measurements) -> None:
         _closure(measurements.closure, paired_documents(measurements))
 
 
+def validate_checkpoint(checkpoint: Measurements, manifest: Manifest, documents: pd.DataFrame, neurons: int) -> None:
+    """Check that valid measurements are of the same documents and neurons as those they are a checkpoint of.
+
+    Parameters
+    ----------
+    manifest, documents, neurons
+        Of the measurements that it is a checkpoint of; 0 neurons where they hold none.
+
+    Raises
+    ------
+    InputError
+        If they differ in what was read, or in how it was measured.
+    """
+    for name in ("layer", "vocabulary", "conditioning", "threshold", "elbow_rank", "ablation"):
+        found, expected = getattr(checkpoint.manifest, name), getattr(manifest, name)
+        if found != expected:
+            raise InputError(f"{name} is {found!r}, here it is {expected!r}", schema.MANIFEST, "measure both alike")
+    if [list(ids) for ids in checkpoint.documents["input_ids"]] != [list(ids) for ids in documents["input_ids"]]:
+        raise InputError("it was measured on other documents", schema.DOCUMENTS, "measure both on the same documents")
+    if neurons and checkpoint.n_neurons not in (0, neurons):
+        raise InputError(
+            f"it has {checkpoint.n_neurons:,} neurons, here there are {neurons:,}", "", "measure the same layer of both"
+        )
+
+
 def paired_documents(measurements: Measurements) -> npt.NDArray[np.bool_]:
     """Return which documents have a matched pair, [D]."""
     panel = measurements.panel
@@ -52,7 +77,9 @@ def paired_documents(measurements: Measurements) -> npt.NDArray[np.bool_]:
 
 
 def _manifest(manifest: Manifest) -> None:
+    step = manifest.extra("training_step")
     ranges = {
+        "training_step": (step, step is None or (type(step) is int and step >= 0), "a whole number of at least 0"),
         "vocabulary": (manifest.vocabulary, manifest.vocabulary >= 1, "at least 1"),
         "layer": (manifest.layer, manifest.layer >= 0, "at least 0"),
         "threshold": (manifest.threshold, 0 < manifest.threshold < 1, "between 0 and 1"),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -45,6 +47,26 @@ class ClassSums:
     def rows(self, half: int) -> Tensor:
         """Documents of a half."""
         return torch.nonzero(self.half == half)[:, 0]
+
+
+def absolute_sums(
+    values: Tensor, rare: npt.NDArray[np.int64], common: npt.NDArray[np.int64], document: npt.NDArray[np.int64], d: int
+) -> Tensor:
+    """Sums of abs(values) over the matched positions of each document and class, float64 [d, 2, N, 1].
+
+    Parameters
+    ----------
+    values : [T, N]
+    rare, common : int64 [P]
+        Rows of the two positions of each matched pair.
+    document : int64 [P]
+        Its document, 0 to d - 1; documents without a pair have sums of 0.
+    """
+    out = torch.zeros(d, 2, values.shape[1], dtype=torch.float64)
+    for side, rows in enumerate((rare, common)):
+        for place in range(d):
+            out[place, side] = values[rows[document == place]].double().abs().sum(0)
+    return out[..., None]
 
 
 def means_under(sums: ClassSums, swaps: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from typing import Any
 
@@ -12,10 +13,10 @@ import torch
 from ..data.corpora import Corpus, load_corpus
 from ..data.errors import InputError
 from ..data.frequencies import COUNTS_FILE, Counts, frequency_ranks, load_counts, zipf_elbow
-from ..data.measurements import CorpusId, Manifest, Measurements, ModelId
-from ..data.models import LoadedModel, load_model
+from ..data.measurements import CorpusId, Manifest, Measurements, ModelId, Panel
+from ..data.models import LoadedModel, checkpoint_steps, load_model
 from ..data.options import MeasureOptions, Progress, Silent, Stage
-from ..data.panel import build_panel
+from ..data.panel import build_panel, matched_panel
 from ..data.store import cached
 from .forward import run_forward
 from .heads import head_effects
@@ -25,6 +26,18 @@ from .neurons import covariates
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
 _NOT_IN_KEY = ("model", "revision", "corpus", "counts", "device", "batch")
 """Options that stand in the cache's key as hashes, or that decide no number."""
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What is measured, loaded; `step` of the model's training, or None where nobody said."""
+
+    options: MeasureOptions
+    loaded: LoadedModel
+    layer: int
+    corpus: Corpus
+    counts: Counts
+    step: int | None
 
 
 def measure(options: MeasureOptions, progress: Progress | None = None, cache: bool = True) -> Measurements:
@@ -43,7 +56,8 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     -------
     Measurements
         Everything that format 1 holds but for closures and checkpoints. Further keys of the manifest: ``warnings``
-        (what a reader must know about text and counts), ``counts_source`` and ``head_ablation``.
+        (what a reader must know about text and counts), ``counts_source``, ``head_ablation`` and, where it is known,
+        ``training_step``.
 
     Raises
     ------
@@ -52,10 +66,42 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     AuditError
         If the audit finds a defect.
     """
-    progress = progress or Silent()
+    return _prepared(options, None, progress or Silent(), cache, _measure, {})
+
+
+def measure_checkpoint(
+    options: MeasureOptions, step: int, progress: Progress | None = None, cache: bool = True
+) -> Measurements:
+    """Measure a model at one step of its training: panel and influence, which is what a trend needs.
+
+    Where the model keeps weights of several steps (`checkpoint_steps`), those of `step`; else the model as `options`
+    name it, for instance by a revision.  No panel is refused: what becomes of steps at which rare and common tokens
+    cannot be matched in loss is for the trend to say.
+
+    Raises
+    ------
+    InputError
+        If any input cannot be used, or the model keeps checkpoints but not this one.
+    AuditError
+        If the audit finds a defect.
+    """
+    kept = checkpoint_steps(options.model)
+    told = {"measured": "influence", "training_step": step}
+    return _prepared(options, step if kept else None, progress or Silent(), cache, _measure_influence, told)
+
+
+def _prepared(
+    options: MeasureOptions,
+    step: int | None,
+    progress: Progress,
+    cache: bool,
+    work: Callable[[_Inputs, Progress], Measurements],
+    told: dict[str, Any],
+) -> Measurements:
+    """Load the inputs and do the work, or find in the cache what it made; `told` is what else tells its results."""
     with _stage(progress, "model"):
         loaded = load_model(
-            options.model, options.revision, options.device, options.dtype, options.random_init, options.seed
+            options.model, options.revision, options.device, options.dtype, options.random_init, options.seed, step
         )
     layer = resolve_layer(options.layer, loaded.adapter.layers)
     _check_context(loaded, options.context)
@@ -63,11 +109,12 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
         corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context)
         _check_ids(loaded, corpus)
         counts = _counts(options, loaded, corpus)
+    inputs = _Inputs(options, loaded, layer, corpus, counts, told.get("training_step", loaded.step))
 
     def make() -> Measurements:
-        return _measure(options, loaded, layer, corpus, counts, progress)
+        return work(inputs, progress)
 
-    return cached(_key(options, loaded, layer, corpus, counts), make) if cache else make()
+    return cached(_key(inputs) | told, make) if cache else make()
 
 
 def resolve_layer(layer: int | str, layers: int) -> int:
@@ -117,11 +164,13 @@ def _counts(options: MeasureOptions, loaded: LoadedModel, corpus: Corpus) -> Cou
     )
 
 
-def _key(options: MeasureOptions, loaded: LoadedModel, layer: int, corpus: Corpus, counts: Counts) -> dict[str, Any]:
+def _key(inputs: _Inputs) -> dict[str, Any]:
     """Return everything that decides the measurements."""
-    decisive = {name: value for name, value in asdict(options).items() if name not in _NOT_IN_KEY}
+    loaded, corpus, counts = inputs.loaded, inputs.corpus, inputs.counts
+    decisive = {name: value for name, value in asdict(inputs.options).items() if name not in _NOT_IN_KEY}
     return decisive | {
-        "layer": layer,
+        "layer": inputs.layer,
+        "training_step": inputs.step,
         "device": loaded.device.type,
         "model": [loaded.id, loaded.revision, loaded.hash],
         "corpus": [corpus.id, corpus.hash, corpus.warnings],
@@ -134,15 +183,34 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _LIBRARIES}
 
 
-def _measure(
-    options: MeasureOptions, loaded: LoadedModel, layer: int, corpus: Corpus, counts: Counts, progress: Progress
-) -> Measurements:
+def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
+    """Everything, on a panel that can be tested."""
+    loaded, layer = inputs.loaded, inputs.layer
+    found = _influence(inputs, build_panel, progress)
+    if found.activation is None:
+        raise TypeError("activations are measured with the influence")
+    neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts)
+    documents = found.documents["input_ids"].tolist()
+    heads = head_effects(loaded, documents, found.panel, layer, neurons["sd"].to_numpy(), progress=progress)
+    w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.w_out(layer))
+    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out, heads=heads)
+
+
+def _measure_influence(inputs: _Inputs, progress: Progress) -> Measurements:
+    """Panel and influence alone, whatever the panel."""
+    return replace(_influence(inputs, matched_panel, progress), activation=None, mean=None)
+
+
+def _influence(inputs: _Inputs, build: Callable[..., Panel], progress: Progress) -> Measurements:
+    """Panel (made by `build`), activations and influence."""
+    options, loaded, layer = inputs.options, inputs.loaded, inputs.layer
+    corpus, counts = inputs.corpus, inputs.counts
     ranks = frequency_ranks(counts.counts)
     elbow = zipf_elbow(counts.counts) if options.elbow else None
     documents = corpus.documents["input_ids"].tolist()
     forward = run_forward(loaded, documents, layer, batch=options.batch, progress=progress)
     special = {int(i) for i in loaded.tokenizer.all_special_ids}
-    panel = build_panel(
+    panel = build(
         corpus.documents,
         forward.losses,
         ranks,
@@ -164,8 +232,6 @@ def _measure(
         seed=options.seed,
         progress=progress,
     )
-    neurons = covariates(loaded.adapter, layer, activation, counts.counts)
-    heads = head_effects(loaded, documents, panel, layer, neurons["sd"].to_numpy(), progress=progress)
     warnings = [*corpus.warnings, *counts.warnings]
     if options.elbow and elbow is None:
         warnings.append("the Zipf curve of the counts has no elbow: none was applied")
@@ -190,6 +256,7 @@ def _measure(
             "head_ablation": "mean",
             "warnings": warnings,
         }
+        | ({} if inputs.step is None else {"training_step": inputs.step})
     )
     return Measurements(
         manifest=manifest,
@@ -198,10 +265,6 @@ def _measure(
         delta_loss=found.delta_loss,
         activation=activation,
         mean=found.mean,
-        neurons=neurons,
-        w_in=_host(loaded.adapter.w_in(layer)),
-        w_out=_host(loaded.adapter.w_out(layer)),
-        heads=heads,
     )
 
 

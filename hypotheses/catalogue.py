@@ -63,6 +63,7 @@ hypotheses: Registry[Any] = Registry(
         "routing.profile": ".claims.routing:profile",
         "coordination.dimension": ".claims.coordination:dimension",
         "tails.weights": ".claims.tails:weights",
+        "emergence.trend": ".claims.emergence:trend",
     },
 )
 
@@ -92,5 +93,6 @@ estimators: Registry[Any] = Registry(
         "profile_distance": "..estimators.routing:profile_distance",
         "participation_ratio": "..estimators.coactivation:participation_ratio",
         "hill_alpha": "..estimators.weights:hill_alpha",
+        "log_step_slope": "..estimators.trend:log_step_slope",
     },
 )

@@ -17,7 +17,7 @@ from ..data.errors import InputError, MissingInput
 from ..data.measurements import Heads, Measurements, Panel
 from ..estimators import coactivation, regimes
 from ..estimators import strata as stratify
-from ..estimators.class_means import ClassSums, means_under
+from ..estimators.class_means import ClassSums, absolute_sums, means_under
 
 COVARIATES = (
     "mean_abs",
@@ -105,7 +105,9 @@ class Study:
     @cached_property
     def influence_sums(self) -> ClassSums:
         """Sums over matched positions of abs(loss change), [D, 2, N, 1]; weight = pairs."""
-        return ClassSums(self._class_sums(self.delta_loss, absolute=True), self.pairs, torch.from_numpy(self.half))
+        rows = self.panel.rare_rows, self.panel.common_rows
+        x = absolute_sums(self.delta_loss, *rows, self.pair_document, len(self.documents))
+        return ClassSums(x, self.pairs, torch.from_numpy(self.half))
 
     @cached_property
     def pair_sums(self) -> ClassSums:
@@ -114,14 +116,6 @@ class Study:
         x = torch.stack([self.delta_loss[rare].abs(), self.delta_loss[common].abs()], dim=1)
         half = torch.from_numpy(self.half[self.pair_document])
         return ClassSums(x.double()[..., None], torch.ones(len(rare), dtype=torch.float64), half)
-
-    def _class_sums(self, values: Tensor, absolute: bool) -> Tensor:
-        out = torch.zeros(len(self.documents), 2, values.shape[1], dtype=torch.float64)
-        for side, rows in enumerate((self.panel.rare_rows, self.panel.common_rows)):
-            for d in range(len(self.documents)):
-                taken = values[rows[self.pair_document == d]].double()
-                out[d, side] = (taken.abs() if absolute else taken).sum(0)
-        return out[..., None]
 
     @cached_property
     def influence(self) -> Tensor:

@@ -188,12 +188,14 @@ def measure(
 ) -> Measurements:
     """Measure a model and test nothing; with `out`, write a measurement directory there.
 
-    The keywords are the options of ``neuronull measure``.
+    The keywords are the options of ``neuronull measure``.  An `out` of the form ``DIR/checkpoints/STEP``, where DIR is
+    a measurement directory, makes that step of the training a part of DIR, for `emergence.trend`: of the weights that
+    the model keeps of that step, or else of the model at the `revision` given.
 
     Raises
     ------
     InputError
-        If any input cannot be used, or `out` is not new or empty.
+        If any input cannot be used, `out` is not new or empty, or a checkpoint is not of the documents of its DIR.
     """
     options = MeasureOptions(
         model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
@@ -204,9 +206,15 @@ def measure(
 
     if out is None:
         return measuring.measure(options, progress or Silent())
-    from .data.store import save
+    from .data.store import checkpoint_place, save, save_checkpoint
 
+    place = checkpoint_place(Path(out))
     with staged(Path(out)) as folder:
-        made = measuring.measure(options, progress or Silent())
-        save(made, folder)
+        if place is None:
+            made = measuring.measure(options, progress or Silent())
+            save(made, folder)
+        else:
+            whole, step = place
+            made = measuring.measure_checkpoint(options, step, progress)
+            save_checkpoint(made, folder, whole)
     return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,19 +66,27 @@ def run(request: Request, progress: Progress) -> Result:
     """
     if request.measurements is not None:
         existing(request.measurements, "--measurements")
-    on_random_weights = check_tests(request.tests) and request.measurements is None
+    wanted = check_tests(request.tests)
     design = varied_design(request)
     if request.out is None:
-        return _Run(request, progress, design).found(on_random_weights)
+        return _Run(request, progress, design).found(wanted)
     with staged(request.out) as folder:
         job = _Run(request, progress, design)
-        result = job.found(on_random_weights)
+        result = job.found(wanted)
         job.write(result, folder)
     return result
 
 
-def check_tests(tests: TestOptions) -> bool:
-    """Refuse a test that cannot be run before hours of measuring; say whether it needs the model on random weights.
+@dataclass(frozen=True)
+class Wanted:
+    """What the tests need measured beside the model itself: it on random weights, at other steps of its training."""
+
+    random_init: bool
+    checkpoints: bool
+
+
+def check_tests(tests: TestOptions) -> Wanted:
+    """Refuse a test that cannot be run before hours of measuring; say what the others need measured.
 
     Raises
     ------
@@ -92,7 +101,7 @@ def check_tests(tests: TestOptions) -> bool:
     for hypothesis, null in tests.nulls.items():
         hypotheses.get(hypothesis)
         nulls.get(null)
-    return RANDOM_INIT in controls
+    return Wanted(RANDOM_INIT in controls, any(h.estimand.checkpoints for h in wanted))
 
 
 def varied_design(request: Request) -> Design | None:
@@ -117,7 +126,7 @@ class _Run:
         self.request, self.timed, self.started = request, Timed(progress), datetime.now(UTC)
         self.design = design
 
-    def found(self, on_random_weights: bool) -> Result:
+    def found(self, wanted: Wanted) -> Result:
         """Measure or load, then test."""
         from .hypotheses.null_cards import null_cards
         from .hypotheses.study import Study
@@ -125,8 +134,11 @@ class _Run:
 
         tests = self.request.tests
         certificates = self._certificates()
+        measured = self.request.measurements is not None
         measurements = self._measurements()
-        random_init = self._random_init if on_random_weights else None
+        if wanted.checkpoints and not measured:
+            measurements = replace(measurements, checkpoints=self._checkpoints())
+        random_init = self._random_init if wanted.random_init and not measured else None
         result = run_suite(measurements, tests, self.timed, random_init=random_init)
         if self.design is not None:
             result.multiverse = self._multiverse(self.design, measurements)
@@ -161,6 +173,18 @@ class _Run:
         from .estimators.measure import measure
 
         return measure(self.request.measure, self.timed)
+
+    def _checkpoints(self) -> Mapping[int, Measurements]:
+        """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""
+        from .data.measurements import OnDemand
+        from .data.models import checkpoint_steps
+        from .estimators.measure import measure_checkpoint
+
+        def at(step: int) -> Measurements:
+            with self.timed.labelled(f"step {step}: "):
+                return measure_checkpoint(self.request.measure, step, self.timed)
+
+        return OnDemand({step: partial(at, step) for step in checkpoint_steps(self.request.measure.model)})
 
     def _certificates(self) -> dict[str, Certificate]:
         """Outcome of the null models' checks: shipped for the built-in ones; for any other, run here and now."""

@@ -193,7 +193,12 @@ HYPOTHESES: dict[str, HypothesisWords] = {
     "emergence.trend": HypothesisWords(
         title="Growth over training",
         asks="Does specialisation grow over training?",
-        measured="Slope of selectivity over the logarithm of the training step, in this one training run.",
+        measured="At each checkpoint of this one training run: the mean log ratio of influence on rare to common "
+        "tokens over "
+        "the rare plateau, plus the mirrored ratio over the common plateau, chosen on one half of the documents and "
+        "measured on the other, at positions of like loss. The estimate is the slope of that over the logarithm of the "
+        "training step. Step 0, the untrained model, has no logarithm; it is shown beside it. Another training run, "
+        "from another seed, may differ.",
         plus="specialisation grows over this training run",
         minus="specialisation shrinks over this training run",
         none="specialisation does not grow over this training run",
@@ -270,7 +275,13 @@ REWIRING_NOTE = (
     "the comparison with matched sets does."
 )
 
-UNIT_SHORT = {"correlation": "r", "log ratio": "log", "Fisher z": "z", "cosine": "cos"}
+UNIT_SHORT = {
+    "correlation": "r",
+    "log ratio": "log",
+    "log ratio per log step": "log/log step",
+    "Fisher z": "z",
+    "cosine": "cos",
+}
 
 
 def title_of(hypothesis: str) -> str:

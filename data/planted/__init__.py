@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .dials import LAWS, PIECES, Dials, Piece
 from .measurements import Planted, Truth, planted, planted_measurements
+from .training import TrainingDials
 
-__all__ = ["LAWS", "PIECES", "Dials", "Piece", "Planted", "Truth", "planted", "planted_measurements"]
+__all__ = ["LAWS", "PIECES", "Dials", "Piece", "Planted", "TrainingDials", "Truth", "planted", "planted_measurements"]

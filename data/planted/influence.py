@@ -135,16 +135,29 @@ def _middle_slope(ordered: FloatArray, n_head: int) -> float:
     return abs(float(np.polyfit(np.log(ranks), ordered[ranks - 1], 1)[0]))
 
 
+def document_effects(dials: Dials, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Log effects of a document on a class, [D, 2], and of a document on a class and neuron, [D, 2, N]."""
+    d = dials.documents
+    of_class = dials.document_class_sd * rng.standard_normal((d, 2)) + dials.document_sd * rng.standard_normal((d, 1))
+    return of_class, dials.document_neuron_sd * rng.standard_normal((d, 2, dials.neurons))
+
+
 def loss_changes(dials: Dials, panel: Panel, truth: FloatArray, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Loss change of every position under ablation of every neuron, float32 [T, N] nats.
 
     |D| is lognormal around the true influence of its neuron on its class, up to one factor a class that all
     neurons share.
     """
-    t, n, d = len(panel), dials.neurons, dials.documents
+    of_class, of_neuron = document_effects(dials, rng)
+    return changes_around(dials, panel, truth[None] + of_class[..., None] + of_neuron, rng)
+
+
+def changes_around(
+    dials: Dials, panel: Panel, cell: FloatArray, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Loss changes whose logarithms scatter around `cell` [D, 2 (rare, common), N], float32 [T, N] nats."""
+    t, n = len(panel), dials.neurons
     side = (panel.label != RARE).astype(np.int64)
-    of_class = dials.document_class_sd * rng.standard_normal((d, 2)) + dials.document_sd * rng.standard_normal((d, 1))
-    cell = truth[None] + of_class[..., None] + dials.document_neuron_sd * rng.standard_normal((d, 2, n))
     of_position = dials.loss_slope * (panel.loss - panel.loss.mean())
     noise = rng.standard_normal((t, n), dtype=np.float32)
     if dials.neighbours > 0:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,11 +15,13 @@ import torch
 from ..measurements import CorpusId, Manifest, Measurements, ModelId
 from . import activations, circuitry, influence
 from .dials import PIECES, Dials, Piece
+from .training import Checkpoint, TrainingDials, planted_training
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-_STREAMS = ("text", "scale", "norm", "truth", "influence", "circuit", "activations", "heads", "weights", "covariates")
+_STREAMS = ("text", "scale", "norm", "truth", "influence", "circuit", "activations", "heads", "weights", "covariates",
+            "training")  # fmt: skip
 """Each part draws from a stream of its own, so that leaving a piece out changes no other."""
 
 
@@ -29,13 +31,14 @@ class Truth:
 
     ``log_influence`` [2 (rare, common), N], exact up to one constant a class; ``plateau`` int64 [n_h], planted;
     ``circuit`` (its `true_correlation` gives [N, N]) and ``head_effect`` [H, 2, N] (reachable single heads) where those
-    pieces were made.
+    pieces were made; ``at_step``: ``log_influence`` at every step of a planted training run.
     """
 
     log_influence: FloatArray
     plateau: IntArray
     circuit: activations.Circuit | None = None
     head_effect: FloatArray | None = None
+    at_step: Mapping[int, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,29 @@ def planted(dials: Dials, seed: int, pieces: Collection[Piece] = PIECES) -> Plan
         w_out=_tensor(None if weights is None else weights.w_out),
         heads=None if heads is None else heads.heads,
     )
-    return Planted(measurements, Truth(log_influence, plateau, wiring, None if heads is None else heads.truth))
+    made = Planted(measurements, Truth(log_influence, plateau, wiring, None if heads is None else heads.truth))
+    if isinstance(dials, TrainingDials) and "influence" in pieces:
+        return _trained(made, planted_training(dials, text.panel, rng("training")))
+    return made
+
+
+def _trained(made: Planted, steps: Mapping[int, Checkpoint]) -> Planted:
+    """The same documents with the influence of a training run: its last step, and the others as checkpoints."""
+    *_, last = steps
+    of = {step: _at_step(made.measurements, step, one) for step, one in steps.items()}
+    earlier = {step: replace(m, neurons=None) for step, m in of.items() if step != last}
+    truth = replace(
+        made.truth, log_influence=steps[last].log_influence, plateau=steps[last].plateau,
+        at_step={step: one.log_influence for step, one in steps.items()},
+    )  # fmt: skip
+    return Planted(replace(of[last], checkpoints=earlier), truth)
+
+
+def _at_step(measurements: Measurements, step: int, made: Checkpoint) -> Measurements:
+    told = measurements.manifest.model_dump() | {"training_step": step}
+    told["model"] |= {"revision": f"step {step}", "hash": f"{step:064x}"}
+    manifest = Manifest.model_validate(told)
+    return replace(measurements, manifest=manifest, panel=made.panel, delta_loss=torch.from_numpy(made.changes))
 
 
 def _tensor(array: npt.NDArray[np.float32] | None) -> torch.Tensor | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ...data.errors import InputError
-from ...data.planted import Dials, Piece
+from ...data.planted import Dials, Piece, TrainingDials
 
 Purpose: TypeAlias = Literal["null", "power", "design"]
 
@@ -55,6 +55,7 @@ HEADS = ("routing.heads", "routing.concentration")
 
 WIDE = Dials(neurons=640)
 ALIKE = Dials(neurons=480, pairs=8, head_class_sd=0.0)
+TRAINING = TrainingDials(neurons=640)
 BRIEF = Dials(neurons=480, pairs=8)
 """For effects that lie in heads or weights: influence only chooses the plateau, so few positions do."""
 
@@ -154,6 +155,26 @@ def _nulls() -> list[Scenario]:
             (*HEADS, "routing.profile"),
             "heads act 65 % more on the plateau in both classes, alike for both",
         ),
+        *_training_nulls(),
+    ]
+
+
+def _training_nulls() -> list[Scenario]:
+    worlds: dict[str, tuple[dict[str, Any], str]] = {
+        "scatter": ({"scatter": 0.3}, "neuron-by-class scatter that grows to .3, without specialists"),
+        "alike": ({"scatter": 0.0}, "classes alike in every neuron at every checkpoint; document-by-class effects"),
+        "constant": (
+            {"specialists": 0.35, "early": 1.0},
+            "a plateau 35 % stronger on rare tokens, at the first checkpoint as at the last",
+        ),
+        "turnover": (
+            {"documents": 40, "pairs": 12, "memory": 0.5},
+            "40 documents of 12 pairs; neurons change ranks between checkpoints (correlation .5)",
+        ),
+    }
+    return [
+        _null(f"training.{name}", dataclasses.replace(TRAINING, **changed), ON_INFLUENCE, ("emergence.trend",), says)
+        for name, (changed, says) in worlds.items()
     ]
 
 
@@ -302,6 +323,14 @@ EFFECTS = (
         Dials(),
         ON_ACTIVATIONS,
         "share of latent variance that the plateau has in common, half with opposite sign",
+    ),
+    Effect(
+        "emergence.trend",
+        "emergence",
+        (0.01, 0.02, 0.04, 0.08),
+        TRAINING,
+        ON_INFLUENCE,
+        "log ratio that the plateau gains on rare tokens whenever the training is e times as long",
     ),
     Effect(
         "tails.weights",

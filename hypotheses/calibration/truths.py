@@ -17,6 +17,7 @@ from ..engine import TILE, Sampled
 from ..estimands.base import Bound
 from ..estimands.class_contrasts import ContrastBound
 from ..estimands.neuron_sets import SetBound, WithinBound, seeds_for
+from ..estimands.trend import TrendBound
 from ..hypothesis import Hypothesis
 from ..nulls.base import NullModel
 from ..study import Study
@@ -45,6 +46,8 @@ def true_values(
     if isinstance(bound, ContrastBound):
         value = _contrast(hypothesis, bound, study, truth)
         return value - sampled.mean if hypothesis.estimand.centred else value
+    if isinstance(bound, TrendBound):
+        return _trend(bound, truth)
     if hypothesis.estimand.weights_only:
         return np.full(len(bound.outputs), np.nan)
     if not isinstance(bound, SetBound) or bound.leave_one_out() is None:
@@ -93,6 +96,17 @@ def _contrast(hypothesis: Hypothesis, bound: ContrastBound, study: Study, truth:
     swaps = torch.zeros(1, bound.sums.documents, dtype=torch.bool)
     choice = bound.choose(means_under(bound.sums, swaps))
     value: FloatArray = bound.score(means_under(there.sums, swaps), choice)[0].numpy()
+    return value
+
+
+def _trend(bound: TrendBound, truth: Truth) -> FloatArray:
+    """Slope of the true contrast over log step, at the sets chosen on the data of each step."""
+    values = []
+    for step, part in bound.parts.items():
+        level = torch.from_numpy(np.exp(truth.at_step[step]))
+        choice = part.choose(means_under(part.sums, part.identity("labels")))
+        values.append(part.score(level[None, None, ..., None].expand(1, 2, -1, -1, 1), choice)[0])
+    value: FloatArray = bound.slope(values).numpy()
     return value
 
 

@@ -18,6 +18,7 @@ import torch
 from ...data.measurements import Measurements
 from ...data.planted.dials import Dials
 from ...data.planted.measurements import planted_measurements
+from ...data.planted.training import TrainingDials
 from ...estimators import coactivation, regimes
 from ...estimators import weights as weight_space
 from ...estimators.class_means import scored
@@ -33,6 +34,13 @@ NEURONS, DOCUMENTS, PAIRS = 120, 24, 3
 def measurements() -> Measurements:
     """Small planted measurements: 24 documents, 120 neurons, a plateau of 8."""
     return planted_measurements(Dials(documents=DOCUMENTS, pairs=8, spare=0, neurons=NEURONS, width=24, heads=6), 0)
+
+
+@lru_cache(maxsize=1)
+def trained() -> Measurements:
+    """As many documents and neurons with checkpoints of a training run, so that every hypothesis has its inputs."""
+    dials = TrainingDials(documents=DOCUMENTS, pairs=8, spare=0, neurons=NEURONS, width=24, heads=6)
+    return planted_measurements(dials, 0)
 
 
 @dataclass(frozen=True)

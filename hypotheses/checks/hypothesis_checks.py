@@ -33,7 +33,7 @@ class HypothesisSubject:
     @cached_property
     def study(self) -> Study:
         """Planted measurements, a plateau of 8."""
-        return Study(beds.measurements(), TestOptions.plateau)
+        return Study(beds.trained(), TestOptions.plateau)
 
     @cached_property
     def bound(self) -> Bound:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,7 +32,11 @@ class Estimand(ABC):
         Registry id of the estimator.
     centred
         Whether the reported estimate is the value less its mean under the null (the claim compares with random sets).
+    checkpoints
+        Whether it reads measurements at several steps of the training, which cost as much again each.
     """
+
+    checkpoints: ClassVar[bool] = False
 
     name: str
     centred: bool = False

@@ -29,7 +29,8 @@ def measure(
 ) -> None:
     """Measure a model and test nothing.
 
-    The directory is one that neuronull run --measurements reads.
+    The directory is one that neuronull run --measurements reads. --out DIR/checkpoints/STEP adds a step of the
+    training to the measurement directory DIR, for emergence.trend: say which by --revision.
     """
     call = dict(locals())  # first line: the parameters, by the names that neuronull.measure gives them
     from .. import api

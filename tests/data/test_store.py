@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from handmade import D, N, T, by_hand, content, cut, gone, rewrite
+from handmade import D, N, T, by_hand, content, cut, gone, manifest, rewrite, tensor
 from safetensors.numpy import load_file
 
 from neuronull.data import store
@@ -200,6 +200,84 @@ def test_checkpoints_in_the_order_of_training(folder):
     (folder / "checkpoints" / "last").mkdir()
     with pytest.raises(InputError, match="'last' is no training step"):
         checkpoints(folder)
+
+
+def trained(folder, *steps):
+    """A directory made by hand with checkpoints: other losses, weights and influence on the same documents."""
+    for step in steps:
+        place = by_hand(folder / "checkpoints" / str(step))
+        rewrite(place, INFLUENCE, delta_loss=np.full((T, N), step, "f4"))
+        for name in ("activations", "weights", "heads", "closure"):
+            (place / f"{name}.safetensors").unlink()
+        for name in ("neurons", "closure"):
+            (place / f"{name}.parquet").unlink()
+    return folder
+
+
+def test_checkpoints_are_written_and_read_back(folder, tmp_path):
+    made = load(trained(folder, 9, 128))
+    save(made, tmp_path / "copy")
+    again = load(tmp_path / "copy")
+    assert list(again.checkpoints) == [9, 128]
+    for step, checkpoint in again.checkpoints.items():
+        assert checkpoint.delta_loss.unique().tolist() == [step]
+        assert checkpoint.heads is None
+        assert checkpoint.checkpoints == {}
+        np.testing.assert_array_equal(checkpoint.panel.loss, made.checkpoints[step].panel.loss)
+    assert json.loads((tmp_path / "copy" / "checkpoints" / "9" / "manifest.json").read_text())["contents"]
+
+
+def test_checkpoints_are_read_when_they_are_asked_for(folder, monkeypatch):
+    made = load(trained(folder, 9))
+    monkeypatch.setattr(store, "load", lambda path: pytest.fail("read again"))
+    assert list(made.checkpoints) == [9]
+    assert 128 not in made.checkpoints
+    assert len(made.checkpoints) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (gone(INFLUENCE), None),
+        (gone("panel.parquet"), r"has no panel.parquet \(checkpoints/9, measurement directory\)"),
+        (content(INFLUENCE, b"?"), r"influence.safetensors cannot be read.* \(checkpoints/9\)"),
+        (manifest(layer=1), r"layer is 1, here it is 3 \(checkpoints/9, manifest.json\); measure both alike"),
+        (manifest(training_step=-1), r"training_step is -1 \(checkpoints/9, manifest.json\)"),
+        (tensor(INFLUENCE, delta_loss=np.zeros((T, 3), "f4")), r"it has 3 neurons, here there are 8 \(checkpoints/9\)"),
+    ],
+)
+def test_a_broken_checkpoint_is_named_in_one_line(folder, fault, said):
+    fault(trained(folder, 9, 128) / "checkpoints" / "9")
+    made = load(folder)
+    assert made.checkpoints[128].n_neurons == N, "the others can be read"
+    if said is None:
+        assert made.checkpoints[9].delta_loss is None
+        return
+    with pytest.raises(InputError, match=said) as refused:
+        made.checkpoints[9]
+    assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_of_other_documents_is_refused_read_or_written(made, folder, tmp_path):
+    documents = made.documents.copy()
+    ids = [list(row) for row in documents["input_ids"]]
+    ids[0][0] = (ids[0][0] + 1) % 40  # position 0 is not scored, so nothing else changes
+    other = replace(made, documents=documents.assign(input_ids=ids))
+    save(other, folder / "checkpoints" / "9")
+    with pytest.raises(InputError, match=r"other documents \(checkpoints/9, documents.parquet\)"):
+        load(folder).checkpoints[9]
+    with pytest.raises(InputError, match=r"other documents \(checkpoints/9, documents.parquet\)"):
+        save(replace(made, checkpoints={9: other}), tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    with pytest.raises(InputError, match="measured on other documents"):
+        store.save_checkpoint(other, folder / "checkpoints" / "10", folder)
+
+
+def test_the_place_of_a_checkpoint_says_whose_and_which(folder):
+    assert store.checkpoint_place(folder / "checkpoints" / "512") == (folder, 512)
+    assert store.checkpoint_place(folder / "checkpoints" / "last") is None
+    assert store.checkpoint_place(folder / "elsewhere" / "512") is None
+    assert store.checkpoint_place(folder / "no measurements" / "checkpoints" / "512") is None
 
 
 # --- the cache -------------------------------------------------------------------------------------------------------

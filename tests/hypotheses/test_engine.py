@@ -10,7 +10,7 @@ import torch
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, planted, planted_measurements
+from neuronull.data.planted import Dials, TrainingDials, planted, planted_measurements
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.engine import JACKKNIFED, TILE, Sampled, assess, assess_p, sample
 from neuronull.hypotheses.estimands.base import Bound, Estimand, Values
@@ -23,7 +23,7 @@ from neuronull.hypotheses.study import Study
 from neuronull.hypotheses.suite import check_replicates, run_suite
 
 ALL = tuple(catalogue.hypotheses.names())
-SMALL = Dials(documents=24, pairs=5, neurons=240, width=24, heads=4)
+SMALL = TrainingDials(documents=24, pairs=5, neurons=240, width=24, heads=4)
 
 
 @pytest.fixture(scope="module")

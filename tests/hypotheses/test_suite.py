@@ -18,7 +18,7 @@ from neuronull.hypotheses.result import COLUMNS, Kind, Result, Role, Verdict
 from neuronull.hypotheses.suite import choose, run_suite
 
 WORLD = Dials(documents=60, pairs=20, neurons=480)
-EVERYTHING = ("regimes", "clusters", "routing", "coordination", "tails", "control")
+EVERYTHING = ("regimes", "clusters", "routing", "coordination", "tails", "emergence", "control")
 
 
 @pytest.fixture(scope="module")
