@@ -330,7 +330,7 @@ def _closure(closure: Closure, paired: npt.NDArray[np.bool_]) -> None:
 
 
 def _closure_sets(closure: Closure, neurons: int, heads: Heads | None) -> None:
-    """Check that sets are named as they are looked up: a known kind, ascending members that are there, each set once."""
+    """Check that sets are named as they are looked up: of a known kind, ascending, members there, each set once."""
     where = schema.CLOSURE_SETS
     there = {"neurons": neurons, "heads": 0 if heads is None else len(heads.head)}  # 0: not measured, so not known
     for row, (kind, members) in enumerate(zip(closure.sets["kind"], closure.sets["members"], strict=True)):

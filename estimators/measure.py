@@ -42,8 +42,9 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     Returns
     -------
     Measurements
-        Everything that format 1 holds but for closures and checkpoints. Further keys of the manifest: ``warnings``
-        (what a reader must know about text and counts), ``counts_source`` and ``head_ablation``.
+        Everything that format 1 holds but for closures (`neuronull.estimators.closure`) and checkpoints. Further keys
+        of the manifest: ``warnings`` (what a reader must know about text and counts), ``counts_source`` and
+        ``head_ablation``.
 
     Raises
     ------
@@ -53,10 +54,7 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
         If the audit finds a defect.
     """
     progress = progress or Silent()
-    with _stage(progress, "model"):
-        loaded = load_model(
-            options.model, options.revision, options.device, options.dtype, options.random_init, options.seed
-        )
+    loaded = load(options, progress)
     layer = resolve_layer(options.layer, loaded.adapter.layers)
     _check_context(loaded, options.context)
     with _stage(progress, "corpus"):
@@ -68,6 +66,20 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
         return _measure(options, loaded, layer, corpus, counts, progress)
 
     return cached(_key(options, loaded, layer, corpus, counts), make) if cache else make()
+
+
+def load(options: MeasureOptions, progress: Progress) -> LoadedModel:
+    """Return the model that the options name.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had.
+    """
+    with _stage(progress, "model"):
+        return load_model(
+            options.model, options.revision, options.device, options.dtype, options.random_init, options.seed
+        )
 
 
 def resolve_layer(layer: int | str, layers: int) -> int:

@@ -99,13 +99,15 @@ def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None
     """
     for hypothesis in wanted:
         rows = sum(h.family == hypothesis.family and h.role is Role.PRIMARY for h in wanted)
-        least = enough_replicates(options.replicates, options.alpha, max(rows, 1))
+        replicates = hypothesis.replicates(options.replicates)
+        least = enough_replicates(replicates, options.alpha, max(rows, 1))
         if least is not None:
+            limited = hypothesis.replicates(least) < least
             raise InputError(
-                f"with {options.replicates} null draws no p-value can be below {1 / (1 + options.replicates):.3g}, and "
+                f"with {replicates} null draws no p-value can be below {1 / (1 + replicates):.3g}, and "
                 f"{rows or 1} verdicts of family {hypothesis.family} at alpha {options.alpha:g} need more",
-                "--replicates",
-                f"give at least {least}",
+                "--alpha" if limited else "--replicates",
+                f"{hypothesis.id} makes {replicates} at most: leave it out" if limited else f"give at least {least}",
             )  # fmt: skip
 
 
@@ -140,7 +142,9 @@ def run_hypotheses(
 
 def _assess(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Progress) -> Assessment:
     options = make.options
-    replicates = options.replicates if hypothesis.role is Role.PRIMARY else min(options.replicates, MOST_BESIDE)
+    replicates = hypothesis.replicates(options.replicates)
+    if hypothesis.role is not Role.PRIMARY:
+        replicates = min(replicates, MOST_BESIDE)
     chosen = options.nulls.get(hypothesis.id)
     nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
     drawn = []

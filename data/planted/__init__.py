@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from .closures import ClosureDials, PlantedClosure, planted_closure
 from .dials import LAWS, PIECES, Dials, Piece
 from .measurements import Planted, Truth, planted, planted_measurements
 
-__all__ = ["LAWS", "PIECES", "Dials", "Piece", "Planted", "Truth", "planted", "planted_measurements"]
+__all__ = [
+    "LAWS",
+    "PIECES",
+    "ClosureDials",
+    "Dials",
+    "Piece",
+    "Planted",
+    "PlantedClosure",
+    "Truth",
+    "planted",
+    "planted_closure",
+    "planted_measurements",
+]

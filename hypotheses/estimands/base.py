@@ -32,11 +32,14 @@ class Estimand(ABC):
         Registry id of the estimator.
     centred
         Whether the reported estimate is the value less its mean under the null (the claim compares with random sets).
+    most_replicates
+        Null draws at most, where each of them has to be measured; None for no limit.
     """
 
     name: str
     centred: bool = False
     weights_only: bool = False
+    most_replicates: int | None = None
 
     @abstractmethod
     def bind(self, study: Study) -> Bound:
