@@ -168,7 +168,9 @@ def _coupling(n: int, rng: np.random.Generator) -> FloatArray:
     return made
 
 
-def _joint(member: FloatArray, root: FloatArray, coupling: FloatArray, pairs: float, sets: list[IntArray]) -> FloatArray:
+def _joint(
+    member: FloatArray, root: FloatArray, coupling: FloatArray, pairs: float, sets: list[IntArray]
+) -> FloatArray:
     """Sum over members [D, 2, n] and, divided by the size of the set, over pairs of them, [S, D, 2]."""
     out = np.empty((len(sets), len(member), 2))
     for row, one in enumerate(sets):

@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.stats
 import torch
 
-from ..measurements import CorpusId, Manifest, Measurements, ModelId
+from ..measurements import Closure, CorpusId, Manifest, Measurements, ModelId
 from . import activations, circuitry, influence
 from .dials import PIECES, Dials, Piece
 
@@ -29,13 +29,14 @@ class Truth:
 
     ``log_influence`` [2 (rare, common), N], exact up to one constant a class; ``plateau`` int64 [n_h], planted;
     ``circuit`` (its `true_correlation` gives [N, N]) and ``head_effect`` [H, 2, N] (reachable single heads) where those
-    pieces were made.
+    pieces were made; ``closure``, expected loss increases up to one constant a class, where sets were asked for.
     """
 
     log_influence: FloatArray
     plateau: IntArray
     circuit: activations.Circuit | None = None
     head_effect: FloatArray | None = None
+    closure: Closure | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -169,11 +169,14 @@ class JointHeads(ClosureEstimand):
         return JointHeadsBound(study, self.plan(study))
 
 
-class ClosureBound(Bound):
+P = TypeVar("P", bound=Plan)
+
+
+class ClosureBound(Bound, Generic[P]):
     """Measured sets of one kind, on one study."""
 
-    def __init__(self, study: Study, plan: Plan) -> None:
-        self.study, self._plan = study, plan
+    def __init__(self, study: Study, plan: P) -> None:
+        self.study, self.plan = study, plan
         closure = study.closure
         self._rows = {members: row for (kind, members), row in closure.rows.items() if kind == plan.kind}
         if not self._rows:
@@ -183,9 +186,13 @@ class ClosureBound(Bound):
         self.increase = loss * study.pairs[:, None]
         """Summed loss increase of each measured set of either kind, float64 [S, D, 2] nats."""
 
+    def on(self, study: Study) -> Self:
+        """The same plan on other measurements of the same sets."""
+        return type(self)(study, self.plan)
+
     def offers(self) -> Mapping[Randomises, Observed]:
         """What the plan offers."""
-        return self._plan.offers()
+        return self.plan.offers()
 
     def rows(self, draws: Any) -> Tensor:
         """Rows of `increase` of the sets that draws name, int64 [R, ...].
@@ -195,11 +202,11 @@ class ClosureBound(Bound):
         MissingInput
             If a set was not measured.
         """
-        sets = self._plan.sets(draws)
+        sets = self.plan.sets(draws)
         found = [self._rows.get(tuple(members)) for members in sets.flatten(0, -2).tolist()]
         if None in found:
             raise MissingInput(
-                f"closures were measured for other draws ({len(self._rows)} sets of {self._plan.kind})",
+                f"closures were measured for other draws ({len(self._rows)} sets of {self.plan.kind})",
                 "closure.safetensors",
                 "use the plateau, null model and seed they were measured with, and no more replicates",
             )
@@ -207,8 +214,8 @@ class ClosureBound(Bound):
 
     def others(self) -> Tensor:
         """Rows of all measured sets as large as the observed ones, these left out, int64 [m]."""
-        own = set(self.rows(self._plan.observed).flatten().tolist())
-        size = self._plan.sets(self._plan.observed).shape[-1]
+        own = set(self.rows(self.plan.observed).flatten().tolist())
+        size = self.plan.sets(self.plan.observed).shape[-1]
         return torch.tensor([r for members, r in self._rows.items() if len(members) == size and r not in own])
 
     def members(self, rows: Tensor) -> Tensor:
@@ -217,7 +224,7 @@ class ClosureBound(Bound):
         return torch.tensor([of_row[row] for row in rows.tolist()])
 
 
-class JointNeuronsBound(ClosureBound):
+class JointNeuronsBound(ClosureBound[NeuronPlan]):
     """Chosen on one half, summed over the documents of the other; selections stay fixed when labels are swapped.
 
     With J(S, c) the loss increase of a set on class c, I(c) the mean influence of a neuron of the layer on c and a(S)
@@ -233,7 +240,6 @@ class JointNeuronsBound(ClosureBound):
 
     def __init__(self, study: Study, plan: NeuronPlan) -> None:
         super().__init__(study, plan)
-        self.plan = plan
         others = self.others()
         if len(others) == 0:
             raise MissingInput("closures were measured of the plateaus alone", "closure.safetensors",
@@ -311,7 +317,7 @@ class JointNeuronsBound(ClosureBound):
         }
 
 
-class JointHeadsBound(ClosureBound):
+class JointHeadsBound(ClosureBound[HeadPlan]):
     """All documents together; the engine takes the estimate less its mean over drawn sets of heads.
 
     A log ratio needs increases above 0.  Chosen heads whose ablation does not raise the loss in both classes have
@@ -322,7 +328,6 @@ class JointHeadsBound(ClosureBound):
 
     def __init__(self, study: Study, plan: HeadPlan) -> None:
         super().__init__(study, plan)
-        self.plan = plan
         self.per_position = self.increase.sum(1) / study.pairs.sum()
         """Mean loss increase of each measured set, float64 [S, 2] nats."""
         measured = self.per_position[torch.tensor(list(self._rows.values()))]
