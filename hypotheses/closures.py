@@ -33,10 +33,11 @@ def closure_sets(study: Study, wanted: Sequence[Hypothesis], options: TestOption
 
 
 def _draws(hypothesis: Hypothesis, plan: Plan, study: Study, options: TestOptions) -> list[Any]:
-    """The observed draw, and those of each null model that draws sets."""
+    """The observed draw, and those of each null model that draws sets (a chosen one that does not replaces none)."""
     drawn = [plan.observed]
     chosen = options.nulls.get(hypothesis.id)
-    for name in (chosen,) if chosen else hypothesis.nulls:
+    of_sets = chosen is not None and catalogue.nulls.get(chosen).randomises == plan.kind
+    for name in (chosen,) if chosen and of_sets else hypothesis.nulls:
         null = catalogue.nulls.get(name)
         if null.randomises == plan.kind:
             state = null.prepare(study.measurements, plan.offers()[plan.kind])
