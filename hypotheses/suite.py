@@ -69,7 +69,8 @@ def run_suite(
 def choose(options: TestOptions) -> tuple[list[Hypothesis], list[str]]:
     """Hypotheses and controls asked for, in the catalogue's order.
 
-    ``--only`` takes ids or whole families; without it the default suite runs, or with ``full`` everything.
+    ``--only`` takes ids or whole families; without it the default suite runs, or with ``full`` everything.  A family
+    stands for those of it that would run without ``--only``, or for all where none would.
 
     Raises
     ------
@@ -77,12 +78,18 @@ def choose(options: TestOptions) -> tuple[list[Hypothesis], list[str]]:
         For an id that is not there.
     """
     known = list(catalogue.hypotheses.names())
+
+    def usual(names: list[str]) -> list[str]:
+        every = ((name, catalogue.hypotheses.get(name)) for name in names)
+        return [name for name, h in every if h.default or options.suite == "full"]
+
     if not options.only:
-        every = [catalogue.hypotheses.get(name) for name in known]
-        return [h for h in every if h.default or options.suite == "full"], list(catalogue.CONTROLS)
+        return [catalogue.hypotheses.get(name) for name in usual(known)], list(catalogue.CONTROLS)
     names: set[str] = set()
     for asked in options.only:
-        members = [n for n in (*known, *catalogue.CONTROLS) if n == asked or n.split(".")[0] == asked]
+        family = [n for n in known if n.split(".")[0] == asked]
+        members = usual(family) or family
+        members += [n for n in (*known, *catalogue.CONTROLS) if asked in (n, n.split(".")[0]) and n not in family]
         if not members:
             catalogue.hypotheses.get(asked)  # raises, with a did-you-mean
         names.update(members)

@@ -423,10 +423,10 @@ def _closures() -> list[Scenario]:
         (
             "edge.closure",
             large,
-            change(alike, routing=0.25),
+            change(alike, routing=0.3),
             "the top heads' increase just at the margin, 160 documents",
             "routing",
-            0.25,
+            0.3,
         ),
     ]
     made = []
