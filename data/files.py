@@ -65,17 +65,11 @@ def read_documents(directory: Path) -> pd.DataFrame:
     table = _table(directory, where, schema.DOCUMENT_COLUMNS)
     if not table.num_rows:
         raise InputError("there are no documents", where, "write one row per document")
-    ids, source = table["input_ids"], table["source"]
-    if not _is_list(ids.type) or not pa.types.is_integer(ids.type.value_type):
-        raise InputError(f"the column input_ids holds {ids.type}", where, "it must hold lists of whole numbers")
+    rows, source = _lists(table, "input_ids", where, "document"), table["source"]
     if pa.types.is_dictionary(source.type):
         source = source.cast(source.type.value_type)
     if not (pa.types.is_string(source.type) or pa.types.is_large_string(source.type)):
         raise InputError(f"the column source holds {source.type}", where, "it must hold text")
-    rows = ids.to_pylist()
-    missing = [row for row, values in enumerate(rows) if values is None or None in values]
-    if missing:
-        raise InputError(f"input_ids of document {missing[0]} has missing values", where, "write every token id")
     texts = ["" if text is None else text for text in source.to_pylist()]
     return pd.DataFrame({"document": _integers(table, "document", where), "source": texts, "input_ids": rows})
 
@@ -177,7 +171,11 @@ def read_closure(directory: Path) -> Closure | None:
         return None
     if not (directory / schema.CLOSURE_SETS).is_file():
         raise InputError(f"there is {schema.CLOSURE} but no {schema.CLOSURE_SETS}", schema.CLOSURE, _SEE)
-    return Closure(tensors["loss"], _table(directory, schema.CLOSURE_SETS, ()).to_pandas(use_threads=False))
+    where = schema.CLOSURE_SETS
+    table = _table(directory, where, schema.CLOSURE_COLUMNS)
+    sets = table.to_pandas(use_threads=False)
+    sets["members"] = _lists(table, "members", where, "set")
+    return Closure(tensors["loss"], sets)
 
 
 def _table(directory: Path, name: str, columns: tuple[str, ...]) -> pa.Table:
@@ -207,6 +205,18 @@ def _numbers(table: pa.Table, column: str, where: str) -> npt.NDArray[np.float64
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         raise InputError(f"the column {column} holds {values.type}", where, "it must hold numbers")
     return np.array(values.to_numpy(), dtype=np.float64)
+
+
+def _lists(table: pa.Table, column: str, where: str, unit: str) -> list[list[int]]:
+    """Return a column of lists of whole numbers; `unit` is what a row is."""
+    values = table[column]
+    if not _is_list(values.type) or not pa.types.is_integer(values.type.value_type):
+        raise InputError(f"the column {column} holds {values.type}", where, "it must hold lists of whole numbers")
+    rows: list[list[int]] = values.to_pylist()
+    missing = [row for row, found in enumerate(rows) if found is None or None in found]
+    if missing:
+        raise InputError(f"{column} of {unit} {missing[0]} has missing values", where, "write every number")
+    return rows
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ FloatArray = npt.NDArray[np.float64]
 
 RARE, COMMON, NEITHER = 1, 0, -1
 """Values of the panel's ``class`` column.  (In ``[..., 2, ...]`` arrays the class *axis* is 0 = rare, 1 = common.)"""
+
+
+CLOSURE_KINDS = ("neurons", "heads")
+"""What sets that are ablated jointly are made of."""
 
 
 class ModelId(BaseModel):
@@ -127,10 +132,21 @@ class Heads:
 
 @dataclass(frozen=True)
 class Closure:
-    """Mean loss increase under joint ablation: ``loss`` [S, D, 2] (nats); ``sets``, one row a set."""
+    """Mean loss increase under joint ablation of sets of neurons, or of heads.
+
+    ``loss`` float32 [S, D, 2] (nats; 0 = rare, 1 = common; NaN where a document has no matched pair).  ``sets`` has one
+    row a set: ``kind``, one of `CLOSURE_KINDS`, and ``members``, ascending numbers of neurons or rows of the heads
+    table.  A set is known by these two alone, so that whoever asks for one need not know why it was measured.
+    """
 
     loss: torch.Tensor
     sets: pd.DataFrame
+
+    @cached_property
+    def rows(self) -> dict[tuple[str, tuple[int, ...]], int]:
+        """Kind and members of each set -> its row."""
+        named = zip(self.sets["kind"], self.sets["members"], strict=True)
+        return {(str(kind), tuple(map(int, members))): row for row, (kind, members) in enumerate(named)}
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ PANEL_FIELDS = {
 }
 """Column of `panel.parquet` -> field of `Panel`, in the order of the format."""
 
+CLOSURE_COLUMNS = ("kind", "members")
+
 DOCUMENT_COLUMNS = ("document", "source", "input_ids")
 
 NEURON_COLUMNS = (

@@ -275,12 +275,11 @@ def _write_tables(measurements: Measurements, folder: Path) -> None:
     types = {"class": pa.int8(), "loss": pa.float64()}
     arrays = {name: pa.array(values, types.get(name, pa.int64())) for name, values in columns.items()}
     pq.write_table(pa.table(arrays), folder / schema.PANEL)
-    frames = {schema.NEURONS: measurements.neurons}
+    if measurements.neurons is not None:
+        pq.write_table(pa.Table.from_pandas(measurements.neurons, preserve_index=False), folder / schema.NEURONS)
     if measurements.closure is not None:
-        frames[schema.CLOSURE_SETS] = measurements.closure.sets
-    for name, frame in frames.items():
-        if frame is not None:
-            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / name)
+        table = pa.Table.from_pandas(measurements.closure.sets, preserve_index=False)
+        pq.write_table(table, folder / schema.CLOSURE_SETS)
 
 
 def _tensors(measurements: Measurements) -> dict[str, dict[str, torch.Tensor | None]]:

@@ -14,7 +14,7 @@ import torch
 
 from . import schema
 from .errors import InputError
-from .measurements import COMMON, NEITHER, RARE, Closure, Heads, Manifest, Measurements, Panel
+from .measurements import CLOSURE_KINDS, COMMON, NEITHER, RARE, Closure, Heads, Manifest, Measurements, Panel
 
 _ROWS = 4096
 """Rows looked at together: a mask of a whole [T, N] array would double its memory."""
@@ -43,6 +43,7 @@ def validate(measurements: Measurements) -> None:
         _heads(measurements.heads, paired_documents(measurements), measurements.n_neurons)
     if measurements.closure is not None:
         _closure(measurements.closure, paired_documents(measurements))
+        _closure_sets(measurements.closure, measurements.n_neurons, measurements.heads)
 
 
 def validate_checkpoint(checkpoint: Measurements, manifest: Manifest, documents: pd.DataFrame, neurons: int) -> None:
@@ -353,3 +354,19 @@ def _closure(closure: Closure, paired: npt.NDArray[np.bool_]) -> None:
         )
     for index, loss in enumerate(closure.loss):
         _by_document(f"loss of set {index}", loss, paired, where)
+
+
+def _closure_sets(closure: Closure, neurons: int, heads: Heads | None) -> None:
+    """Check that sets are named as they are looked up: of a known kind, ascending, members there, each set once."""
+    where = schema.CLOSURE_SETS
+    there = {"neurons": neurons, "heads": 0 if heads is None else len(heads.head)}  # 0: not measured, so not known
+    for row, (kind, members) in enumerate(zip(closure.sets["kind"], closure.sets["members"], strict=True)):
+        if kind not in CLOSURE_KINDS:
+            raise InputError(f"kind of set {row} is {kind!r}", where, f"it must be {' or '.join(CLOSURE_KINDS)}")
+        if not len(members) or bool((np.diff(members) <= 0).any()):
+            raise InputError(f"members of set {row} are not ascending", where, "give each member once, in order")
+        below = there[kind] or members[-1] + 1
+        if members[0] < 0 or members[-1] >= below:
+            raise _outside("members", row, members[0] if members[0] < 0 else members[-1], where, below, "set")
+    if len(closure.rows) < len(closure.sets):
+        raise InputError("a set is listed twice", where, "give each set once")

@@ -55,9 +55,9 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     Returns
     -------
     Measurements
-        Everything that format 1 holds but for closures and checkpoints. Further keys of the manifest: ``warnings``
-        (what a reader must know about text and counts), ``counts_source``, ``head_ablation`` and, where it is known,
-        ``training_step``.
+        Everything that format 1 holds but for closures (`neuronull.estimators.closure`) and checkpoints. Further keys
+        of the manifest: ``warnings`` (what a reader must know about text and counts), ``counts_source``,
+        ``head_ablation`` and, where it is known, ``training_step``.
 
     Raises
     ------
@@ -99,10 +99,7 @@ def _prepared(
     told: dict[str, Any],
 ) -> Measurements:
     """Load the inputs and do the work, or find in the cache what it made; `told` is what else tells its results."""
-    with _stage(progress, "model"):
-        loaded = load_model(
-            options.model, options.revision, options.device, options.dtype, options.random_init, options.seed, step
-        )
+    loaded = load(options, progress, step)
     layer = resolve_layer(options.layer, loaded.adapter.layers)
     _check_context(loaded, options.context)
     with _stage(progress, "corpus"):
@@ -115,6 +112,20 @@ def _prepared(
         return work(inputs, progress)
 
     return cached(_key(inputs) | told, make) if cache else make()
+
+
+def load(options: MeasureOptions, progress: Progress, step: int | None = None) -> LoadedModel:
+    """Return the model that the options name, or its weights at a step of its training.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had.
+    """
+    with _stage(progress, "model"):
+        return load_model(
+            options.model, options.revision, options.device, options.dtype, options.random_init, options.seed, step
+        )
 
 
 def resolve_layer(layer: int | str, layers: int) -> int:

@@ -53,6 +53,11 @@ class Hypothesis:
         """The part of the id before the dot."""
         return self.id.split(".")[0]
 
+    def replicates(self, asked: int) -> int:
+        """Null draws that it makes where `asked` are asked for."""
+        most = self.estimand.most_replicates
+        return asked if most is None else min(asked, most)
+
     @property
     def kind(self) -> Kind:
         """Presence or absence."""

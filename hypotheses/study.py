@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.errors import InputError, MissingInput
-from ..data.measurements import Heads, Measurements, Panel
+from ..data.measurements import Closure, Heads, Measurements, Panel
 from ..estimators import coactivation, regimes
 from ..estimators import strata as stratify
 from ..estimators.class_means import ClassSums, absolute_sums, means_under
@@ -150,6 +150,11 @@ class Study:
         return self._sets(self.influence[:, 0])
 
     @cached_property
+    def common_plateau(self) -> tuple[Tensor, Tensor]:
+        """Plateaus by influence on common, the mirror of `plateau`."""
+        return self._sets(self.influence[:, 1])
+
+    @cached_property
     def blind_plateau(self) -> tuple[Tensor, Tensor]:
         """Plateaus by influence on both classes together, so that swapping classes leaves them as they are."""
         return self._sets(self.influence.mean(1))
@@ -275,6 +280,14 @@ class Study:
         whole = torch.zeros(*effect.shape[:3], self.measurements.n_neurons, dtype=effect.dtype)
         whole[..., self.heads.neuron] = effect
         return whole
+
+    @property
+    def closure(self) -> Closure:
+        """Loss increases under joint ablation."""
+        if self.measurements.closure is None:
+            raise MissingInput("no closures were measured", "closure.safetensors",
+                               "run it from the model, without --measurements")  # fmt: skip
+        return self.measurements.closure
 
     def check_measured(self, sets: tuple[Tensor, Tensor]) -> None:
         """Refuse head statistics on neurons whose strata were not all measured."""

@@ -69,7 +69,8 @@ def run_suite(
 def choose(options: TestOptions) -> tuple[list[Hypothesis], list[str]]:
     """Hypotheses and controls asked for, in the catalogue's order.
 
-    ``--only`` takes ids or whole families; without it the default suite runs, or with ``full`` everything.
+    ``--only`` takes ids or whole families; without it the default suite runs, or with ``full`` everything.  A family
+    stands for those of it that would run without ``--only``, or for all where none would.
 
     Raises
     ------
@@ -77,12 +78,18 @@ def choose(options: TestOptions) -> tuple[list[Hypothesis], list[str]]:
         For an id that is not there.
     """
     known = list(catalogue.hypotheses.names())
+
+    def usual(names: list[str]) -> list[str]:
+        every = ((name, catalogue.hypotheses.get(name)) for name in names)
+        return [name for name, h in every if h.default or options.suite == "full"]
+
     if not options.only:
-        every = [catalogue.hypotheses.get(name) for name in known]
-        return [h for h in every if h.default or options.suite == "full"], list(catalogue.CONTROLS)
+        return [catalogue.hypotheses.get(name) for name in usual(known)], list(catalogue.CONTROLS)
     names: set[str] = set()
     for asked in options.only:
-        members = [n for n in (*known, *catalogue.CONTROLS) if n == asked or n.split(".")[0] == asked]
+        family = [n for n in known if n.split(".")[0] == asked]
+        members = usual(family) or family
+        members += [n for n in (*known, *catalogue.CONTROLS) if asked in (n, n.split(".")[0]) and n not in family]
         if not members:
             catalogue.hypotheses.get(asked)  # raises, with a did-you-mean
         names.update(members)
@@ -99,13 +106,15 @@ def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None
     """
     for hypothesis in wanted:
         rows = sum(h.family == hypothesis.family and h.role is Role.PRIMARY for h in wanted)
-        least = enough_replicates(options.replicates, options.alpha, max(rows, 1))
+        replicates = hypothesis.replicates(options.replicates)
+        least = enough_replicates(replicates, options.alpha, max(rows, 1))
         if least is not None:
+            limited = hypothesis.replicates(least) < least
             raise InputError(
-                f"with {options.replicates} null draws no p-value can be below {1 / (1 + options.replicates):.3g}, and "
+                f"with {replicates} null draws no p-value can be below {1 / (1 + replicates):.3g}, and "
                 f"{rows or 1} verdicts of family {hypothesis.family} at alpha {options.alpha:g} need more",
-                "--replicates",
-                f"give at least {least}",
+                "--alpha" if limited else "--replicates",
+                f"{hypothesis.id} makes {replicates} at most: leave it out" if limited else f"give at least {least}",
             )  # fmt: skip
 
 
@@ -147,7 +156,9 @@ def assess_under(
     with_details: bool = True,
 ) -> Assessment:
     """Assess a bound hypothesis under its null models, or under the one that the options choose."""
-    replicates = options.replicates if hypothesis.role is Role.PRIMARY else min(options.replicates, MOST_BESIDE)
+    replicates = hypothesis.replicates(options.replicates)
+    if hypothesis.role is not Role.PRIMARY:
+        replicates = min(replicates, MOST_BESIDE)
     chosen = options.nulls.get(hypothesis.id)
     nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
     drawn = []

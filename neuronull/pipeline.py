@@ -136,8 +136,10 @@ class _Run:
         certificates = self._certificates()
         measured = self.request.measurements is not None
         measurements = self._measurements()
-        if wanted.checkpoints and not measured:
-            measurements = replace(measurements, checkpoints=self._checkpoints())
+        if not measured:
+            measurements = self._with_closures(self.request.measure, measurements)
+            if wanted.checkpoints:
+                measurements = replace(measurements, checkpoints=self._checkpoints())
         random_init = self._random_init if wanted.random_init and not measured else None
         result = run_suite(measurements, tests, self.timed, random_init=random_init)
         if self.design is not None:
@@ -230,8 +232,26 @@ class _Run:
 
         options = self.request.measure
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
+        options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            return measure(replace(options, random_init=True, documents=documents), self.timed)
+            return self._with_closures(options, measure(options, self.timed))
+
+    def _with_closures(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
+        """The measurements with the joint ablations that the hypotheses asked for will look up; as they are for none.
+
+        A second round of measuring: which sets are needed hangs on what the first has chosen.
+        """
+        from .data.panel import check_panel
+        from .estimators.closure import measure_closure
+        from .hypotheses.closures import closure_sets
+        from .hypotheses.study import Study
+        from .hypotheses.suite import choose
+
+        check_panel(measurements.panel)  # what the suite would refuse is refused before more is measured
+        tests = self.request.tests
+        wanted, _ = choose(tests)
+        sets = closure_sets(Study(measurements, tests.plateau), wanted, tests)
+        return measure_closure(options, measurements, sets, self.timed) if sets else measurements
 
     def _provenance(self) -> dict[str, Any]:
         return provenance(self.started, _told(self.request), _plan(self.request), self.timed)

@@ -160,7 +160,8 @@ HYPOTHESES: dict[str, HypothesisWords] = {
     "routing.closure": HypothesisWords(
         title="Removing the plateau's top heads",
         asks="Does removing the heads that drive the plateau most hurt rare tokens more than common ones?",
-        measured="Log ratio of loss increase, rare to common, less that of heads with the same total effect.",
+        measured="Log ratio of the loss increase when the heads that act most on the plateau are removed together, "
+        "rare to common, less that of sets of heads with the same total effect on the layer.",
         plus="removing the plateau's top heads hurts rare tokens more",
         minus="removing the plateau's top heads hurts common tokens more",
         none="removing the plateau's top heads hurts rare tokens no more than removing other heads",
@@ -168,8 +169,9 @@ HYPOTHESES: dict[str, HypothesisWords] = {
     "specialists.closure": HypothesisWords(
         title="Removing the whole plateau",
         asks="Does removing the whole plateau at once hurt rare tokens more than removing matched sets does?",
-        measured="Log ratio of joint loss increase, rare to common, for the two plateaus mirrored, against matched "
-        "sets.",
+        measured="Loss increase when a plateau is removed as a whole, in units of what its neurons' single influences "
+        "add up to, on rare tokens less that on common ones; over the rare plateau plus the mirrored one of common "
+        "tokens, less the same for matched sets. A loss may fall as well as rise, so this is a difference, no ratio.",
         plus="removing the plateau hurts rare tokens more than removing ordinary sets",
         minus="removing the plateau hurts common tokens more",
         none="removing the plateau hurts rare tokens no more than removing ordinary sets",

@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.stats
 import torch
 
-from ..measurements import CorpusId, Manifest, Measurements, ModelId
+from ..measurements import Closure, CorpusId, Manifest, Measurements, ModelId
 from . import activations, circuitry, influence
 from .dials import PIECES, Dials, Piece
 from .training import Checkpoint, TrainingDials, planted_training
@@ -31,7 +31,8 @@ class Truth:
 
     ``log_influence`` [2 (rare, common), N], exact up to one constant a class; ``plateau`` int64 [n_h], planted;
     ``circuit`` (its `true_correlation` gives [N, N]) and ``head_effect`` [H, 2, N] (reachable single heads) where those
-    pieces were made; ``at_step``: ``log_influence`` at every step of a planted training run.
+    pieces were made; ``at_step``: ``log_influence`` at every step of a planted training run; ``closure``, expected loss
+    increases up to one constant a class, where sets were asked for.
     """
 
     log_influence: FloatArray
@@ -39,6 +40,7 @@ class Truth:
     circuit: activations.Circuit | None = None
     head_effect: FloatArray | None = None
     at_step: Mapping[int, FloatArray] = field(default_factory=dict)
+    closure: Closure | None = None
 
 
 @dataclass(frozen=True)

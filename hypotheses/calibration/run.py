@@ -20,9 +20,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ...data.errors import InputError
-from ...data.options import Progress, Silent
-from ...data.planted import Planted, Truth, planted
+from ...data.options import Progress, Silent, TestOptions
+from ...data.planted import ClosureDials, Planted, Truth, planted, planted_closure
 from .. import catalogue
+from ..closures import closure_sets
 from ..engine import assess, sample
 from ..findings import judge_family
 from ..result import Role
@@ -67,13 +68,27 @@ def run_chunk(chunk: Chunk) -> dict[str, Any]:
             seed, with_truth = dataset_seed(scenario.name, index), index % TRUTH_EVERY == 0
             made = planted(scenario.dials, seed, scenario.pieces)
             twin = None
-            if with_truth and scenario.dial:
+            if with_truth and scenario.dial and scenario.closure is None:
                 without: dict[str, Any] = {scenario.dial: 0.0}
                 twin = planted(replace(scenario.dials, **without), seed, scenario.pieces).truth
+            if scenario.closure is not None:
+                made = with_closures(scenario.closure, made, scenario.dials.n_head, chunk.hypotheses, seed, index)
             study = Study(made.measurements, str(scenario.dials.n_head))
             for hypothesis in chunk.hypotheses:
                 rows[hypothesis].append(test(hypothesis, study, made, index, with_truth, twin))
     return {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
+
+
+def with_closures(
+    dials: ClosureDials, made: Planted, n_head: int, hypotheses: Sequence[str], seed: int, index: int
+) -> Planted:
+    """The planted world with the joint ablations that its hypotheses will look up, as a run measures them."""
+    rule = str(n_head)
+    options = TestOptions(plateau=rule, replicates=REPLICATES, seed=index)
+    wanted = [catalogue.hypotheses.get(name) for name in hypotheses]
+    sets = closure_sets(Study(made.measurements, rule), wanted, options)
+    found = planted_closure(dials, made, sets.table, seed)
+    return Planted(replace(made.measurements, closure=found.closure), replace(made.truth, closure=found.truth))
 
 
 def dataset_seed(scenario: str, index: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ...data.errors import InputError
-from ...data.planted import Dials, Piece, TrainingDials
+from ...data.planted import ClosureDials, Dials, Piece, TrainingDials
 
 Purpose: TypeAlias = Literal["null", "power", "design"]
 
@@ -25,6 +25,7 @@ class Scenario:
     ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one
     at the margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is
     for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
+    ``closure``: how joint ablation acts in it, for hypotheses that ablate sets; ``dial`` may be one of its fields.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Scenario:
     dial: str = ""
     strength: float = 0.0
     share: float = FEWER
+    closure: ClosureDials | None = None
 
     def datasets(self, asked: int) -> int:
         """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""
@@ -44,7 +46,10 @@ class Scenario:
     @property
     def fingerprint(self) -> str:
         """Hash of the world, so that results of another one are never taken for its own."""
-        told = json.dumps(dataclasses.asdict(self.dials), sort_keys=True)
+        dials = dataclasses.asdict(self.dials)
+        if self.closure is not None:
+            dials["closure"] = dataclasses.asdict(self.closure)
+        told = json.dumps(dials, sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
@@ -436,7 +441,63 @@ def _designs() -> list[Scenario]:
     ]
 
 
-SCENARIOS: dict[str, Scenario] = {s.name: s for s in (*_nulls(), *_powers(), *_designs())}
+def _closures() -> list[Scenario]:
+    """Worlds of the hypotheses that ablate sets jointly."""
+    change, neurons, heads = dataclasses.replace, ("specialists.closure",), ("routing.closure",)
+    many = change(BRIEF, heads=40)
+    alike = ClosureDials(head_class_sd=0.0)
+    nulls = [
+        ("closure.neurons", WIDE, ClosureDials(), "neurons of uneven net effect, larger on rare and on the plateau"),
+        (
+            "closure.neurons-uneven",
+            change(WIDE, scatter=0.3),
+            ClosureDials(net_class_sd=0.2, net_shift=0.3),
+            "the same, more unlike between the classes, every neuron's loss increase far larger on rare",
+        ),
+        (
+            "closure.neurons-few-documents",
+            Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
+            ClosureDials(),
+            "40 documents of 12 pairs",
+        ),
+        ("closure.heads", many, ClosureDials(), "40 heads, each hurting one class more, all hurting rare more"),
+        ("closure.heads-alike", many, alike, "40 heads, alike for both classes but that all hurt rare more"),
+    ]
+    powers = [
+        *(("closure", x, WIDE, "net share that the plateau has more on rare") for x in (0.1, 0.2, 0.3, 0.5)),
+        *(("routing", x, many, "relative excess of the top heads' increase on rare") for x in (0.5, 1.0, 2.0)),
+    ]
+    large = change(many, documents=160, heads=80)
+    designs = [
+        ("large.closure", large, alike, "no effect, 160 documents, 80 heads alike for both classes", "", 0.0),
+        (
+            "edge.closure",
+            large,
+            change(alike, routing=0.3),
+            "the top heads' increase just at the margin, 160 documents",
+            "routing",
+            0.3,
+        ),
+    ]
+    made = []
+    for name, world, dials, says in nulls:
+        of_neurons = "neurons" in name
+        pieces = ON_INFLUENCE if of_neurons else ON_HEADS
+        tested = neurons if of_neurons else heads
+        made.append(Scenario(name, "null", world, pieces, tested, says, share=1.0, closure=dials))
+    for dial, strength, world, says in powers:
+        tested, pieces = (neurons, ON_INFLUENCE) if dial == "closure" else (heads, ON_HEADS)
+        given: dict[str, Any] = {dial: strength}
+        name = f"{tested[0]}@{dial}={strength:g}"
+        made.append(
+            Scenario(name, "power", world, pieces, tested, says, dial, strength, closure=ClosureDials(**given))
+        )
+    for name, world, dials, says, dial, strength in designs:
+        made.append(Scenario(name, "design", world, ON_HEADS, heads, says, dial, strength, closure=dials))
+    return made
+
+
+SCENARIOS: dict[str, Scenario] = {s.name: s for s in (*_nulls(), *_powers(), *_designs(), *_closures())}
 
 
 def choose(hypotheses: Sequence[str] = (), scenarios: Sequence[str] = ()) -> list[Scenario]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ...estimators.class_means import ClassSums, means_under
 from ..engine import TILE, Sampled
 from ..estimands.base import Bound
 from ..estimands.class_contrasts import ContrastBound
+from ..estimands.closures import ClosureBound
 from ..estimands.neuron_sets import SetBound, WithinBound, seeds_for
 from ..estimands.trend import TrendBound
 from ..hypothesis import Hypothesis
@@ -43,6 +45,8 @@ def true_values(
     they share is taken out.  For `regimes.shape`, whose null is made of the data, less the null mean that the finding
     uses.  Weights have no other truth than what was measured.
     """
+    if isinstance(bound, ClosureBound):
+        return _closures(hypothesis, bound, study, truth, null, sampled, seed)
     if isinstance(bound, ContrastBound):
         value = _contrast(hypothesis, bound, study, truth)
         return value - sampled.mean if hypothesis.estimand.centred else value
@@ -60,7 +64,7 @@ def true_values(
 
 def true_study(study: Study, truth: Truth) -> Study:
     """The same study with population correlations, influences and head effects in place of the measured ones."""
-    twin = Study(study.measurements, study.plateau_rule)
+    twin = Study(replace(study.measurements, closure=truth.closure), study.plateau_rule)
     given: dict[str, Any] = {
         name: getattr(study, name) for name in ("documents", "half", "plateau", "blind_plateau", "n_head")
     }
@@ -108,6 +112,27 @@ def _trend(bound: TrendBound, truth: Truth) -> FloatArray:
         values.append(part.score(level[None, None, ..., None].expand(1, 2, -1, -1, 1), choice)[0])
     value: FloatArray = bound.slope(values).numpy()
     return value
+
+
+def _closures(
+    hypothesis: Hypothesis,
+    bound: ClosureBound[Any],
+    study: Study,
+    truth: Truth,
+    null: NullModel,
+    sampled: Sampled,
+    seed: int,
+) -> FloatArray:
+    """Value of the sets that were planned on the data, ablated in truth; for heads less the same draws' mean."""
+    expected = bound.on(true_study(study, truth))
+    value: FloatArray = expected.evaluate(bound.plan.kind, bound.plan.observed, range(1), seed).estimate[0].numpy()
+    if not hypothesis.estimand.centred:
+        return value
+    state = null.prepare(study.measurements, bound.offers()[null.randomises])
+    draws = null.draw(state, range(1, len(sampled.estimate)), seed)
+    drawn = expected.evaluate(bound.plan.kind, draws, range(1, len(sampled.estimate)), seed).estimate
+    difference: FloatArray = sampled.unshared * (value - drawn.mean(0).numpy())
+    return difference
 
 
 def _sets(

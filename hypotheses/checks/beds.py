@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
 from ...data.measurements import Measurements
-from ...data.planted.dials import Dials
-from ...data.planted.measurements import planted_measurements
-from ...data.planted.training import TrainingDials
+from ...data.planted import ClosureDials, Planted, TrainingDials, planted, planted_closure
 from ...estimators import coactivation, regimes
 from ...estimators import weights as weight_space
 from ...estimators.class_means import scored
@@ -27,20 +26,23 @@ from ..nulls.base import Observed, Randomises
 
 FloatArray = npt.NDArray[np.float64]
 
-NEURONS, DOCUMENTS, PAIRS = 120, 24, 3
+NEURONS, DOCUMENTS, PAIRS, HEADS = 120, 24, 3, 16
 
 
 @lru_cache(maxsize=1)
+def _planted() -> Planted:
+    dials = TrainingDials(documents=DOCUMENTS, pairs=8, spare=0, neurons=NEURONS, width=24, heads=HEADS)
+    return planted(dials, 0)
+
+
 def measurements() -> Measurements:
-    """Small planted measurements: 24 documents, 120 neurons, a plateau of 8."""
-    return planted_measurements(Dials(documents=DOCUMENTS, pairs=8, spare=0, neurons=NEURONS, width=24, heads=6), 0)
+    """Small planted measurements: 24 documents, 120 neurons, a plateau of 8, 16 reachable heads, checkpoints."""
+    return _planted().measurements
 
 
-@lru_cache(maxsize=1)
-def trained() -> Measurements:
-    """As many documents and neurons with checkpoints of a training run, so that every hypothesis has its inputs."""
-    dials = TrainingDials(documents=DOCUMENTS, pairs=8, spare=0, neurons=NEURONS, width=24, heads=6)
-    return planted_measurements(dials, 0)
+def with_closures(sets: pd.DataFrame) -> Measurements:
+    """The same, with the joint ablation of sets (kind and members)."""
+    return replace(measurements(), closure=planted_closure(ClosureDials(), _planted(), sets, 0).closure)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...data.errors import MissingInput
 from ...data.options import TestOptions
+from ..closures import closure_sets
 from ..engine import sample
 from ..estimands.base import Bound
 from ..hypothesis import Hypothesis
@@ -32,8 +33,10 @@ class HypothesisSubject:
 
     @cached_property
     def study(self) -> Study:
-        """Planted measurements, a plateau of 8."""
-        return Study(beds.trained(), TestOptions.plateau)
+        """Planted measurements, a plateau of 8; with the joint ablations that the hypothesis looks up."""
+        study = Study(beds.measurements(), TestOptions.plateau)
+        sets = closure_sets(study, [self.hypothesis], TestOptions(replicates=B))
+        return Study(beds.with_closures(sets.table), TestOptions.plateau) if sets else study
 
     @cached_property
     def bound(self) -> Bound:

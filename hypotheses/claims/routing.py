@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ..estimands.class_contrasts import HeadPreference, HeadProfile
+from ..estimands.closures import JointHeads
 from ..estimands.neuron_sets import Concentration
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Absence
@@ -36,4 +37,16 @@ profile = Hypothesis(
     estimand=HeadProfile("profile_distance"),
     nulls=("document_swaps",),
     source="METHODS 3",
+)
+
+closure = Hypothesis(
+    id="routing.closure",
+    claim="Ablating the heads that act most on the plateau hurts rare tokens no more than ablating other heads does.",
+    criterion=Absence(
+        margin=math.log(1.25), unit="log ratio", means="a loss increase on rare tokens that is 25 % larger"
+    ),
+    estimand=JointHeads("log_ratio", centred=True),
+    nulls=("head_sets",),
+    source="Liu 2025, claim 3; METHODS 3",
+    default=False,
 )

@@ -34,6 +34,8 @@ class Estimand(ABC):
         Whether the reported estimate is the value less its mean under the null (the claim compares with random sets).
     checkpoints
         Whether it reads measurements at several steps of the training, which cost as much again each.
+    most_replicates
+        Null draws at most, where each of them has to be measured; None for no limit.
     """
 
     checkpoints: ClassVar[bool] = False
@@ -41,6 +43,7 @@ class Estimand(ABC):
     name: str
     centred: bool = False
     weights_only: bool = False
+    most_replicates: int | None = None
 
     @abstractmethod
     def bind(self, study: Study) -> Bound:

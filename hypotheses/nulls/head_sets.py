@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...data.errors import InputError
+from ...data.errors import InputError, MissingInput
 from ...estimators import strata as stratify
 from .base import NullModel, Observed, generator, need, stack
 
@@ -76,8 +76,8 @@ class HeadSets(NullModel):
         state = HeadSetsState(observed.strata.numpy().astype(np.int64), observed.value.numpy().astype(np.int64))
         count = distinct_sets(state.strata, state.chosen)
         if count < FEWEST_SETS:
-            raise InputError(f"there are {count} sets of heads like the chosen one, {FEWEST_SETS} are needed", "heads",
-                             "use a model with more heads that reach the layer")  # fmt: skip
+            said = f"there are {count} sets of heads like the chosen one, {FEWEST_SETS} are needed"
+            raise MissingInput(said, "heads", "use a model with more heads that reach the layer")
         return state
 
     def draw(self, state: HeadSetsState, replicates: range, seed: int) -> torch.Tensor:

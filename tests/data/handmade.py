@@ -53,7 +53,7 @@ def by_hand(folder):
     loss = normal(2, D, 2)
     loss[:, 5] = np.nan
     save_file({"loss": loss}, folder / "closure.safetensors")
-    pd.DataFrame({"set": ["top", "matched"], "size": [2, 2]}).to_parquet(folder / "closure.parquet")
+    pd.DataFrame({"kind": ["neurons", "heads"], "members": [[2, 3], [1, 2]]}).to_parquet(folder / "closure.parquet")
     return folder
 
 

@@ -7,6 +7,7 @@ from neuronull.data.errors import InputError
 from neuronull.data.store import load
 
 P, DOC, INF, ACT = "panel.parquet", "documents.parquet", "influence.safetensors", "activations.safetensors"
+CS = "closure.parquet"
 W, H, C, NEU = "weights.safetensors", "heads.safetensors", "closure.safetensors", "neurons.parquet"
 
 
@@ -120,6 +121,14 @@ FAULTS = {
     "closure sets": (rows("closure.parquet", lambda t: t[:1]), "loss has shape [2, 6, 2]"),
     "closure nan": (entry(C, "loss", (1, 0, 1), np.nan), "loss of set 1: document 0 has a matched pair"),
     "closure shape": (tensor(C, loss=f4(2, D)), "loss has shape [2, 6], not 3 dimensions (closure"),
+    "closure column": (columns(CS, kind=None), "closure.parquet has no column kind (it has members)"),
+    "closure kind": (cell(CS, "kind", 1, "layers"), "kind of set 1 is 'layers' (closure.parquet); it must be neurons"),
+    "closure order": (cell(CS, "members", 0, [3, 2]), "members of set 0 are not ascending (closure.parquet)"),
+    "closure empty": (cell(CS, "members", 0, []), "members of set 0 are not ascending (closure.parquet)"),
+    "closure beyond": (cell(CS, "members", 0, [2, N]), "members of set 0 is 8, outside 0 to 7 (closure.parquet)"),
+    "closure below": (cell(CS, "members", 1, [-1, 2]), "members of set 1 is -1, outside 0 to 2 (closure.parquet)"),
+    "closure text": (columns(CS, members=["a", "b"]), "the column members holds "),
+    "closure twice": (columns(CS, kind=["neurons"] * 2, members=[[2, 3]] * 2), "a set is listed twice (closure"),
 }  # fmt: skip
 
 

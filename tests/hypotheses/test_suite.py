@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from neuronull.hypotheses.result import COLUMNS, Kind, Result, Role, Verdict
 from neuronull.hypotheses.suite import choose, run_suite
 
 WORLD = Dials(documents=60, pairs=20, neurons=480)
-EVERYTHING = ("regimes", "clusters", "routing", "coordination", "tails", "emergence", "control")
+EVERYTHING = (
+    "regimes", "clusters", "routing", "routing.closure", "specialists", "coordination", "tails", "emergence", "control",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,16 @@ def test_every_declared_hypothesis_and_control_has_a_row(null_result: Result) ->
     assert found == set(catalogue.hypotheses.names()) | set(catalogue.CONTROLS)
 
 
+def test_a_family_stands_for_what_would_run_of_it() -> None:
+    def chosen(**given: Any) -> list[str]:
+        return [h.id for h in choose(TestOptions(**given))[0]]
+
+    assert chosen(only=("routing",)) == ["routing.heads", "routing.concentration", "routing.profile"]
+    assert chosen(only=("routing",), suite="full")[-1] == "routing.closure"
+    assert chosen(only=("specialists",)) == ["specialists.closure"], "a family of none that would run stands for all"
+    assert {"specialists.closure", "routing.closure"} <= set(chosen(suite="full")) - set(chosen())
+
+
 def test_p_values_are_never_zero_and_intervals_hold_their_estimate(null_result: Result) -> None:
     for f in null_result.findings:
         assert f.p_value is None or f.p_value >= 1 / 100
@@ -67,6 +80,7 @@ def test_p_values_are_never_zero_and_intervals_hold_their_estimate(null_result: 
 def test_holm_is_over_the_verdict_rows_of_a_family(null_result: Result) -> None:
     for family in ("regimes", "clusters", "routing"):
         rows = [f for f in null_result.findings if f.family == family and f.role is Role.PRIMARY]
+        rows = [f for f in rows if f.verdict is not Verdict.NOT_RUN]  # closures: the planted world has none
         smallest = min(rows, key=lambda f: f.p_value or 1)
         assert smallest.p_adjusted == pytest.approx(min(1.0, (smallest.p_value or 1) * len(rows)))
         assert all((f.p_adjusted or 0) >= (f.p_value or 0) for f in rows)

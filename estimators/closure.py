@@ -1,0 +1,121 @@
+"""Closures: the loss increase of sets that somebody chose, measured on the model that was measured before.
+
+Which sets are asked for is decided where null models are drawn; here they are only ablated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..data.errors import InputError
+from ..data.measurements import Closure, IntArray, Measurements
+from ..data.models import LoadedModel
+from ..data.options import MeasureOptions, Progress, Silent
+from ..data.store import cached
+from .forward import run_forward
+from .joint import joint_heads, joint_neurons
+from .measure import load
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Sets to ablate jointly, each once: ``neurons`` of the measured layer, ``heads`` as rows of the heads table."""
+
+    neurons: tuple[tuple[int, ...], ...] = ()
+    heads: tuple[tuple[int, ...], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.neurons) + len(self.heads)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a set: kind and members (the columns of `closure.parquet`)."""
+        kinds = ["neurons"] * len(self.neurons) + ["heads"] * len(self.heads)
+        return pd.DataFrame({"kind": kinds, "members": [list(one) for one in (*self.neurons, *self.heads)]})
+
+
+def measure_closure(
+    options: MeasureOptions,
+    measurements: Measurements,
+    sets: Sets,
+    progress: Progress | None = None,
+    cache: bool = True,
+) -> Measurements:
+    """Return the measurements with the loss increase of every set in them.
+
+    Parameters
+    ----------
+    options
+        Those that `measurements` were made with: they name the model, which is loaded again.
+    measurements
+        What was measured on it: documents, panel and heads table.
+    sets
+        What to ablate.
+    cache
+        Whether the cache may be read and written.
+
+    Raises
+    ------
+    InputError
+        If the model is no longer the one that was measured, or there is not enough memory.
+    """
+    progress = progress or Silent()
+    loaded = load(options, progress)
+    if loaded.hash != measurements.manifest.model.hash:
+        raise InputError("the model has changed since it was measured", "--model", "measure again")
+
+    def make() -> Measurements:
+        bare = Measurements(measurements.manifest, measurements.documents, measurements.panel)
+        return replace(bare, closure=_measured(loaded, options, measurements, sets, progress))
+
+    found = cached(_key(measurements, sets), make) if cache else make()
+    return replace(measurements, closure=found.closure)
+
+
+def _key(measurements: Measurements, sets: Sets) -> dict[str, Any]:
+    """Everything that decides the closures: what decided the measurements, and which sets."""
+    named = repr((sets.neurons, sets.heads)).encode()
+    manifest = measurements.manifest.model_dump(mode="json")
+    return {"closure": hashlib.sha256(named).hexdigest(), "measurements": manifest}
+
+
+def _measured(
+    loaded: LoadedModel, options: MeasureOptions, measurements: Measurements, sets: Sets, progress: Progress
+) -> Closure:
+    documents, panel = measurements.documents["input_ids"].tolist(), measurements.panel
+    layer = measurements.manifest.layer
+    parts = []
+    if sets.neurons:
+        forward = run_forward(loaded, documents, layer, batch=options.batch, progress=progress)
+        residual, activation = forward.scored(panel)
+        chosen: list[IntArray] = [np.array(one, dtype=np.int64) for one in sets.neurons]
+        found = joint_neurons(
+            loaded, documents, panel, residual, activation, layer, chosen,
+            ablation=options.ablation, seed=options.seed, progress=progress,
+        )  # fmt: skip
+        parts.append(found.mean)
+    if sets.heads:
+        named = head_names(measurements, sets.heads)
+        parts.append(joint_heads(loaded, documents, panel, named, progress=progress).mean)
+    return Closure(torch.cat(parts).float(), sets.table)
+
+
+def head_names(measurements: Measurements, sets: Sequence[Sequence[int]]) -> list[list[tuple[int, int]]]:
+    """Layer and head of each member of sets of rows of the heads table.
+
+    Raises
+    ------
+    ValueError
+        If no heads were measured.
+    """
+    heads = measurements.heads
+    if heads is None:
+        raise ValueError("sets of heads are rows of the heads table, and no heads were measured")
+    return [[(int(heads.layer[row]), int(heads.head[row])) for row in one] for one in sets]

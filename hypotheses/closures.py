@@ -1,0 +1,50 @@
+"""Which sets must be ablated jointly before the closure hypotheses can be tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ..data.errors import MissingInput
+from ..data.options import TestOptions
+from ..estimators.closure import Sets
+from . import catalogue
+from .estimands.closures import ClosureEstimand, Plan
+from .hypothesis import Hypothesis
+from .study import Study
+
+
+def closure_sets(study: Study, wanted: Sequence[Hypothesis], options: TestOptions) -> Sets:
+    """Every set that the wanted hypotheses will look up: the observed ones, and those of every null draw.
+
+    Draws are keyed by seed and replicate, so these are the draws that the test makes later.  A hypothesis that cannot
+    be planned asks for nothing: its row will say why.
+    """
+    asked: dict[str, dict[tuple[int, ...], None]] = {"neurons": {}, "heads": {}}
+    for hypothesis in wanted:
+        if isinstance(hypothesis.estimand, ClosureEstimand):
+            try:
+                plan = hypothesis.estimand.plan(study)
+                found = dict.fromkeys(_members(plan, _draws(hypothesis, plan, study, options)))
+            except MissingInput:
+                continue
+            asked[plan.kind] |= found
+    return Sets(tuple(asked["neurons"]), tuple(asked["heads"]))
+
+
+def _draws(hypothesis: Hypothesis, plan: Plan, study: Study, options: TestOptions) -> list[Any]:
+    """The observed draw, and those of each null model that draws sets (a chosen one that does not replaces none)."""
+    drawn = [plan.observed]
+    chosen = options.nulls.get(hypothesis.id)
+    of_sets = chosen is not None and catalogue.nulls.get(chosen).randomises == plan.kind
+    for name in (chosen,) if chosen and of_sets else hypothesis.nulls:
+        null = catalogue.nulls.get(name)
+        if null.randomises == plan.kind:
+            state = null.prepare(study.measurements, plan.offers()[plan.kind])
+            drawn.append(null.draw(state, range(1, 1 + hypothesis.replicates(options.replicates)), options.seed))
+    return drawn
+
+
+def _members(plan: Plan, draws: Iterable[Any]) -> Iterator[tuple[int, ...]]:
+    for some in draws:
+        yield from map(tuple, plan.sets(some).flatten(0, -2).tolist())
