@@ -98,12 +98,10 @@ def _compiled_counts(gaps: Any, codes: Any, slack: Any, counts: Any) -> None:  #
         for r in range(codes.shape[0]):
             for lane in range(_LANES):
                 total[lane] = 0.0
-            start = 0
             for group in range(groups):
-                code = start + np.int64(codes[r, group])
+                row = group * _SUMS + np.int64(codes[r, group])
                 for lane in range(_LANES):
-                    total[lane] += table[code, lane]
-                start += _SUMS
+                    total[lane] += table[row, lane]
             for lane in range(_LANES):
                 high[lane] += total[lane] <= limit[lane]
                 low[lane] += total[lane] >= -limit[lane]

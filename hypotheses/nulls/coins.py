@@ -28,7 +28,7 @@ _Words = npt.NDArray[np.uint32]
 def coins(seed: int, replicates: range, stream: str, size: int) -> torch.Tensor:
     """Return ``generator(seed, r, stream).random(size) < 0.5`` of every replicate r below 2^32, bool [R, size]."""
     philox = np.random.Philox(0)
-    state: dict[str, Any] = philox.state
+    state: Any = philox.state  # how numpy types it differs between its versions
     out = np.empty((len(replicates), size), dtype=np.bool_)
     for row, key in zip(out, _keys(seed, replicates, stream), strict=True):
         state["state"]["key"] = key
@@ -78,5 +78,5 @@ def _hashed(word: _Words, constants: Iterator[tuple[np.uint32, np.uint32]]) -> _
 
 
 def _mixed(x: _Words, y: _Words) -> _Words:
-    mixed = _LEFT * x - _RIGHT * y
+    mixed: _Words = _LEFT * x - _RIGHT * y
     return mixed ^ mixed >> _SHIFT

@@ -8,8 +8,8 @@ import torch
 from scipy.stats import permutation_test
 
 from neuronull.estimators.class_means import ClassSums
-from neuronull.hypotheses.inference.neuron_p import neuron_p_values
 from neuronull.hypotheses.inference.permutation import permutation_p, sign_flips
+from neuronull.hypotheses.neuron_p import neuron_p_values
 from neuronull.hypotheses.nulls.document_swaps import DocumentSwaps
 
 SIDES = ("greater", "less", "two-sided")
