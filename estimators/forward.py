@@ -19,9 +19,13 @@ from ..data.measurements import FloatArray, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from .memory import with_back_off
+from .side_by_side import side_by_side
 
 QUEUE = 16
 """Documents whose results wait on the device before they are copied to the host together."""
+
+LOGIT_FLOATS = 1 << 26
+"""Floats of the logits of all documents that are under way side by side."""
 
 _CHUNK = 4096
 
@@ -111,17 +115,22 @@ def run_forward(
     adapter = loaded.adapter
     residual = torch.empty(int(offsets[-1]), adapter.w_out(layer).shape[1])
     activation = torch.empty(int(offsets[-1]), adapter.w_out(layer).shape[0])
-    sites = {"residual": adapter.final_norm_module, "activation": adapter.neuron_site(layer)}
     losses: list[FloatArray] = []
+
+    def one(view: LoadedModel, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return _one(view, ids, layer)
+
+    def several(size: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        return list(documents_at_once.each(one, documents[first : first + size]))
+
     first, tile = 0, batch or QUEUE
-    with (progress or Silent()).stage("forward pass", len(documents)) as stage, captured_inputs(sites) as latest:
+    floats = max(lengths, default=1) * adapter.vocabulary
+    with (
+        (progress or Silent()).stage("forward pass", len(documents)) as stage,
+        side_by_side(loaded, floats, LOGIT_FLOATS) as documents_at_once,
+    ):
         while first < len(documents):
-            # `first` is bound now: the loop moves it on before the next call
-            (results, tile) = with_back_off(
-                lambda size, first=first: [_one(loaded, ids, latest) for ids in documents[first : first + size]],  # type: ignore[misc]
-                tile,
-                "document",
-            )
+            results, tile = with_back_off(several, tile, "document")
             for loss, x, a in results:
                 rows = slice(int(offsets[first]), int(offsets[first + 1]))
                 losses.append(loss.double().cpu().numpy())
@@ -132,10 +141,12 @@ def run_forward(
 
 
 def _one(
-    loaded: LoadedModel, ids: Sequence[int], latest: dict[str, torch.Tensor]
+    loaded: LoadedModel, ids: Sequence[int], layer: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return loss [S - 1], residual [S - 1, d] and activation [S - 1, N] of one document."""
     tokens = torch.tensor([list(ids)], device=loaded.device)
-    logits = loaded.model(tokens, use_cache=False).logits[0, :-1].float()
+    sites = {"residual": loaded.adapter.final_norm_module, "activation": loaded.adapter.neuron_site(layer)}
+    with captured_inputs(sites) as latest:
+        logits = loaded.model(tokens, use_cache=False).logits[0, :-1].float()
     loss = nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none")
     return loss, latest["residual"][0, :-1].float(), latest["activation"][0, :-1].float()

@@ -7,7 +7,7 @@ batch, and stops at the neurons.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from ..data.options import Progress, Silent
 from .forward import captured_inputs
 from .memory import with_back_off
 from .restart import clean_calls, input_of, input_replaced, run_blocks
+from .side_by_side import side_by_side
 
 HeadAblation = Literal["mean", "zero", "first_token"]
 """What replaces a head's output: its mean over the scored positions, zero, or its value at the first token, which is
@@ -76,12 +77,26 @@ def head_effects(
     effect = torch.full((len(which), len(documents), 2, len(sd)), torch.nan)
     scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float().to(loaded.device)
     by_document = matched_positions(panel)
-    with progress.stage("heads", len(by_document)) as stage, fused_activations(loaded.model):
-        for document, (position, label) in by_document.items():
-            ids = documents[document][: int(position.max()) + 1]  # causal: what follows changes nothing
-            one = _Document(loaded, ids, position, label, layer, ablation)
-            changes = torch.cat([one.changes(at, None if means is None else means[at]) for at in range(layer + 1)])
-            effect[:, document] = (changes / scale).cpu()
+
+    def changes(view: LoadedModel, document: int) -> torch.Tensor:
+        position, label = by_document[document]
+        ids = documents[document][: int(position.max()) + 1]  # causal: what follows changes nothing
+        one = _Document(view, ids, position, label, layer, ablation)
+        found = [one.changes(at, None if means is None else means[at]) for at in range(layer + 1)]
+        return (torch.cat(found) / scale).cpu()
+
+    longest = max((int(position.max()) + 1 for position, _ in by_document.values()), default=1)
+    rows = 1 + max(adapter.heads(at) for at in range(layer + 1))
+    floats = min(BATCH_FLOATS, rows * _floats_a_row(loaded, longest))
+    with (
+        progress.stage("heads", len(by_document)) as stage,
+        side_by_side(loaded, floats, BATCH_FLOATS) as documents_at_once,
+        ExitStack() as stack,
+    ):
+        for view in documents_at_once.views:
+            stack.enter_context(fused_activations(view.model))
+        for document, found in zip(by_document, documents_at_once.each(changes, list(by_document)), strict=True):
+            effect[:, document] = found
             stage.advance()
     return Heads(
         effect=effect,
@@ -104,18 +119,28 @@ def head_means(
     loaded: LoadedModel, documents: Sequence[Sequence[int]], panel: Panel, layer: int, progress: Progress
 ) -> list[torch.Tensor]:
     """Return, per layer, the mean over the scored positions of the concatenated head outputs, [heads * width]."""
-    adapter = loaded.adapter
-    sites = {str(at): adapter.head_site(at) for at in range(layer + 1)}
-    sums: dict[str, torch.Tensor] = {}
-    with progress.stage("head means", len(documents)) as stage, captured_inputs(sites) as latest:
-        for document, ids in enumerate(documents):
-            position = torch.from_numpy(panel.position[panel.document == document]).to(loaded.device)
-            clean_calls(loaded, ids)
-            for name, output in latest.items():
-                total = output[0, position].double().sum(0)
-                sums[name] = sums[name] + total if name in sums else total
+
+    def sums_of(view: LoadedModel, document: int) -> list[torch.Tensor]:
+        position = torch.from_numpy(panel.position[panel.document == document]).to(view.device)
+        with captured_inputs({str(at): view.adapter.head_site(at) for at in range(layer + 1)}) as latest:
+            clean_calls(view, documents[document])
+        return [latest[str(at)][0, position].double().sum(0) for at in range(layer + 1)]
+
+    sums: list[torch.Tensor] = []
+    floats = _floats_a_row(loaded, max(len(ids) for ids in documents))
+    with (
+        progress.stage("head means", len(documents)) as stage,
+        side_by_side(loaded, floats, BATCH_FLOATS) as documents_at_once,
+    ):
+        for found in documents_at_once.each(sums_of, range(len(documents))):
+            sums = [total + one for total, one in zip(sums, found, strict=True)] if sums else found
             stage.advance()
-    return [(sums[str(at)] / len(panel)).to(loaded.dtype) for at in range(layer + 1)]
+    return [(total / len(panel)).to(loaded.dtype) for total in sums]
+
+
+def _floats_a_row(loaded: LoadedModel, length: int) -> int:
+    """Floats of a pass's largest temporary: a row of the batch has `length` tokens."""
+    return length * max(loaded.adapter.neurons, 4 * loaded.adapter.w_in(0).shape[1])
 
 
 class _Document:
@@ -167,7 +192,7 @@ class _Document:
             return self._weights @ change
 
         parts, first = [], 0
-        tile = max(1, BATCH_FLOATS // (hidden.shape[1] * max(adapter.neurons, 4 * hidden.shape[2])))
+        tile = max(1, BATCH_FLOATS // _floats_a_row(self._loaded, hidden.shape[1]))
         while first < len(groups):
             part, tile = with_back_off(work, tile, "attention head")
             parts.append(part)
@@ -198,8 +223,8 @@ def ablated_heads(
     slices = rows.view(*rows.shape[:2], heads, -1)
     value = _replacement(output, ablation, mean).view(-1, heads, slices.shape[-1]).expand(len(batch), -1, -1)
     for row, group in enumerate(batch):
-        if group:
-            slices[row, :, group] = value[row, group]
+        for head in group:  # one by one: slices, where a list of heads would be gathered and scattered
+            slices[row, :, head] = value[row, head]
     return rows
 
 

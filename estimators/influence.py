@@ -7,7 +7,7 @@ too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -140,29 +140,40 @@ def _by_restart(
     delta_loss: torch.Tensor,
     progress: Progress,
 ) -> None:
-    bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1))
+    w_out = loaded.adapter.w_out(layer)
     with progress.stage("influence", len(panel)) as stage:
-        for start, stop in pairwise(bounds):
-            rows = slice(int(start), int(stop))
-            change = ablation.replacement(activation, rows) - activation[rows]
-            ids = documents[int(panel.document[start])]
-            _restart_document(loaded, layer, ids, panel.position[rows], change, delta_loss[rows])
-            stage.advance(rows.stop - rows.start)
+        for rows, ids, change in changes_by_document(documents, panel, activation, ablation):
+            restart_document(loaded, layer, ids, panel.position[rows], change, w_out, delta_loss[rows])
+            stage.advance(len(change))
 
 
-def _restart_document(
+def changes_by_document(
+    documents: Sequence[Sequence[int]], panel: Panel, activation: torch.Tensor, ablation: Ablation
+) -> Iterator[tuple[slice, Sequence[int], torch.Tensor]]:
+    """Yield of each document its rows, its token ids and the change of every neuron at its scored positions, [n, N]."""
+    bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1))
+    for start, stop in pairwise(bounds.tolist()):
+        rows = slice(start, stop)
+        yield rows, documents[int(panel.document[start])], ablation.replacement(activation, rows) - activation[rows]
+
+
+def restart_document(
     loaded: LoadedModel,
     layer: int,
     ids: Sequence[int],
     position: np.ndarray[tuple[int], np.dtype[np.int64]],
     change: torch.Tensor,
+    w_out: torch.Tensor,
     delta_loss: torch.Tensor,
 ) -> None:
-    """Write D of one document, [n, N], from the change of every neuron at its n scored positions."""
+    """Write D of one document, [n, k], from the change of k neurons at its n scored positions.
+
+    ``w_out`` [k, d] is what one unit of each of them adds to the residual stream.
+    """
     adapter, device = loaded.adapter, loaded.device
     at = torch.from_numpy(position).to(device)
     target = torch.tensor(list(ids), device=device)[at + 1]
-    calls, w_out = clean_calls(loaded, ids), adapter.w_out(layer)
+    calls = clean_calls(loaded, ids)
 
     def work(size: int) -> int:
         stop = min(first + size, change.shape[1])

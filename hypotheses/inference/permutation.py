@@ -69,6 +69,21 @@ def permutation_p(
     return PermutationP((1 + count) / (1 + len(null)), low, high, len(null))
 
 
+def p_of_counts(
+    high: npt.NDArray[np.int64], low: npt.NDArray[np.int64], replicates: int, alternative: Alternative = "greater"
+) -> FloatArray:
+    """P-values of many statistics from how many of their null draws are at least, and at most, the observed one.
+
+    The same as `permutation_p` gives one by one, [K]; ties are in both counts.
+    """
+    above, below = (1 + high) / (1 + replicates), (1 + low) / (1 + replicates)
+    if alternative == "two-sided":
+        both: FloatArray = np.minimum(1.0, 2 * np.minimum(above, below))
+        return both
+    one: FloatArray = below if alternative == "less" else above
+    return one
+
+
 def clopper_pearson(count: int, trials: int, level: float = 0.95) -> tuple[float, float]:
     """Clopper-Pearson interval of a proportion (statsmodels' ``beta`` method)."""
     from statsmodels.stats.proportion import proportion_confint

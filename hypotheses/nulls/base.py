@@ -137,8 +137,12 @@ def generator(seed: int, replicate: int, stream: str = "") -> np.random.Generato
 
     Philox is counter-based, so neighbouring replicates are independent streams whatever the batch or worker.
     """
-    salt = int.from_bytes(stream.encode()[:8].ljust(8, b"\0"), "little")
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, replicate, salt])))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, replicate, salt(stream)])))
+
+
+def salt(stream: str) -> int:
+    """Number that sets a stream of random numbers apart: its name's first eight bytes."""
+    return int.from_bytes(stream.encode()[:8].ljust(8, b"\0"), "little")
 
 
 def stack(rows: Callable[[int], npt.NDArray[Any]], replicates: range) -> torch.Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .base import NullModel, Observed, generator, need, stack
+from .base import NullModel, Observed, need
+from .coins import coins
 
 
 class DocumentSwaps(NullModel):
@@ -31,7 +32,7 @@ class DocumentSwaps(NullModel):
 
     def draw(self, state: int, replicates: range, seed: int) -> torch.Tensor:
         """Bool [R, D], fair coins."""
-        return stack(lambda r: generator(seed, r, "docswap").random(state) < 0.5, replicates)
+        return coins(seed, replicates, "docswap", state)
 
     def example(self) -> Observed:
         """Four documents, none swapped."""

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ...data.errors import InputError
-from .base import NullModel, Observed, generator, need, stack
+from .base import NullModel, Observed, need
+from .coins import coins
 
 
 class LabelSwaps(NullModel):
@@ -41,7 +42,7 @@ class LabelSwaps(NullModel):
 
     def draw(self, state: int, replicates: range, seed: int) -> torch.Tensor:
         """Bool [R, P], fair coins."""
-        return stack(lambda r: generator(seed, r, "labswap").random(state) < 0.5, replicates)
+        return coins(seed, replicates, "labswap", state)
 
     def example(self) -> Observed:
         """Two documents with five matched pairs between them, none swapped."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .base import NullModel, Observed, generator, need, stack
+from .base import NullModel, Observed, need
+from .coins import coins
 
 
 class NeuronSwaps(NullModel):
@@ -34,7 +35,7 @@ class NeuronSwaps(NullModel):
 
     def draw(self, state: int, replicates: range, seed: int) -> torch.Tensor:
         """Bool [R, N], fair coins."""
-        return stack(lambda r: generator(seed, r, "neuswap").random(state) < 0.5, replicates)
+        return coins(seed, replicates, "neuswap", state)
 
     def example(self) -> Observed:
         """Four neurons' influences, [half, class, N]."""

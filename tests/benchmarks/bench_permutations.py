@@ -15,31 +15,16 @@ import numpy as np
 import torch
 from scipy.stats import permutation_test
 
-from neuronull.estimators.class_means import ClassSums, means_under
+from neuronull.estimators.class_means import ClassSums
+from neuronull.hypotheses.neuron_p import neuron_p_values
 from neuronull.hypotheses.nulls.document_swaps import DocumentSwaps
 
 from .harness import Contender, Row, compete, timed
 
 DOCUMENTS, NEURONS, PERMUTATIONS, SHARE = 200, 3072, 9999, 10
-TILE = 512
 BAR = 100.0
 SEED = 5
 BATCHES = (1, 3, 10, 30)
-
-
-def one_sided_p(sums: ClassSums, swaps: torch.Tensor) -> torch.Tensor:
-    """P-value of rare > common of each neuron, [N], by the project's class means under each swap."""
-
-    def contrast(part: torch.Tensor) -> torch.Tensor:
-        means = means_under(sums, part)[..., 0]
-        return (means[:, :, 0] - means[:, :, 1]).sum(1)
-
-    observed = contrast(torch.zeros(1, sums.documents, dtype=torch.bool))
-    reached = observed - 1e-9 * observed.abs()
-    count = torch.zeros(observed.shape[1], dtype=torch.int64)
-    for start in range(0, len(swaps), TILE):
-        count += (contrast(swaps[start : start + TILE]) >= reached).sum(0)
-    return (1 + count).double() / (1 + len(swaps))
 
 
 def scipy_samples(rare: np.ndarray, common: np.ndarray, resamples: int, batch: int) -> Any:
@@ -79,7 +64,7 @@ def run(rounds: int) -> tuple[list[Row], list[str]]:
     contenders = [
         Contender(
             "neuronull, drawing included",
-            lambda: one_sided_p(sums, null.draw(DOCUMENTS, range(1, PERMUTATIONS + 1), 0)),
+            lambda: neuron_p_values(sums, null.draw(DOCUMENTS, range(1, PERMUTATIONS + 1), 0)),
             PERMUTATIONS,
         ),
         Contender(
@@ -98,7 +83,7 @@ def run(rounds: int) -> tuple[list[Row], list[str]]:
                 drawn = scipy_signs(unit, resamples, one).null_distribution
             else:
                 drawn = scipy_samples(unit, np.zeros_like(unit), resamples, two).null_distribution
-            ours = one_sided_p(sums, torch.from_numpy(drawn < 0)).numpy()
+            ours = neuron_p_values(sums, torch.from_numpy(drawn < 0))
             np.testing.assert_allclose(ours, result.pvalue, rtol=1e-12)
             said[name] = f"all {NEURONS:,} p-values equal under its draws"
         return said

@@ -1,0 +1,99 @@
+"""Documents side by side on the CPU: one thread a document in place of several threads a tensor operation.
+
+A small model's operations are over in microseconds, and threads that share one must wait for the slowest of them each
+time; beside a busy process that wait is a whole time slice. Threads with a document each never wait. Hooks stand on
+modules, so each thread has a view of the model of its own: the same weights under other module objects.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import TypeVar
+
+import torch
+
+from ..data.adapters import adapter_for
+from ..data.models import LoadedModel
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Views of a model, one for each document under way; made by `side_by_side`.
+
+    ``views`` are for what must stand on every view while documents go by; the first is the model as it was given.
+    """
+
+    views: tuple[LoadedModel, ...]
+    pool: ThreadPoolExecutor | None
+
+    def each(self, work: Callable[[LoadedModel, Item], Found], items: Sequence[Item]) -> Iterator[Found]:
+        """Yield ``work(view, item)`` of every item, in the order of the items, without gradients.
+
+        Parameters
+        ----------
+        work
+            A function of the item alone: the view it is given must not change its result.
+        """
+        if self.pool is None:
+            yield from (_without_gradients(work, self.views[0], item) for item in items)
+            return
+        free: SimpleQueue[LoadedModel] = SimpleQueue()
+        for view in self.views:
+            free.put(view)
+
+        def with_a_view(item: Item) -> Found:
+            view = free.get()
+            try:
+                return _without_gradients(work, view, item)
+            finally:
+                free.put(view)
+
+        yield from self.pool.map(with_a_view, items)
+
+
+@contextmanager
+def side_by_side(loaded: LoadedModel, floats: int, most_floats: int) -> Iterator[SideBySide]:
+    """Within the context, as many documents of a model at once as there are threads and as fit the memory.
+
+    Parameters
+    ----------
+    loaded
+        The model; on a GPU documents go one after the other.
+    floats
+        Size of one document's largest temporary.
+    most_floats
+        Size that the temporaries of all documents under way may have together.
+    """
+    before = torch.get_num_threads()
+    workers = 1 if loaded.device.type != "cpu" else min(before, max(1, most_floats // floats))
+    if workers == 1:
+        yield SideBySide((loaded,), None)
+        return
+    views = (loaded, *(_view(loaded) for _ in range(workers - 1)))
+    threads = before // workers
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,))
+    try:
+        yield SideBySide(views, pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # a worker's setting is the process's
+
+
+@torch.no_grad()
+def _without_gradients(work: Callable[[LoadedModel, Item], Found], view: LoadedModel, item: Item) -> Found:
+    return work(view, item)  # the switch holds for one thread, so it is set in each
+
+
+def _view(loaded: LoadedModel) -> LoadedModel:
+    """Return the model under other module objects that hold the same tensors."""
+    tensors = {id(tensor): tensor for tensor in (*loaded.model.parameters(), *loaded.model.buffers())}
+    model = copy.deepcopy(loaded.model, tensors)
+    return replace(loaded, model=model, adapter=adapter_for(model))
