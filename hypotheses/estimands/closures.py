@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, Self, TypeVar
 
 import torch
@@ -342,12 +341,6 @@ class JointHeadsBound(ClosureBound[HeadPlan]):
                 raise MissingInput(f"{of}, and a log ratio needs an increase", "closure.safetensors",
                                    "take more documents, or another model")  # fmt: skip
 
-    @cached_property
-    def _without(self) -> Tensor:
-        """Mean increase of the chosen heads without each document, [D, 2]."""
-        of_chosen = self.increase[self.rows(self.plan.observed)[0]]
-        return (of_chosen.sum(0) - of_chosen) / (self.study.pairs.sum() - self.study.pairs)[:, None]
-
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
         """Log ratio of each set."""
         value = closure_contrasts.log_ratio(self.per_position[self.rows(draws)], self.floor)[:, None]
@@ -355,7 +348,13 @@ class JointHeadsBound(ClosureBound[HeadPlan]):
 
     def leave_one_out(self) -> Tensor:
         """Log ratio of the chosen heads without each document, [D, 1]."""
-        return closure_contrasts.log_ratio(self._without, self.floor)[:, None]
+        return self.draws_without(self.plan.kind, self.plan.observed, range(1), 0)[0]
+
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor:
+        """Log ratio of each set without each document, [R, D, 1]."""
+        increase, pairs = self.increase[self.rows(draws)], self.study.pairs
+        without = (increase.sum(1, keepdim=True) - increase) / (pairs.sum() - pairs)[:, None]
+        return closure_contrasts.log_ratio(without, self.floor)[..., None]
 
     def shared(self, kind: Randomises, draws: Tensor) -> Tensor:
         """Share of each draw's heads that were chosen, [R]."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, TrainingDials, planted, planted_measurements
+from neuronull.data.planted import ClosureDials, Dials, TrainingDials, planted, planted_closure
 from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.closures import closure_sets
 from neuronull.hypotheses.engine import JACKKNIFED, TILE, Sampled, assess, assess_p, sample
 from neuronull.hypotheses.estimands.base import Bound, Estimand, Values
 from neuronull.hypotheses.hypothesis import Hypothesis
@@ -23,12 +25,18 @@ from neuronull.hypotheses.study import Study
 from neuronull.hypotheses.suite import check_replicates, run_suite
 
 ALL = tuple(catalogue.hypotheses.names())
-SMALL = TrainingDials(documents=24, pairs=5, neurons=240, width=24, heads=4)
+SMALL = TrainingDials(documents=24, pairs=5, neurons=240, width=24, heads=16)
 
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    return Study(planted_measurements(SMALL, 3))
+    """Planted measurements with checkpoints and every joint ablation that the tests below look up."""
+    made = planted(SMALL, 3)
+    bare, hypotheses = Study(made.measurements), [catalogue.hypotheses.get(name) for name in ALL]
+    tables = [closure_sets(bare, hypotheses, TestOptions(replicates=199, seed=seed)).table for seed in (0, 5)]
+    sets = pd.concat(tables, ignore_index=True)
+    sets = sets[~sets.assign(members=sets["members"].map(tuple)).duplicated()].reset_index(drop=True)
+    return Study(replace(made.measurements, closure=planted_closure(ClosureDials(), made, sets, 0).closure))
 
 
 def bound_of(name: str, study: Study) -> tuple[Hypothesis, Bound]:
