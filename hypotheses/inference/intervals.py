@@ -17,6 +17,11 @@ MOST_SKEWED = 1 / FEWEST_DOCUMENTS**0.5
 of `FEWEST_DOCUMENTS` documents, the worst case of which coverage is asked (METHODS section 5)."""
 
 
+MOST_OF_ONE = 0.25
+"""Share of an estimate's variance that one document may make before equivalence is withheld: where one document in
+fifty is of another kind, the jackknife knows its weight only from the few that happen to be there."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """Estimate with its standard error and t-interval; `level` is the two-sided coverage it aims at."""
@@ -111,6 +116,13 @@ def estimate_skewness(contrasts: FloatArray, share: float) -> float:
     return float(skewness / np.sqrt(len(contrasts)) * share**3)
 
 
+def largest_share(contrasts: FloatArray, share: float) -> float:
+    """Share of an estimate's variance that the document furthest from the mean makes; arguments as above."""
+    away = (np.asarray(contrasts, dtype=np.float64) - np.mean(contrasts)) ** 2
+    total = float(away.sum())
+    return float(away.max()) / total * share**2 if total > 0 else 0.0
+
+
 def coverage_doubt(documents: int, contrasts: FloatArray | None, share: float = 1.0) -> str:
     """Why the interval's coverage was not shown for data like these, or an empty string.
 
@@ -118,7 +130,12 @@ def coverage_doubt(documents: int, contrasts: FloatArray | None, share: float = 
     """
     if documents < FEWEST_DOCUMENTS:
         return f"{documents} documents are fewer than the {FEWEST_DOCUMENTS} for which interval coverage was shown"
-    skewness = 0.0 if contrasts is None else estimate_skewness(contrasts, share)
+    if contrasts is None:
+        return ""
+    one = largest_share(contrasts, share)
+    if one > MOST_OF_ONE:
+        return f"one document makes {100 * one:.0f} % of the estimate's variance, more than {100 * MOST_OF_ONE:g} %"
+    skewness = estimate_skewness(contrasts, share)
     if abs(skewness) > MOST_SKEWED:
         told = f"{skewness:+.2f}", f"{MOST_SKEWED:.2f}"
         by, most = (number.replace("0.", ".", 1) for number in told)

@@ -121,8 +121,11 @@ def test_doubt_is_raised_for_few_documents_and_skew():
     symmetric = np.linspace(-1, 1, 60)
     assert intervals.coverage_doubt(60, symmetric) == ""
     assert "49 documents" in intervals.coverage_doubt(49, symmetric)
-    assert "skewed" in intervals.coverage_doubt(60, np.exp(2 * symmetric**3 * 3))
-    assert "by -." in intervals.coverage_doubt(60, -np.exp(2 * symmetric**3 * 3))
+    assert "skew the estimate by +." in intervals.coverage_doubt(60, np.exp(2 * symmetric))
+    assert "skew the estimate by -." in intervals.coverage_doubt(60, -np.exp(2 * symmetric))
+    alone = np.append(np.linspace(-1, 1, 119), 9.0)
+    assert "one document makes 6" in intervals.coverage_doubt(120, alone)
+    assert intervals.coverage_doubt(120, alone, share=0.5) == ""
     skewed = np.repeat([0.0, 1.0], [48, 12])  # skewness 1.5
     assert "skewed" in intervals.coverage_doubt(60, skewed)
     assert intervals.coverage_doubt(60, skewed, share=0.5) == ""  # documents are a quarter of the error's variance
