@@ -15,8 +15,6 @@ from .dials import Dials
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-ROUTER = 2
-"""Number of the head that routes when `Dials.routing` is not 0; heads are in order of strength."""
 HEAD_BASE = -2.0
 """Mean log head effect, log sd."""
 ANISOTROPY = 0.3
@@ -60,7 +58,8 @@ def _log_effects(dials: Dials, plateau: IntArray, rng: np.random.Generator) -> F
     out = out + dials.head_scatter * rng.standard_normal((h, 2, n))
     out[..., plateau] += dials.plateau_head_scale + dials.concentrated * head
     out[..., plateau] += dials.profile * rng.standard_normal((h, 2, 1))
-    out[min(ROUTER, h - 1), 0, plateau] += np.log1p(dials.routing)
+    out[min(dials.router, h - 1), 0, plateau] += np.log1p(dials.routing)
+    out[:, 0, plateau] += np.log1p(dials.routing_all)
     made: FloatArray = out
     return made
 

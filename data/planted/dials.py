@@ -32,6 +32,7 @@ class Dials:
         which influence follows the loss.
     Covariates
         ``covariate_link``: correlation of true log influence with activation scale and output norm.
+        ``covariate_lean``: log ratio of rare to common influence that one sd of the same covariates adds.
         ``confounding``: log loading on the diffuse factors that one sd of log activation scale adds; with a strong
         link, influential neurons are then more correlated, and more modular, without forming a plateau of any kind.
     Activations (shares of a neuron's latent variance)
@@ -51,7 +52,8 @@ class Dials:
         power law. ``recruited``: share by which the spread of log influence on rare is narrowed.  ``modules``,
         ``cohesion``, ``mirrored``: shares of latent variance that two blocks of the plateau, all of it, or all of
         it with random signs have in common. ``routing``: relative excess of one head's effect on the plateau for
-        rare.  ``concentrated``: relative excess of the spread of log head effect on the plateau.  ``profile``: sd
+        rare, ``router`` that head's number in order of strength; ``routing_all``: the same of every head.
+        ``concentrated``: relative excess of the spread of log head effect on the plateau.  ``profile``: sd
         of head x class on the plateau alone, log effect. ``weight_cluster``: cosine that the plateau's weight rows
         share.  ``weight_tail``: exponent by which the singular values of the plateau's output rows fall.
         ``index_cluster``: share of the plateau at neighbouring indices.
@@ -79,6 +81,7 @@ class Dials:
     loss_slope: float = 0.1
 
     covariate_link: float = 0.3
+    covariate_lean: float = 0.0
     confounding: float = 0.0
 
     loading: float = 0.1
@@ -106,6 +109,8 @@ class Dials:
     cohesion: float = 0.0
     mirrored: float = 0.0
     routing: float = 0.0
+    router: int = 2
+    routing_all: float = 0.0
     concentrated: float = 0.0
     profile: float = 0.0
     weight_cluster: float = 0.0

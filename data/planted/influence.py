@@ -89,6 +89,7 @@ def true_log_influence(dials: Dials, scale: FloatArray, rng: np.random.Generator
         np.argsort(order[: dials.n_head])
     ]
     out = np.stack([base, base]) + dials.scatter / np.sqrt(2) * rng.standard_normal((2, dials.neurons))
+    out += dials.covariate_lean / 2 * np.outer([1, -1], scale)
     out[0] = out[0].mean() + (1 - dials.recruited) * (out[0] - out[0].mean()) + dials.class_shift
     out[0, plateau] += np.log1p(dials.specialists)
     own = np.argsort(-out[0], kind="stable")

@@ -45,12 +45,15 @@ class Scenario:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the world, so that results of another one are never taken for its own."""
-        dials = dataclasses.asdict(self.dials)
+        """Hash of the world, so that results of another one are never taken for its own.
+
+        Of the dials that are not where they stand by default: a dial that is added later leaves other worlds alone.
+        """
+        default, told = dataclasses.asdict(type(self.dials)()), dataclasses.asdict(self.dials)
+        dials = {name: value for name, value in told.items() if value != default[name]}
         if self.closure is not None:
             dials["closure"] = dataclasses.asdict(self.closure)
-        told = json.dumps(dials, sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(dials, sort_keys=True).encode()).hexdigest()[:12]
 
 
 INFLUENCE = ("regimes.selectivity", "regimes.contrast")
@@ -110,6 +113,16 @@ def _nulls() -> list[Scenario]:
             influence,
             ("regimes.shape", *INFLUENCE),
             "40 documents of 12 pairs",
+        ),
+        *(
+            _null(
+                name,
+                change(WIDE, covariate_link=0.6, covariate_lean=lean),
+                influence,
+                INFLUENCE,
+                f"neurons of large activation scale lean to {to} (.15 a sd) and are more influential (correlation .6)",
+            )
+            for name, lean, to in (("influence.lean-rare", 0.15, "rare"), ("influence.lean-common", -0.15, "common"))
         ),
         _null(
             "activations.sparse",
@@ -397,6 +410,37 @@ def _designs() -> list[Scenario]:
             "one head's effect just at the margin, 240 documents",
             "routing",
             0.27,
+        ),
+        Scenario(
+            "edge.all-heads",
+            "design",
+            change(BRIEF, heads=36, head_class_sd=0.0, head_noise_sd=0.8, routing_all=0.25, **CERTAIN),
+            ON_HEADS,
+            ("routing.heads",),
+            "all of 36 noisy heads route alike, within the margin",
+            "routing_all",
+            0.25,
+        ),
+        Scenario(
+            "edge.weak-head",
+            "design",
+            change(many, documents=120, neurons=240, heads=144, router=72, routing=1.0, **CERTAIN),
+            ON_HEADS,
+            ("routing.heads",),
+            "one head of 144, of middling strength, acts twice as much on the plateau for rare",
+            "routing",
+            1.0,
+            share=FEWER / 2,
+        ),
+        Scenario(
+            "edge.concentration",
+            "design",
+            change(BRIEF, neurons=1600, plateau_share=0.03, covariate_link=0.93, concentrated=0.2, **CERTAIN),
+            ON_HEADS,
+            ("routing.concentration",),
+            "concentration at the margin, influence follows scale (correlation .93)",
+            "concentrated",
+            0.2,
         ),
         Scenario(
             "edge.weights",
