@@ -55,6 +55,30 @@ def selectivity(means: Tensor, weight: Tensor) -> Tensor:
     return (lean * weight).sum(-1).mean(1, keepdim=True)
 
 
+def covariate_lean(means: Tensor, basis: Tensor) -> Tensor:
+    """Log ratio of rare to common influence, halves averaged, as covariates predict it, [R, N].
+
+    Parameters
+    ----------
+    basis : [N, p]
+        Orthonormal columns, the constant among them (`neuronull.estimators.strata.covariate_basis`).
+    """
+    logs = log_influence(means)
+    lean = (logs[:, :, 0] - logs[:, :, 1]).mean(1)
+    return (lean @ basis) @ basis.T
+
+
+def beyond_covariates(means: Tensor, basis: Tensor) -> Tensor:
+    """The same means with `covariate_lean` taken out of the ratio of the classes, half from each, [R, 2, 2, N, 1].
+
+    A lean that goes with a neuron's activation scale, say, is none of a specialist's own, and what follows covariates
+    cannot change places between neurons; what they leave can (Freedman, Lane 1983).
+    """
+    half = covariate_lean(means, basis)[:, None, :] / 2
+    logs = log_influence(means)
+    return torch.stack([logs[:, :, 0] - half, logs[:, :, 1] + half], dim=2).exp()[..., None]
+
+
 def choose_order(n_head: int) -> Callable[[Tensor], Tensor]:
     """Neurons of head and middle band by influence on the other half, int64 [R, 2 (scored half), 2 (class), 6 n_h]."""
 

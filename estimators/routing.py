@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MINOR = 0.01
-"""Heads with less than this share of the summed effect are pooled."""
+MINOR = 0.1
+"""Heads whose effect is less than this share of the mean head's are pooled.
+
+A share of the *sum* would pool nearly all of 1,200 heads, and a routing head among them would drown."""
 TINY = 1e-12
 
 
@@ -27,7 +29,7 @@ def set_and_strata(effect: Tensor, strata: Tensor, plateau: Tensor) -> Tensor:
     return torch.stack([on_set, stratum_means(effect, strata) @ share], dim=-1)
 
 
-def pool_minor(total: Tensor, groups: Tensor | None = None, share: float = MINOR) -> Tensor:
+def pool_minor(total: Tensor, share: float = MINOR) -> Tensor:
     """Group number of each head, int64 [H]: major heads first in order, then one group of all minor ones (if any).
 
     Parameters
@@ -35,7 +37,7 @@ def pool_minor(total: Tensor, groups: Tensor | None = None, share: float = MINOR
     total : [H]
         Label-blind summed effect of each head.
     """
-    minor = total < share * total.sum()
+    minor = total < share * total.mean()
     group = torch.cumsum((~minor).long(), 0) - 1
     return torch.where(minor, (~minor).sum(), group)
 

@@ -208,9 +208,11 @@ def _from_null_mean(
 def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
     """One output of several nulls: the first one's estimate, an interval that holds every null's interval.
 
-    Nulls that compare with other sets answer with other estimates; what is excluded is excluded under each.
+    Nulls that compare with other sets answer with other estimates; what is excluded is excluded under each.  Where the
+    first null's sets are mostly the observed ones, so that its estimate is too small, the next one's is told.
     """
-    first = outputs[0]
+    held = min(range(len(sampled)), key=lambda i: (sampled[i].shared > MOST_SHARED, i))
+    first = outputs[held]
     se = max(o.se for o in outputs)
     verdict = replace(
         first.verdict, se=se, low=min(o.verdict.low for o in outputs), high=max(o.verdict.high for o in outputs)
@@ -226,7 +228,7 @@ def _too_much_shared(sampled: tuple[Sampled, ...]) -> str:
     if least <= MOST_SHARED:
         return ""
     return (
-        f"null sets share {100 * least:.0f} % of their pairs with the plateau, more than {100 * MOST_SHARED:g} %: "
+        f"null sets share {100 * least:.0f} % with the plateau, more than {100 * MOST_SHARED:g} %: "
         "too few other neurons look alike"
     )
 

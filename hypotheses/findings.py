@@ -49,10 +49,20 @@ def _judge(assessment: Assessment, p_adjusted: float, rows: int, alpha: float) -
     judged = []
     for output in assessment.outputs:
         p = min(1.0, output.p.value * factor)
-        evidence = Evidence(output.verdict.low, output.verdict.high, p, output.doubt)
+        firm = firm_bounds(output, alpha / (rows * len(assessment.outputs)))
+        evidence = Evidence(output.verdict.low, output.verdict.high, p, output.doubt, firm)
         judged.append((output, p, decide(criterion, evidence, alpha)))
     output, p, decision = _deciding(judged, criterion)
     return Judged(assessment, p_adjusted, output, decision, rows, tuple(judged))
+
+
+def firm_bounds(output: Output, alpha: float) -> tuple[float, float]:
+    """Bounds of an output that each hold at level 1 - alpha, over all its views."""
+    firm = [
+        intervals.t_interval(estimate, se, output.verdict.df, 1 - 2 * alpha)
+        for estimate, se in output.views or ((output.estimate, output.se),)
+    ]
+    return min(i.low for i in firm), max(i.high for i in firm)
 
 
 def _deciding(

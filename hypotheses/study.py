@@ -179,6 +179,11 @@ class Study:
         predicted = stratify.predicted_influence(self.covariates, score)
         return torch.from_numpy(stratify.strata(predicted, STRATUM * self.n_head))
 
+    @cached_property
+    def covariate_basis(self) -> Tensor:
+        """Orthonormal basis of the neurons' covariates, their squares and products, float64 [N, p]."""
+        return torch.from_numpy(stratify.covariate_basis(self.covariates))
+
     def selection_score(self, label_blind: bool) -> Tensor:
         """Log influence by which each half's plateau is chosen, float64 [2, N]: on rare, or of both classes."""
         chosen_by = self.influence.mean(1) if label_blind else self.influence[:, 0]

@@ -43,7 +43,10 @@ selectivity = Hypothesis(
         means="the plateau of rare tokens leans 5 % more to rare than the plateau of common tokens does to common",
     ),
     estimand=InfluenceContrast(
-        "selectivity", statistic=contrasts.selectivity, cross_check=contrasts.mixed_selectivity
+        "selectivity",
+        beyond_covariates=True,
+        statistic=contrasts.selectivity,
+        cross_check=contrasts.mixed_selectivity,
     ),
     nulls=("document_swaps", "neuron_swaps"),
     source="Liu 2025, claim 1; METHODS 3",

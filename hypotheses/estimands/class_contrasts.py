@@ -30,21 +30,43 @@ Statistic = tuple[Choose, Score]
 
 @dataclass(frozen=True)
 class InfluenceContrast(Estimand):
-    """A statistic of the classes' mean influences; `statistic` maps the plateau size to (choose, score)."""
+    """A statistic of the classes' mean influences; `statistic` maps the plateau size to (choose, score).
 
+    With ``beyond_covariates`` the ratio of the classes is taken less what neurons' covariates predict of it, anew in
+    each draw.
+    """
+
+    beyond_covariates: bool = False
     statistic: Callable[[int], Statistic] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
     cross_check: Callable[[Study], dict[str, Any]] | None = None
 
     def bind(self, study: Study) -> ContrastBound:
         """Per-document sums of abs(loss change)."""
         choose, score = self.statistic(study.n_head)
+        influence = study.influence
+        if self.beyond_covariates:
+            choose, score = _beyond((choose, score), study.covariate_basis)
+            influence = regimes.beyond_covariates(influence[None, ..., None], study.covariate_basis)[0, ..., 0]
         bound = ContrastBound(
-            study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=study.influence,
+            study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=influence,
             pair_document=torch.from_numpy(study.pair_document),
         )  # fmt: skip
         if self.cross_check is not None:
             bound.cross_check = partial(self.cross_check, study)
         return bound
+
+
+def _beyond(statistic: Statistic, basis: Tensor) -> Statistic:
+    """The same statistic of means whose class ratio is taken beyond the covariates in `basis` [N, p]."""
+    choose, score = statistic
+
+    def chosen(means: Tensor) -> Any:
+        return choose(regimes.beyond_covariates(means, basis))
+
+    def scored_beyond(means: Tensor, choice: Any) -> Tensor:
+        return score(regimes.beyond_covariates(means, basis), choice)
+
+    return chosen, scored_beyond
 
 
 @dataclass(frozen=True)
@@ -156,20 +178,25 @@ def selectivity(n_head: int) -> Statistic:
 def selectivity_of_pairs(study: Study) -> Tensor:
     """Lean to rare of each matched pair, float64 [P], relative to a neuron's own influence; both plateaus added.
 
-    Chosen on the half that the pair is not in: the plateaus of rare and of common, each class's geometric mean over
-    neurons, and each neuron's own influence, by which its abs(loss change) is divided.
+    Less the lean that the plateaus' covariates predict, as in `regimes.selectivity`.  Chosen on the half that the pair
+    is not in: the plateaus of rare and of common, each class's geometric mean over neurons, and each neuron's own
+    influence, by which its abs(loss change) is divided.
     """
     rows = torch.from_numpy(study.panel.rare_rows), torch.from_numpy(study.panel.common_rows)
     half = torch.from_numpy(study.half[study.pair_document])
     out = torch.zeros(len(half), dtype=torch.float64)
+    whole = study.influence[None, ..., None]
+    predicted = regimes.covariate_lean(whole, study.covariate_basis)[0]
+    adjusted = regimes.beyond_covariates(whole, study.covariate_basis)[0, ..., 0]
     for chosen in (0, 1):
         here = torch.nonzero(half == 1 - chosen)[:, 0]
         level = study.influence[chosen].clamp_min(regimes.FLOOR)
         scale = level.log().mean(1).exp()
         own = (level / scale[:, None]).log().mean(0).exp()
-        for members in regimes.top(study.influence[chosen], study.n_head):
+        for members in regimes.top(adjusted[chosen], study.n_head):
             of_class = [study.delta_loss[r[here]][:, members].double().abs() / own[members] for r in rows]
             out[here] += (of_class[0] / scale[0] - of_class[1] / scale[1]).mean(1)
+            out[here] -= predicted[members].mean() - predicted.mean()
     return out
 
 

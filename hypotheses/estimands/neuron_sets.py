@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ class SetBound(Bound):
     """
 
     label_blind = False
-    over_pairs = True
-    """Whether the statistic is, near enough, a mean over pairs of members, so that what is shared can be taken out."""
+    terms: Literal["pairs", "members", "none"] = "pairs"
+    """What the statistic is, near enough, a mean over, so that what null sets share of it can be taken out."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -71,13 +71,14 @@ class SetBound(Bound):
         return draws, draws
 
     def shared(self, kind: Randomises, draws: Any) -> Tensor | None:
-        """Share of the pairs of each draw's sets that are the plateau's own, halves averaged, [R]."""
-        if kind != "neurons" or not self.over_pairs:
+        """Share of the members, or pairs, of each draw's sets that are the plateau's own, halves averaged, [R]."""
+        if kind != "neurons" or self.terms == "none":
             return None
         shares = []
         for image, own in zip(self.images(draws), self.sets, strict=True):
             common, size = torch.isin(image, own).sum(1).double(), len(own)
-            shares.append(common * (common - 1) / (size * (size - 1)))
+            members = common / size
+            shares.append(members if self.terms == "members" else members * (common - 1) / (size - 1))
         return (shares[0] + shares[1]) / 2
 
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
@@ -321,7 +322,8 @@ class WeightBound(SetBound):
     def __init__(self, study: Study, statistic: Callable[[Study, Tensor], Tensor]) -> None:
         super().__init__(study)
         self.statistic = statistic
-        self.over_pairs = statistic is not lighter_tail  # a few heavy members make nearly all of a spectrum's top
+        if statistic is lighter_tail:
+            self.terms = "none"  # a few heavy members make nearly all of a spectrum's top
         self.statistic(study, self.sets[0][None])  # missing inputs show here, before any draw
 
     def offers(self) -> Mapping[Randomises, Observed]:
@@ -359,7 +361,7 @@ class WeightBound(SetBound):
         The null's spread is that of sets without structure.  Where weights share a direction, which neurons happen to
         be in the plateau moves their mean cosine more than that.
         """
-        if not self.over_pairs:
+        if self.terms != "pairs":
             return None
         union = torch.unique(torch.cat(self.sets))
         theta = torch.zeros(len(union), dtype=torch.float64)
@@ -401,7 +403,7 @@ class ConcentrationBound(SetBound):
     """Label-blind plateaus chosen on one half, effects of the other."""
 
     label_blind = True
-    over_pairs = False
+    terms = "members"
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)

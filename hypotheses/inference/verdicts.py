@@ -48,12 +48,18 @@ Criterion: TypeAlias = Presence | Absence | Sensitivity
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict is made of: verdict interval [low, high], adjusted superiority p, and any doubt about coverage."""
+    """What a verdict is made of: verdict interval [low, high], adjusted superiority p, and any doubt about coverage.
+
+    ``firm``: the same bounds at the level that each of several tests must meet so that all of them
+    hold together; None for a single test.  A claim falls with any of its rows, and a row with any of its heads, so
+    whatever refutes must be firm; what supports a claim must hold in every row and every head anyway.
+    """
 
     low: float
     high: float
     p_adjusted: float
     doubt: str = ""
+    firm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,28 +73,27 @@ class Decision:
 def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> Decision:
     """Verdict on one row; the first rule that matches wins.
 
-    Presence: *refuted* if the interval lies below the margin (two-sided: within +-margin); *supported* if adjusted
+    Presence: *refuted* if the firm interval lies below the margin (two-sided: within +-margin); *supported* if adjusted
     p < alpha.  Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and the
-    interval lies at or beyond the margin.  Else *undetermined*: a plain non-rejection never supports anything.
+    firm interval lies at or beyond the margin.  Else *undetermined*: a plain non-rejection never supports anything.
 
     Where the interval's coverage is in doubt, what rests on it (equivalence) is not granted; nor is a presence then
     supported whose interval lies inside the margin.
     """
-    inside = evidence.high < criterion.margin and (not criterion.two_sided or evidence.low > -criterion.margin)
+    inside = _inside(criterion, evidence.low, evidence.high)
+    firm = evidence.firm or (evidence.low, evidence.high)
     significant = evidence.p_adjusted < alpha
-    equivalent = inside and not evidence.doubt
     side, margin = "within +-" if criterion.two_sided else "below ", _told(criterion.margin)
     within = f"the {_level(alpha)} interval lies {side}{margin}"
     if isinstance(criterion, Presence):
-        if equivalent:
+        if _inside(criterion, *firm) and not evidence.doubt:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
         if significant and not inside:
             return Decision(Verdict.SUPPORTED, f"adjusted p is below {_told(alpha)}")
     else:
-        if equivalent:
+        if inside and not evidence.doubt:
             return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
-        beyond = evidence.low >= criterion.margin or (criterion.two_sided and evidence.high <= -criterion.margin)
-        if significant and beyond:
+        if significant and _beyond(criterion, *firm):
             return Decision(
                 Verdict.REFUTED,
                 f"adjusted p is below {_told(alpha)} and the whole {_level(alpha)} interval is beyond {margin}",
@@ -96,10 +101,23 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     return Decision(Verdict.UNDETERMINED, _undecided(criterion, evidence, inside, significant, alpha))
 
 
+def _inside(criterion: Presence | Absence, low: float, high: float) -> bool:
+    return high < criterion.margin and (not criterion.two_sided or low > -criterion.margin)
+
+
+def _beyond(criterion: Presence | Absence, low: float, high: float) -> bool:
+    return low >= criterion.margin or (criterion.two_sided and high <= -criterion.margin)
+
+
 def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, significant: bool, alpha: float) -> str:
     margin = _told(criterion.margin)
-    if inside and evidence.doubt:
-        return f"the interval lies inside the margin, but {evidence.doubt}"
+    if inside:
+        but = evidence.doubt or "not once all the tests that could refute the claim are allowed for"
+        return f"the interval lies inside the margin, but {but}"
+    if significant and isinstance(criterion, Absence) and _beyond(criterion, evidence.low, evidence.high):
+        return (
+            f"the interval lies beyond {margin}, but not once all the tests that could refute the claim are allowed for"
+        )
     if significant:
         return f"there is an effect (adjusted p below {_told(alpha)}), perhaps one smaller than {margin}"
     return f"the interval holds both no effect and effects of {margin} or more"

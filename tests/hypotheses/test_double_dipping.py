@@ -189,7 +189,14 @@ def test_sets_share_all_pairs_with_themselves_and_none_with_others():
     assert bound.shared("neurons", drawn).tolist() == pytest.approx([1.0, 0.0, 4 * 3 / (8 * 7)])
     assert bound.shared("labels", None) is None
     concentration = catalogue.hypotheses.get("routing.concentration").estimand.bind(study)
-    assert concentration.shared("neurons", drawn) is None, "no mean over pairs"
+    own = torch.stack(concentration.sets)[None]
+    half_own = own.clone()
+    half_own[..., 4:] = others[4:8]
+    assert concentration.shared("neurons", torch.cat([own, half_own])).tolist() == [1.0, 0.5], "a mean over members"
+    tails = catalogue.hypotheses.get("tails.weights").estimand.bind(
+        Study(planted_measurements(Dials(neurons=480), 0, ["influence", "weights"]))
+    )
+    assert tails.shared("neurons", own) is None, "no mean"
 
 
 @pytest.mark.parametrize("link", [0.93, 0.98])
