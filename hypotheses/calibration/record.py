@@ -19,7 +19,7 @@ from ..inference.permutation import clopper_pearson
 from ..result import Kind, Verdict
 
 RECORD = Path(__file__).with_name("record.json")
-FORMAT = "1"
+FORMAT = "2"
 ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT, SKEWNESS = range(8)
 """Columns of `run.OUTPUT`."""
 
@@ -29,9 +29,12 @@ FloatArray = npt.NDArray[np.float64]
 def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, Any]]:
     """One row a scenario and hypothesis: rejections, verdicts, coverage with Clopper-Pearson intervals, and width.
 
-    Coverage of the document interval is also told for what METHODS section 5 asks it of (``document_modest``: 50
-    documents or more, contrasts of skewness 1 at most), that of the verdict interval where no doubt is raised
-    (``verdict_trusted``).
+    Several outputs of one data set (heads) count as one data set in the width of an interval, since they share its
+    documents.  ``above`` and ``below``: how often the truth lies above, or below, the trusted verdict interval, whose
+    upper end alone decides most verdicts.  ``excluded_beyond_margin``: how often an effect between the margin and 1.2
+    margins was called excluded.  Coverage of the document interval is also told for what METHODS section 5 asks it of
+    (``document_modest``: 50 documents or more, contrasts of skewness 1 at most), that of the verdict interval where no
+    doubt is raised (``verdict_trusted``).
 
     Parameters
     ----------
@@ -79,18 +82,21 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
         "verdicts": dict(sorted(verdicts.items())),
         "found": rate(verdicts[wrong], len(rows)) if verdicts else None,
     }
+    each = len(outputs) / len(rows)
     trusted = outputs[outputs[:, DOUBT] == 0]
     modest = outputs[(np.abs(outputs[:, SKEWNESS]) <= 1) & (scenario.dials.documents >= FEWEST_DOCUMENTS)]
     out["doubted"] = rate(int((outputs[:, DOUBT] == 1).sum()), len(outputs))
     out |= {
-        "document": _covered(outputs, CI_LOW, CI_HIGH),
-        "document_modest": _covered(modest, CI_LOW, CI_HIGH),
-        "verdict": _covered(outputs, LOW, HIGH),
-        "verdict_trusted": _covered(trusted, LOW, HIGH),
+        "document": _covered(outputs, CI_LOW, CI_HIGH, each),
+        "document_modest": _covered(modest, CI_LOW, CI_HIGH, each),
+        "verdict": _covered(outputs, LOW, HIGH, each),
+        "verdict_trusted": _covered(trusted, LOW, HIGH, each),
+        "above": _clustered(trusted[:, TRUTH] > trusted[:, HIGH], np.isfinite(trusted[:, [TRUTH, HIGH]]).all(1), each),
+        "below": _clustered(trusted[:, TRUTH] < trusted[:, LOW], np.isfinite(trusted[:, [TRUTH, LOW]]).all(1), each),
     }
     if declared.margin is not None:
         excluded = Verdict.SUPPORTED if declared.kind is Kind.ABSENCE else Verdict.REFUTED
-        beyond = [row for row in rows if _largest(row, TRUTH) >= declared.margin]
+        beyond = [row for row in rows if declared.margin <= _largest(row, TRUTH) < 1.2 * declared.margin]
         out["excluded_beyond_margin"] = rate(sum(row["verdict"] == excluded for row in beyond), len(beyond))
     return out
 
@@ -103,14 +109,22 @@ def rate(count: int, total: int) -> dict[str, float] | None:
     return {"count": int(count), "of": int(total), "share": count / total, "low": low, "high": high}
 
 
-def _covered(outputs: FloatArray, low: int, high: int) -> dict[str, Any] | None:
-    """Share of the intervals that hold the truth, where both are known, and their median width."""
-    known = outputs[np.isfinite(outputs[:, [low, high, TRUTH]]).all(1)] if len(outputs) else outputs
-    if len(known) == 0:
+def _clustered(hit: Any, known: Any, each: float) -> dict[str, float] | None:
+    """`rate` of `hit` among `known` outputs, of which `each` come from one data set."""
+    total = int(known.sum())
+    if total == 0:
         return None
-    inside = (known[:, low] <= known[:, TRUTH]) & (known[:, TRUTH] <= known[:, high])
-    share = rate(int(inside.sum()), len(known))
-    return None if share is None else share | {"width": float(np.median(known[:, high] - known[:, low]))}
+    share, sets = float(hit[known].mean()), max(1, round(total / each))
+    told = rate(round(share * sets), sets)
+    return None if told is None else told | {"share": share}
+
+
+def _covered(outputs: FloatArray, low: int, high: int, each: float) -> dict[str, Any] | None:
+    """Share of the intervals that hold the truth, where both are known, and their median width."""
+    known = np.isfinite(outputs[:, [low, high, TRUTH]]).all(1)
+    inside = np.logical_and(outputs[:, low] <= outputs[:, TRUTH], outputs[:, TRUTH] <= outputs[:, high])
+    share = _clustered(inside, known, each)
+    return None if share is None else share | {"width": float(np.median((outputs[:, high] - outputs[:, low])[known]))}
 
 
 def _largest(row: dict[str, Any], column: int) -> float:
@@ -145,7 +159,10 @@ def read_record(path: Path = RECORD) -> dict[str, Any]:
         return {"format": FORMAT, "rows": []}
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = record["rows"], record["format"]
+        _ = record["rows"]
+        if record["format"] != FORMAT:
+            raise InputError(f"the record has format {record['format']!r}, not {FORMAT!r}", str(path),
+                             "write it anew with neuronull calibrate")  # fmt: skip
     except (json.JSONDecodeError, KeyError, TypeError):
         raise InputError("not a calibration record", str(path), "write one with neuronull calibrate") from None
     return record

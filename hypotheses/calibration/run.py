@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -55,8 +56,14 @@ class Chunk:
     @property
     def key(self) -> str:
         """Name under which it is stored."""
-        world = SCENARIOS[self.scenario].fingerprint
-        return f"{self.scenario}|{','.join(self.hypotheses)}|{self.first}|{self.count}|{world}|{REPLICATES}"
+        world, tests = SCENARIOS[self.scenario].fingerprint, declared(self.hypotheses)
+        return f"{self.scenario}|{','.join(self.hypotheses)}|{self.first}|{self.count}|{world}|{tests}|{REPLICATES}"
+
+
+def declared(hypotheses: Sequence[str]) -> str:
+    """Hash of what the hypotheses declare (criterion, null models), so that results of another test are none of its."""
+    told = [(h, repr(catalogue.hypotheses.get(h).criterion), catalogue.hypotheses.get(h).nulls) for h in hypotheses]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
 
 
 def run_chunk(chunk: Chunk) -> dict[str, Any]:

@@ -27,6 +27,20 @@ def test_selectivity_is_the_naive_loop(influence):
     assert found[:, 0].tolist() == pytest.approx(expected)
 
 
+def test_lean_beyond_covariates_is_a_regression_residual(influence):
+    """Against lstsq per replicate; taken out once, nothing is left to take out; geometric means of classes stay."""
+    rng = np.random.default_rng(2)
+    design = np.column_stack([np.ones(60), rng.normal(size=(60, 3))])
+    basis = torch.from_numpy(np.linalg.qr(design)[0])
+    found = regimes.beyond_covariates(influence[..., None], basis)
+    for before, after in zip(influence.numpy(), found[..., 0].numpy(), strict=True):
+        lean = np.log(before[:, 0] / before[:, 1])
+        fitted = design @ np.linalg.lstsq(design, lean.mean(0), rcond=None)[0]
+        np.testing.assert_allclose(np.log(after[:, 0] / after[:, 1]), lean - fitted, atol=1e-12)
+        np.testing.assert_allclose(after[:, 0] * after[:, 1], before[:, 0] * before[:, 1], rtol=1e-12)
+    torch.testing.assert_close(regimes.beyond_covariates(found, basis), found)
+
+
 def test_shape_and_contrast_are_the_naive_loops(influence):
     means = influence[..., None]
     order = regimes.choose_order(N_HEAD)(means)

@@ -32,9 +32,15 @@ def test_set_and_strata_are_the_naive_loop(effect):
 
 
 def test_minor_heads_form_one_group():
-    total = torch.tensor([50.0, 0.2, 30.0, 0.3, 19.5])
+    total = torch.tensor([50.0, 0.2, 30.0, 0.3, 19.5])  # a tenth of the mean is 2
     assert routing.pool_minor(total).tolist() == [0, 3, 1, 3, 2]
     assert routing.pool_minor(torch.tensor([3.0, 4.0])).tolist() == [0, 1]
+
+
+def test_of_many_heads_only_the_weak_are_pooled():
+    """Each of 1,200 like heads makes less than a thousandth of the sum, and is judged for itself all the same."""
+    total = torch.linspace(0.5, 1.5, 1200)
+    assert routing.pool_minor(total).tolist() == list(range(1200))
 
 
 def test_preference_is_the_log_odds_of_means_halves_averaged():

@@ -106,10 +106,19 @@ def test_coverage_counts_what_is_known_and_trusted():
     outputs = np.array(
         [[0, -1, 1, -2, 2, 0.5, 0], [0, -1, 1, -2, 2, 1.5, 0], [0, -1, 1, -2, 2, 3, 1], [0, -1, 1, -2, 2, np.nan, 0]]
     )
-    document, verdict = record._covered(outputs, 1, 2), record._covered(outputs, 3, 4)
+    document, verdict = record._covered(outputs, 1, 2, each=1), record._covered(outputs, 3, 4, each=1)
     assert (document["count"], document["of"], document["width"]) == (1, 3, 2)
     assert (verdict["count"], verdict["of"], verdict["width"]) == (2, 3, 4)
-    assert record._covered(outputs[3:], 1, 2) is None
+    assert record._covered(outputs[3:], 1, 2, each=1) is None
+
+
+def test_outputs_of_one_data_set_count_as_one_in_the_width_of_an_interval():
+    outputs = np.tile([0, -1, 1, -2, 2, 0.5, 0], (120, 1))
+    outputs[:12, 5] = 3
+    alone, twelve = record._covered(outputs, 1, 2, each=1), record._covered(outputs, 1, 2, each=12)
+    assert alone["share"] == twelve["share"] == 0.9
+    assert (alone["of"], twelve["of"]) == (120, 10)
+    assert twelve["low"] < alone["low"]
 
 
 def test_rates_carry_clopper_pearsons_interval():

@@ -14,8 +14,9 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted import ClosureDials, Dials, TrainingDials, planted, planted_closure
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.closures import closure_sets
-from neuronull.hypotheses.engine import JACKKNIFED, TILE, Sampled, assess, assess_p, sample
+from neuronull.hypotheses.engine import JACKKNIFED, TILE, Output, Sampled, assess, assess_p, sample
 from neuronull.hypotheses.estimands.base import Bound, Estimand, Values
+from neuronull.hypotheses.findings import firm_bounds
 from neuronull.hypotheses.hypothesis import Hypothesis
 from neuronull.hypotheses.inference import intervals
 from neuronull.hypotheses.inference.permutation import max_t, permutation_p
@@ -242,6 +243,24 @@ def test_what_moves_plateau_and_null_sets_alike_is_no_error_of_their_difference(
     sampled = tuple(sample(bound, catalogue.nulls.get(n), study, 9, 0) for n in ("document_swaps", "neuron_swaps"))
     hypothesis = made((0.0,), (0.0,), centred=True)
     assert assess(hypothesis, bound, study, sampled, 0.05).outputs[0].se_documents == pytest.approx(0, abs=1e-12)
+
+
+def test_refuting_bounds_hold_for_all_heads_at_once():
+    """Of 20 heads whose true effects lie at the margin, no lower bound is above it in nine worlds of ten and more."""
+    rng, worlds, heads, documents = np.random.default_rng(1), 2000, 20, 40
+    x = rng.normal(size=(worlds, heads, documents))
+    mean, se = x.mean(-1), x.std(-1, ddof=1) / documents**0.5
+    plain, firm = 0, 0
+    for world in range(worlds):
+        outputs = [
+            Output("", m, permutation_p(1.0, np.zeros(9)), s, s, None,
+                   intervals.t_interval(m, s, documents - 1, 0.9), None, "")
+            for m, s in zip(mean[world], se[world], strict=True)
+        ]  # fmt: skip
+        plain += any(o.verdict.low > 0 for o in outputs)
+        firm += any(firm_bounds(o, 0.05 / heads)[0] > 0 for o in outputs)
+    assert plain / worlds > 0.5
+    assert firm / worlds == pytest.approx(1 - (1 - 0.05 / heads) ** heads, abs=4 * (0.05 * 0.95 / worlds) ** 0.5)
 
 
 def test_members_of_a_weight_cluster_are_a_source_of_error(study):

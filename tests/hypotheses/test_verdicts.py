@@ -61,6 +61,22 @@ def test_named_corners(kind, two_sided, low, high, p, verdict):
 
 
 @pytest.mark.parametrize("kind", [Presence, Absence])
+def test_what_refutes_must_be_firm_and_what_supports_need_not(kind):
+    """A plain interval and a wider firm one: support is decided by the plain, refutation by the firm."""
+    criterion, name = kind(margin=MARGIN, unit="sd", means=""), kind.__name__.lower()
+    for (low, high), (firm_low, firm_high), p in product(INTERVALS, INTERVALS, P):
+        if not (firm_low <= low and high <= firm_high):
+            continue
+        found = decide(criterion, Evidence(low, high, p, firm=(firm_low, firm_high)), ALPHA)
+        plain, firm = (expected(name, False, *ends, p, "") for ends in ((low, high), (firm_low, firm_high)))
+        if plain is R:
+            assert found.verdict is (R if firm is R else U)
+            assert firm is R or "all the tests that could refute" in found.why
+        else:
+            assert found.verdict is plain
+
+
+@pytest.mark.parametrize("kind", [Presence, Absence])
 def test_non_rejection_alone_never_decides(kind):
     criterion = kind(margin=MARGIN, unit="sd", means="")
     for low, high in INTERVALS:
