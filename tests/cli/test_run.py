@@ -64,6 +64,16 @@ def test_equal_runs_are_equal_to_the_byte(measured: Path, ran: Path, tmp_path: P
         assert (ran / name).read_bytes() == (other / name).read_bytes(), name
 
 
+def test_the_full_suite_alone_measures_what_ablating_the_plateau_does():
+    few = {"documents": 24, "context": 64, "only": "regimes.recruitment", "replicates": 59}
+    default, full = nn.run(**few), nn.run(**few, suite="full")
+    assert default.result.plateau_effects is None
+    assert len(full.result.plateau_effects) == 10
+    assert full.result.findings == default.result.findings
+    loss = full.result.plateau_effects[0]
+    assert loss.low < loss.plateau < loss.high
+
+
 def test_a_multiverse_by_the_command_and_from_python(cli, measured: Path, ran: Path):
     vary = ("--vary", "plateau=.03,12", "split=1", "--vary", "plateau=.05")
     shown = cli("run", "--measurements", str(measured), *OPTIONS, *vary, "--out", "one")
