@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_models import LAYERS, VOCABULARY, saved
+from tiny_models import LAYERS, VOCABULARY, options_of
 
 from neuronull.data.errors import InputError
 from neuronull.data.measurements import EFFECTS, Measurements
@@ -19,25 +18,10 @@ from neuronull.estimators import effects as module
 from neuronull.estimators.effects import measure_effects
 from neuronull.estimators.measure import measure
 
-WEIGHTS = 1 / np.arange(1, VOCABULARY + 1)
-
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory: pytest.TempPathFactory) -> MeasureOptions:
-    folder = tmp_path_factory.mktemp("effects")
-    rng = np.random.default_rng(1)
-    words = [rng.choice(VOCABULARY, size=40, p=WEIGHTS / WEIGHTS.sum()) for _ in range(30)]
-    (folder / "corpus.json").write_text(json.dumps([" ".join(f"w{i}" for i in text) for text in words]))
-    np.save(folder / "counts.npy", (1e6 * WEIGHTS).astype(np.int64))
-    return MeasureOptions(
-        model=str(saved("gpt2", folder / "model", 6.0)),
-        corpus=str(folder / "corpus.json"),
-        counts=str(folder / "counts.npy"),
-        documents=24,
-        context=32,
-        threshold=0.35,
-        device="cpu",
-    )
+    return options_of("gpt2", tmp_path_factory.mktemp("effects"))
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +72,6 @@ def test_a_layer_before_the_last_has_none(options):
 def test_another_model_or_other_counts_are_refused(options, measured, tmp_path: Path):
     with pytest.raises(InputError, match="the model has changed since it was measured"):
         measure_effects(replace(options, random_init=True), measured, cache=False)
-    np.save(tmp_path / "counts.npy", (1e5 * WEIGHTS).astype(np.int64))
+    np.save(tmp_path / "counts.npy", np.arange(VOCABULARY))
     with pytest.raises(InputError, match="the counts have changed"):
         measure_effects(replace(options, counts=str(tmp_path / "counts.npy")), measured, cache=False)
