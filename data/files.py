@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from . import schema
 from .errors import InputError
-from .measurements import Closure, Heads, Manifest, Panel
+from .measurements import Closure, Effects, Heads, Manifest, Panel
 
 _SEE = "the format is in data/README.md"
 
@@ -176,6 +176,18 @@ def read_closure(directory: Path) -> Closure | None:
     sets = table.to_pandas(use_threads=False)
     sets["members"] = _lists(table, "members", where, "set")
     return Closure(tensors["loss"], sets)
+
+
+def read_effects(directory: Path) -> Effects | None:
+    """Return `effects.safetensors`, ``None`` where there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, lacks a tensor, or holds one of another type.
+    """
+    tensors = read_tensors(directory, schema.EFFECT_TENSORS)
+    return Effects(tensors["signed"], tensors["absolute"]) if tensors else None
 
 
 def _table(directory: Path, name: str, columns: tuple[str, ...]) -> pa.Table:

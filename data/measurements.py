@@ -27,6 +27,9 @@ RARE, COMMON, NEITHER = 1, 0, -1
 CLOSURE_KINDS = ("neurons", "heads")
 """What sets that are ablated jointly are made of."""
 
+EFFECTS = ("loss", "entropy", "unigram", "direct", "frequency")
+"""What ablating a neuron of the last layer changes, in the order of the first axis of `Effects`."""
+
 
 class ModelId(BaseModel):
     """Which weights: id or path, revision, and a hash of the weights themselves."""
@@ -150,6 +153,18 @@ class Closure:
 
 
 @dataclass(frozen=True)
+class Effects:
+    """What ablating each neuron of the last layer does to the next-token distribution.
+
+    ``signed`` and ``absolute`` float [5, D, 2, N]: sums of the `EFFECTS`, and of their absolute values, over the
+    matched positions of a class (0 = rare, 1 = common) in a document, nats; 0 where the document has no matched pair.
+    """
+
+    signed: torch.Tensor
+    absolute: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Measurements:
     """A measurement directory in memory.  What is ``None`` was not measured.
 
@@ -169,6 +184,7 @@ class Measurements:
     w_out: torch.Tensor | None = None
     heads: Heads | None = None
     closure: Closure | None = None
+    effects: Effects | None = None
     checkpoints: Mapping[int, Measurements] = field(default_factory=dict)
 
     @property

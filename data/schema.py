@@ -16,6 +16,7 @@ WEIGHTS = "weights.safetensors"
 HEADS = "heads.safetensors"
 CLOSURE = "closure.safetensors"
 CLOSURE_SETS = "closure.parquet"
+EFFECTS = "effects.safetensors"
 CHECKPOINTS = "checkpoints"
 
 REQUIRED = (MANIFEST, DOCUMENTS, PANEL)
@@ -76,3 +77,5 @@ HEAD_TENSORS = TensorFile(
 )
 
 CLOSURE_TENSORS = TensorFile(CLOSURE, {"loss": _FLOAT})
+
+EFFECT_TENSORS = TensorFile(EFFECTS, dict.fromkeys(("signed", "absolute"), ("float32", "float64")))

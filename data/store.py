@@ -105,6 +105,7 @@ def load(directory: Path) -> Measurements:
         w_out=weights.get("w_out"),
         heads=files.read_heads(directory),
         closure=files.read_closure(directory),
+        effects=files.read_effects(directory),
     )
     validate(measurements)
     return replace(measurements, checkpoints=_checkpoints(directory, measurements))
@@ -300,6 +301,8 @@ def _tensors(measurements: Measurements) -> dict[str, dict[str, torch.Tensor | N
         }
     if measurements.closure is not None:
         found[schema.CLOSURE] = {"loss": measurements.closure.loss}
+    if measurements.effects is not None:
+        found[schema.EFFECTS] = {"signed": measurements.effects.signed, "absolute": measurements.effects.absolute}
     return found
 
 

@@ -5,7 +5,7 @@ Used on everything that is read or written, so that neither a damaged file nor a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,25 @@ import torch
 
 from . import schema
 from .errors import InputError
-from .measurements import CLOSURE_KINDS, COMMON, NEITHER, RARE, Closure, Heads, Manifest, Measurements, Panel
+from .measurements import (
+    CLOSURE_KINDS,
+    COMMON,
+    EFFECTS,
+    NEITHER,
+    RARE,
+    Closure,
+    Effects,
+    Heads,
+    Manifest,
+    Measurements,
+    Panel,
+)
 
 _ROWS = 4096
 """Rows looked at together: a mask of a whole [T, N] array would double its memory."""
 
 _ROUNDING = 1e-5
-"""By how much a share computed in float32 may exceed 1."""
+"""By how much a ratio computed in float32 may exceed 1."""
 
 _SEE = "the shapes are in data/README.md"
 
@@ -44,6 +56,8 @@ def validate(measurements: Measurements) -> None:
     if measurements.closure is not None:
         _closure(measurements.closure, paired_documents(measurements))
         _closure_sets(measurements.closure, measurements.n_neurons, measurements.heads)
+    if measurements.effects is not None:
+        _effects(measurements.effects, paired_documents(measurements))
 
 
 def validate_checkpoint(checkpoint: Measurements, manifest: Manifest, documents: pd.DataFrame, neurons: int) -> None:
@@ -246,6 +260,8 @@ def _present(measurements: Measurements) -> list[_Array]:
         ("w_in", measurements.w_in, 2, 0, schema.WEIGHTS),
         ("w_out", measurements.w_out, 2, 0, schema.WEIGHTS),
     ]
+    if measurements.effects is not None:
+        found += [(f.name, getattr(measurements.effects, f.name), 4, 3, schema.EFFECTS) for f in fields(Effects)]
     return [
         _Array(name, values, dimensions, axis, file)
         for name, values, dimensions, axis, file in found
@@ -370,3 +386,24 @@ def _closure_sets(closure: Closure, neurons: int, heads: Heads | None) -> None:
             raise _outside("members", row, members[0] if members[0] < 0 else members[-1], where, below, "set")
     if len(closure.rows) < len(closure.sets):
         raise InputError("a set is listed twice", where, "give each set once")
+
+
+def _effects(effects: Effects, paired: npt.NDArray[np.bool_]) -> None:
+    """Check sums whose form `_arrays` has seen: of the right shape, 0 where there is no pair, each within its size."""
+    where, expected = schema.EFFECTS, [len(EFFECTS), len(paired), 2]
+    for field in fields(Effects):
+        values: torch.Tensor = getattr(effects, field.name)
+        if list(values.shape[:3]) != expected:
+            raise InputError(
+                f"{field.name} has shape {list(values.shape)}, effects, documents and classes make {expected}",
+                where,
+                _SEE,
+            )
+        without = np.flatnonzero(~paired & (values != 0).any(0).flatten(1).any(1).numpy())
+        if len(without):
+            what = f"{field.name}: document {without[0]} has no matched pair but not all is 0"
+            raise InputError(what, where, "a sum over no positions is 0")
+    wrong = (effects.signed.abs() > effects.absolute * (1 + _ROUNDING)).nonzero()
+    if len(wrong):
+        mend = "they are sums of a number and of its absolute value"
+        raise InputError(f"signed{wrong[0].tolist()} exceeds absolute", where, mend)

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from numba import prange
 
-from ..data.measurements import IntArray, Panel
+from ..data.measurements import EFFECTS, Effects, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from .ablation import Kind, make_ablation
@@ -38,31 +38,10 @@ from .memory import with_back_off
 from .readout import fold
 from .vocabulary import Clean, Vocabulary
 
-EFFECTS = ("loss", "entropy", "unigram", "direct", "frequency")
-"""In the order of the first axis of the sums."""
-
 _TILE = 256
 """Positions at a time, so that six float64 arrays [n, N] stay small beside the read-out."""
 
 _CHUNK_FLOATS = 1 << 22
-
-
-@dataclass(frozen=True)
-class ClassEffects:
-    """Sums over a document's matched positions of a class (0 = rare, 1 = common), in nats.
-
-    Parameters
-    ----------
-    signed, absolute
-        Sums of the five `EFFECTS` and of their absolute values, float64 [5, D, 2, N]; 0 where the document has no
-        matched pair.
-    pairs
-        Matched pairs of each document, int64 [D].
-    """
-
-    signed: torch.Tensor
-    absolute: torch.Tensor
-    pairs: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -80,11 +59,12 @@ def class_effects(
     residual: torch.Tensor,
     activation: torch.Tensor,
     counts: IntArray,
+    documents: int,
     *,
     ablation: Kind = "mean",
     seed: int = 0,
     progress: Progress | None = None,
-) -> ClassEffects:
+) -> Effects:
     """Measure the five effects of every neuron of the last layer.
 
     Parameters
@@ -93,11 +73,13 @@ def class_effects(
         As for `neuronull.estimators.influence.influence`.
     counts
         Occurrences of each token in the training corpus, int64 [V]; one is added to each, so that log q is finite.
+    documents
+        Documents fed, D.
 
     Returns
     -------
-    ClassEffects
-        D is the highest document of the panel plus one.
+    Effects
+        In float64.
 
     Raises
     ------
@@ -114,7 +96,6 @@ def class_effects(
     replaced = make_ablation(ablation, activation, panel, seed)
     label = np.full(len(panel), -1, dtype=np.int64)
     label[panel.rare_rows], label[panel.common_rows] = 0, 1
-    documents = int(panel.document.max()) + 1
     sums = torch.zeros(2, len(EFFECTS), 2 * documents, activation.shape[1], dtype=torch.float64)
 
     def work(size: int) -> slice:
@@ -137,8 +118,7 @@ def class_effects(
             stage.advance(rows.stop - rows.start)
             start = rows.stop
     signed, absolute = sums.view(2, len(EFFECTS), documents, 2, -1)
-    pairs = np.bincount(panel.document[panel.rare_rows], minlength=documents)
-    return ClassEffects(signed, absolute, torch.from_numpy(pairs.astype(np.int64)))
+    return Effects(signed, absolute)
 
 
 @dataclass(frozen=True)

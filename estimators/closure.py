@@ -8,20 +8,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ..data.errors import InputError
 from ..data.measurements import Closure, IntArray, Measurements
 from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
-from ..data.store import cached
 from .forward import run_forward
 from .joint import joint_heads, joint_neurons
-from .measure import load
+from .measure import measure_more
 
 
 @dataclass(frozen=True)
@@ -66,24 +63,14 @@ def measure_closure(
     InputError
         If the model is no longer the one that was measured, or there is not enough memory.
     """
-    progress = progress or Silent()
-    loaded = load(options, progress)
-    if loaded.hash != measurements.manifest.model.hash:
-        raise InputError("the model has changed since it was measured", "--model", "measure again")
+    reported = progress or Silent()
 
-    def make() -> Measurements:
-        bare = Measurements(measurements.manifest, measurements.documents, measurements.panel)
-        return replace(bare, closure=_measured(loaded, options, measurements, sets, progress))
+    def work(loaded: LoadedModel, bare: Measurements) -> Measurements:
+        return replace(bare, closure=_measured(loaded, options, measurements, sets, reported))
 
-    found = cached(_key(measurements, sets), make) if cache else make()
+    named = hashlib.sha256(repr((sets.neurons, sets.heads)).encode()).hexdigest()
+    found = measure_more(options, measurements, {"closure": named}, work, reported, cache)
     return replace(measurements, closure=found.closure)
-
-
-def _key(measurements: Measurements, sets: Sets) -> dict[str, Any]:
-    """Everything that decides the closures: what decided the measurements, and which sets."""
-    named = repr((sets.neurons, sets.heads)).encode()
-    manifest = measurements.manifest.model_dump(mode="json")
-    return {"closure": hashlib.sha256(named).hexdigest(), "measurements": manifest}
 
 
 def _measured(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from typing import Any
 
+import pandas as pd
 import torch
 
 from ..data.corpora import Corpus, load_corpus
@@ -55,9 +56,10 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     Returns
     -------
     Measurements
-        Everything that format 1 holds but for closures (`neuronull.estimators.closure`) and checkpoints. Further keys
-        of the manifest: ``warnings`` (what a reader must know about text and counts), ``counts_source``,
-        ``head_ablation`` and, where it is known, ``training_step``.
+        Everything that format 1 holds but for checkpoints and what a second round measures
+        (`neuronull.estimators.closure`, `neuronull.estimators.effects`). Further keys of the manifest: ``warnings``
+        (what a reader must know about text and counts), ``counts_source``, ``head_ablation`` and, where it is known,
+        ``training_step``.
 
     Raises
     ------
@@ -105,7 +107,7 @@ def _prepared(
     with _stage(progress, "corpus"):
         corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context)
         _check_ids(loaded, corpus)
-        counts = _counts(options, loaded, corpus)
+        counts = token_counts(options, loaded, corpus.documents)
     inputs = _Inputs(options, loaded, layer, corpus, counts, told.get("training_step", loaded.step))
 
     def make() -> Measurements:
@@ -126,6 +128,42 @@ def load(options: MeasureOptions, progress: Progress, step: int | None = None) -
         return load_model(
             options.model, options.revision, options.device, options.dtype, options.random_init, options.seed, step
         )
+
+
+def measure_more(
+    options: MeasureOptions,
+    measurements: Measurements,
+    told: dict[str, Any],
+    work: Callable[[LoadedModel, Measurements], Measurements],
+    progress: Progress,
+    cache: bool,
+) -> Measurements:
+    """Measure more on a model that was measured before, or return the same from the cache.
+
+    Parameters
+    ----------
+    options
+        Those that `measurements` were made with: they name the model, which is loaded again.
+    told
+        What, beside all that decided `measurements`, decides this.
+    work
+        Measures: given the model, and the measurements with nothing but documents and panel, those with more in them.
+
+    Raises
+    ------
+    InputError
+        If the model is no longer the one that was measured.
+    """
+    loaded = load(options, progress)
+    if loaded.hash != measurements.manifest.model.hash:
+        raise InputError("the model has changed since it was measured", "--model", "measure again")
+    bare = Measurements(measurements.manifest, measurements.documents, measurements.panel)
+
+    def make() -> Measurements:
+        return work(loaded, bare)
+
+    key = told | {"measurements": measurements.manifest.model_dump(mode="json")}
+    return cached(key, make) if cache else make()
 
 
 def resolve_layer(layer: int | str, layers: int) -> int:
@@ -164,13 +202,20 @@ def _check_ids(loaded: LoadedModel, corpus: Corpus) -> None:
         )
 
 
-def _counts(options: MeasureOptions, loaded: LoadedModel, corpus: Corpus) -> Counts:
+def token_counts(options: MeasureOptions, loaded: LoadedModel, documents: pd.DataFrame) -> Counts:
+    """Return how often each token occurs, as `load_counts` does, with those that lie beside the model.
+
+    Raises
+    ------
+    InputError
+        If they cannot be used.
+    """
     beside = None if loaded.directory is None else loaded.directory / COUNTS_FILE
     return load_counts(
         options.counts,
         loaded.adapter.vocabulary,
         beside if beside is not None and beside.is_file() else None,
-        corpus.documents,
+        documents,
         tokenizer_size=len(loaded.tokenizer),
     )
 

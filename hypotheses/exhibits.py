@@ -1,4 +1,4 @@
-"""What the report draws beside the numbers: curves, head map, graphs, balance."""
+"""What the report shows beside the findings: curves, head map, graphs, balance, what ablating the plateau does."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..estimators.communities import leiden, modularity_matrix, threshold_graph
 from ..estimators.rewiring import rewire
 from .balance import against_reselected, reselected
 from .estimands.neuron_sets import DENSITY, seeds_for
+from .plateau_effects import plateau_effects
 from .result import Balance, Curve, Finding, GraphTwin, HeadMap
 from .study import Study
 
@@ -28,6 +29,7 @@ def collect(study: Study, findings: Sequence[Finding], seed: int) -> dict[str, A
         "head_map": lambda: head_map(study, findings),
         "graphs": lambda: graphs(study, seed),
         "balance": lambda: balances(study, seed),
+        "plateau_effects": lambda: plateau_effects(study),
     }
     out = {}
     for name, make in makers.items():

@@ -164,6 +164,20 @@ class Balance(BaseModel):
     rows: list[tuple[str, float]]
 
 
+class PlateauEffect(BaseModel):
+    """What ablating a neuron of the plateau does at a position of a class, on average; nats, nothing is tested."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
+    effect: str = Field(description="loss, entropy, unigram, direct or frequency")
+    label: str = Field(description="Class of the positions")
+    plateau: float
+    low: float
+    high: float
+    level: float = Field(description="Of the interval, over documents")
+    strata: float = Field(description="The same for neurons of the plateau's strata")
+    left: float | None = Field(default=None, description="Size of the effect over that of the loss with nothing frozen")
+
+
 class Certificate(BaseModel):
     """Outcome of the conformance checks of a null model (``neuronull check``)."""
 
@@ -276,6 +290,7 @@ class Result(BaseModel):
     graphs: list[GraphTwin] = Field(default_factory=list)
     balance: list[Balance] = Field(default_factory=list)
     nulls: list[NullCard] = Field(default_factory=list)
+    plateau_effects: list[PlateauEffect] | None = Field(default=None, description="Left out where none were measured")
     multiverse: Multiverse | None = Field(default=None, description="Left out where nothing was varied")
     provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)
 

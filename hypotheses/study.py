@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.errors import InputError, MissingInput
-from ..data.measurements import Closure, Heads, Measurements, Panel
+from ..data.measurements import Closure, Effects, Heads, Measurements, Panel
 from ..estimators import coactivation, regimes
 from ..estimators import strata as stratify
 from ..estimators.class_means import ClassSums, absolute_sums, means_under
@@ -293,6 +293,14 @@ class Study:
             raise MissingInput("no closures were measured", "closure.safetensors",
                                "run it from the model, without --measurements")  # fmt: skip
         return self.measurements.closure
+
+    @property
+    def effects(self) -> Effects:
+        """Effects of single neurons on whole distributions."""
+        if self.measurements.effects is None:
+            raise MissingInput("no effects on whole distributions were measured", "effects.safetensors",
+                               "run it from the model, with --suite full")  # fmt: skip
+        return self.measurements.effects
 
     def check_measured(self, sets: tuple[Tensor, Tensor]) -> None:
         """Refuse head statistics on neurons whose strata were not all measured."""

@@ -138,6 +138,7 @@ class _Run:
         measurements = self._measurements()
         if not measured:
             measurements = self._with_closures(self.request.measure, measurements)
+            measurements = self._with_effects(measurements)
             if wanted.checkpoints:
                 measurements = replace(measurements, checkpoints=self._checkpoints())
         random_init = self._random_init if wanted.random_init and not measured else None
@@ -252,6 +253,14 @@ class _Run:
         wanted, _ = choose(tests)
         sets = closure_sets(Study(measurements, tests.plateau), wanted, tests)
         return measure_closure(options, measurements, sets, self.timed) if sets else measurements
+
+    def _with_effects(self, measurements: Measurements) -> Measurements:
+        """The measurements with what ablating each neuron does to whole distributions, where the full suite runs."""
+        from .estimators.effects import measure_effects
+
+        if self.request.tests.suite != "full":
+            return measurements
+        return measure_effects(self.request.measure, measurements, self.timed)
 
     def _provenance(self) -> dict[str, Any]:
         return provenance(self.started, _told(self.request), _plan(self.request), self.timed)

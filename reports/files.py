@@ -38,7 +38,7 @@ def write_results(result: Result, directory: Path | str) -> None:
 
 def result_json(result: Result) -> str:
     """``results.json``: the whole result without its provenance; not-a-number and infinity become null."""
-    unused = {"multiverse"} if result.multiverse is None else None
+    unused = {name for name in ("multiverse", "plateau_effects") if getattr(result, name) is None}
     return result.model_dump_json(indent=1, exclude=unused) + "\n"
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ..hypotheses.result import Result, Role
-from . import glossary, multiverse, null_tables, origin, references, tables, words
+from . import glossary, multiverse, null_tables, origin, plateau_effects, references, tables, words
 from .figures.canvas import Drawing, to_svg
 from .numbers import percent, printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, slug, tell
@@ -38,7 +38,8 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     env.filters.update(num=unbroken, percent=percent, slug=slug, sentence=as_sentence)
-    env.globals.update(g=glossary, marks={str(k): v for k, v in glossary.VERDICT_MARKS.items()}, zip=zip)
+    marks = {str(k): v for k, v in glossary.VERDICT_MARKS.items()}
+    env.globals.update(g=glossary, effects=plateau_effects, marks=marks, zip=zip)
     return env
 
 
@@ -79,6 +80,8 @@ def _tables(result: Result) -> dict[str, tables.Table]:
     return {
         "overview": tables.overview(result),
         "verdicts": multiverse.verdicts(result),
+        "plateau_effects": plateau_effects.effects(result),
+        "meanings": plateau_effects.meanings(result),
         "every_universe": multiverse.every_universe(result),
         "controls": tables.controls(result),
         "nulls": null_tables.null_models(result),

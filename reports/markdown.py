@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
-from . import glossary, multiverse, null_tables, origin, references, tables
+from . import glossary, multiverse, null_tables, origin, plateau_effects, references, tables
 from .numbers import printable, typeset
 from .story import ClaimSection, FindingSection, Story, as_sentence, tell
 from .tables import Table
@@ -113,6 +113,7 @@ def _folded(data: Table) -> str:
 def _rest(result: Result, story: Story) -> list[str]:
     bullets = "\n".join(f"- {escape(w)}" for w in result.warnings)
     return [
+        *_plateau_effects(result),
         *_multiverse(result),
         table(tables.controls(result), 2),
         table(null_tables.null_models(result), 2),
@@ -130,6 +131,14 @@ def _rest(result: Result, story: Story) -> list[str]:
         *(_folded(data) for data in (origin.stages(result), origin.options(result), origin.versions(result))),
         f"## Citation\n\n```bibtex\n{references.bibtex(result)}\n```",
     ]
+
+
+def _plateau_effects(result: Result) -> list[str]:
+    """What ablating the plateau does, with a sentence on each row."""
+    if not result.plateau_effects:
+        return []
+    tables_told = (plateau_effects.effects(result), plateau_effects.meanings(result))
+    return [f"## {plateau_effects.TITLE}\n\n{escape(plateau_effects.INTRO)}", *map(table, tables_told)]
 
 
 def _multiverse(result: Result) -> list[str]:

@@ -104,6 +104,15 @@ PAPERS: dict[str, str] = {
   journal = {Nature Human Behaviour},
   volume = {4}, number = {11}, pages = {1208--1214}, year = {2020}
 }""",
+    "stolfo2024": """@inproceedings{stolfo2024,
+  author = {Stolfo, Alessandro and Wu, Ben and Gurnee, Wes and Belinkov, Yonatan and Song, Xingyi and Sachan, Mrinmaya
+    and Nanda, Neel},
+  title = {Confidence Regulation Neurons in Language Models},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {37}, year = {2024},
+  eprint = {2406.16254},
+  archivePrefix = {arXiv}
+}""",
     "hartung2001": """@article{hartung2001,
   author = {Hartung, Joachim and Knapp, Guido},
   title = {A Refined Method for the Meta-Analysis of Controlled Clinical Trials with Binary Outcome},
@@ -139,6 +148,7 @@ _BY_FAMILY = {
     "emergence": ("liu2025emergent",),
 }
 _MULTIVERSE = ("steegen2016", "simonsohn2020")
+_EFFECTS = ("stolfo2024",)
 _POOLED = ("dersimonian1986", "hartung2001", "higgins2002")
 _ALWAYS = ("liu2025routing", "phipson2010", "holm1979", "schuirmann1987", "benjamini1995")
 
@@ -155,6 +165,8 @@ def bibtex(*results: Result, pooled: bool = False) -> str:
         wanted.update(dict.fromkeys(_BY_NULL[part] for part in parts if part in _BY_NULL))
     if any(result.multiverse is not None for result in results):
         wanted.update(dict.fromkeys(_MULTIVERSE))
+    if any(result.plateau_effects for result in results):
+        wanted.update(dict.fromkeys(_EFFECTS))
     if pooled:
         wanted.update(dict.fromkeys(_POOLED))
     said = results[0].setup.versions.get("neuronull", "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from neuronull.data.adapters import adapter_for
 from neuronull.data.measurements import Panel
 from neuronull.data.models import LoadedModel
+from neuronull.data.options import MeasureOptions
 
 VOCABULARY, LAYERS, HEADS, WIDTH, NEURONS = 67, 3, 4, 24, 40
 
@@ -104,6 +106,24 @@ def saved(name: str, directory: Path, inflation: float = 6.0) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="w0").save_pretrained(directory)
     return directory
+
+
+def options_of(name: str, folder: Path, model: str = "model", seed: int = 1, inflation: float = 6.0) -> MeasureOptions:
+    """What measures a tiny model: it on disk, a corpus of words as rare as Zipf's law has them, and their counts."""
+    rng = np.random.default_rng(seed)
+    weights = 1 / np.arange(1, VOCABULARY + 1)
+    words = [rng.choice(VOCABULARY, size=40, p=weights / weights.sum()) for _ in range(30)]
+    (folder / "corpus.json").write_text(json.dumps([" ".join(f"w{i}" for i in text) for text in words]))
+    np.save(folder / "counts.npy", (1e6 * weights).astype(np.int64))
+    return MeasureOptions(
+        model=str(saved(name, folder / model, inflation)),
+        corpus=str(folder / "corpus.json"),
+        counts=str(folder / "counts.npy"),
+        documents=24,
+        context=32,
+        threshold=0.35,
+        device="cpu",
+    )
 
 
 def texts(documents: int = 6, seed: int = 0, longest: int = 24) -> list[list[int]]:

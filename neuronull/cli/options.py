@@ -50,7 +50,11 @@ Elbow = Annotated[
 ]
 Ablation = Annotated[str, option("--ablation", "mean|zero|resample", DESIGN, "What takes a neuron's place.")]
 
-Suite = Annotated[str, option("--suite", "default|full", TEST, "full runs the slow hypotheses too.")]
+Suite = Annotated[
+    str,
+    option("--suite", "default|full", TEST, "full runs the slow hypotheses too, and measures what ablating the plateau "
+           "does to predictions."),
+]  # fmt: skip
 Only = Annotated[
     list[str] | None,
     option("--only", "ID ...", TEST, "Test these hypotheses or families only (neuronull ls hypotheses)."),

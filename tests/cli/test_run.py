@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import neuronull as nn
 from neuronull.cli import INTERRUPTED, OK, main
+from neuronull.data.measurements import Effects
 from neuronull.data.options import Silent
 from neuronull.data.planted.dials import Dials
 from neuronull.data.planted.measurements import planted_measurements
@@ -62,6 +65,30 @@ def test_equal_runs_are_equal_to_the_byte(measured: Path, ran: Path, tmp_path: P
     assert main(["run", "--measurements", str(measured), *OPTIONS, "--jobs", "2", "--out", str(other)]) == OK
     for name in ("results.json", "results.csv", "results.parquet"):
         assert (ran / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_the_full_suite_alone_measures_effects(monkeypatch: pytest.MonkeyPatch):
+    """Whatever hypotheses are named, and never by default."""
+    made = planted_measurements(Dials(documents=40, pairs=8, neurons=320), 1, ("influence",))
+    zero = torch.zeros(5, made.n_documents, 2, made.n_neurons)
+    monkeypatch.setattr("neuronull.estimators.measure.measure", lambda *a: made)
+    monkeypatch.setattr(
+        "neuronull.estimators.effects.measure_effects", lambda o, m, p: replace(m, effects=Effects(zero, zero))
+    )
+    for suite, only, told in (("full", "regimes.recruitment", 10), ("default", "regimes.recruitment", 0)):
+        result = nn.run(suite=suite, only=only, replicates=59).result
+        assert len(result.plateau_effects or ()) == told
+
+
+@pytest.mark.slow
+def test_what_ablating_the_plateau_does_from_the_model():
+    few = {"documents": 24, "context": 64, "only": "regimes.recruitment", "replicates": 59}
+    default, full = nn.run(**few), nn.run(**few, suite="full")
+    assert default.result.plateau_effects is None
+    assert len(full.result.plateau_effects) == 10
+    assert full.result.findings == default.result.findings
+    loss = full.result.plateau_effects[0]
+    assert loss.low < loss.plateau < loss.high
 
 
 def test_a_multiverse_by_the_command_and_from_python(cli, measured: Path, ran: Path):

@@ -54,6 +54,9 @@ def by_hand(folder):
     loss[:, 5] = np.nan
     save_file({"loss": loss}, folder / "closure.safetensors")
     pd.DataFrame({"kind": ["neurons", "heads"], "members": [[2, 3], [1, 2]]}).to_parquet(folder / "closure.parquet")
+    signed = rng.normal(size=(5, D, 2, N))
+    signed[:, 5] = 0
+    save_file({"signed": signed, "absolute": 2 * np.abs(signed)}, folder / "effects.safetensors")
     return folder
 
 

@@ -30,7 +30,7 @@ def assert_same(a, b):
     pd.testing.assert_frame_equal(a.documents, b.documents)
     pd.testing.assert_frame_equal(a.neurons, b.neurons)
     pd.testing.assert_frame_equal(a.closure.sets, b.closure.sets)
-    pairs = [(a.panel, b.panel), (a.heads, b.heads), (a, b), (a.closure, b.closure)]
+    pairs = [(a.panel, b.panel), (a.heads, b.heads), (a, b), (a.closure, b.closure), (a.effects, b.effects)]
     for x, y in pairs:
         for field in fields(x):
             left, right = getattr(x, field.name), getattr(y, field.name)
@@ -74,7 +74,7 @@ def test_the_format_is_what_the_design_says(made, tmp_path):
     assert (manifest["format"], manifest["my_note"]) == ("1", {"kept": [1, 2]})
     listed = {"documents.parquet", "panel.parquet", "influence.safetensors", "activations.safetensors",
               "weights.safetensors", "neurons.parquet", "heads.safetensors", "closure.safetensors",
-              "closure.parquet"}  # fmt: skip
+              "closure.parquet", "effects.safetensors"}  # fmt: skip
     assert set(manifest["contents"]) == listed == {p.name for p in (tmp_path / "copy").iterdir()} - {"manifest.json"}
 
 
@@ -207,7 +207,7 @@ def trained(folder, *steps):
     for step in steps:
         place = by_hand(folder / "checkpoints" / str(step))
         rewrite(place, INFLUENCE, delta_loss=np.full((T, N), step, "f4"))
-        for name in ("activations", "weights", "heads", "closure"):
+        for name in ("activations", "weights", "heads", "closure", "effects"):
             (place / f"{name}.safetensors").unlink()
         for name in ("neurons", "closure"):
             (place / f"{name}.parquet").unlink()

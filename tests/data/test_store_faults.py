@@ -7,7 +7,7 @@ from neuronull.data.errors import InputError
 from neuronull.data.store import load
 
 P, DOC, INF, ACT = "panel.parquet", "documents.parquet", "influence.safetensors", "activations.safetensors"
-CS = "closure.parquet"
+CS, E = "closure.parquet", "effects.safetensors"
 W, H, C, NEU = "weights.safetensors", "heads.safetensors", "closure.safetensors", "neurons.parquet"
 
 
@@ -129,6 +129,17 @@ FAULTS = {
     "closure below": (cell(CS, "members", 1, [-1, 2]), "members of set 1 is -1, outside 0 to 2 (closure.parquet)"),
     "closure text": (columns(CS, members=["a", "b"]), "the column members holds "),
     "closure twice": (columns(CS, kind=["neurons"] * 2, members=[[2, 3]] * 2), "a set is listed twice (closure"),
+    "effects truncated": (cut(E), "effects.safetensors cannot be read: "),
+    "effects lack": (tensor(E, absolute=None), "effects.safetensors has no tensor absolute (it has signed)"),
+    "effects type": (tensor(E, signed=np.ones((5, D, 2, N), "i4")), "signed is int32 (effects.safetensors); store"),
+    "effects dimensions": (tensor(E, signed=f4(5, D, 2)), "signed has shape [5, 6, 2], not 4 dimensions (effects"),
+    "effects kinds": (tensor(E, absolute=f4(4, D, 2, N)), "absolute has shape [4, 6, 2, 8], effects, documents and"),
+    "effects documents": (tensor(E, signed=f4(5, D - 1, 2, N)), "signed has shape [5, 5, 2, 8], effects, documents"),
+    "effects neurons": (tensor(E, signed=f4(5, D, 2, N + 1)), "signed has 9 neurons, influence.safetensors has 8 (eff"),
+    "effects nan": (entry(E, "signed", (1, 2, 0, 3), np.nan), "signed[1, 2, 0, 3] is nan (effects.safetensors)"),
+    "effects no pair": (entry(E, "absolute", (4, 5, 1, 0), 0.1), "absolute: document 5 has no matched pair but not"),
+    "effects size": (entry(E, "absolute", (2, 1, 0, 3), 0), "signed[2, 1, 0, 3] exceeds absolute (effects"),
+    "effects below": (entry(E, "absolute", (2, 1, 0, 3), -9), "signed[2, 1, 0, 3] exceeds absolute (effects"),
 }  # fmt: skip
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_models import HEADS, LAYERS, VOCABULARY, in_float64, paths, saved
+from tiny_models import HEADS, LAYERS, in_float64, options_of, paths
 
 from neuronull.data.errors import InputError
 from neuronull.data.measurements import Measurements
@@ -24,21 +23,7 @@ NAME = "gpt_neox sequential"
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory: pytest.TempPathFactory) -> MeasureOptions:
-    folder = tmp_path_factory.mktemp("closure")
-    rng = np.random.default_rng(1)
-    weights = 1 / np.arange(1, VOCABULARY + 1)
-    words = [rng.choice(VOCABULARY, size=40, p=weights / weights.sum()) for _ in range(30)]
-    (folder / "corpus.json").write_text(json.dumps([" ".join(f"w{i}" for i in text) for text in words]))
-    np.save(folder / "counts.npy", (1e6 * weights).astype(np.int64))
-    return MeasureOptions(
-        model=str(saved(NAME, folder / "model", 6.0)),
-        corpus=str(folder / "corpus.json"),
-        counts=str(folder / "counts.npy"),
-        documents=24,
-        context=32,
-        threshold=0.35,
-        device="cpu",
-    )
+    return options_of(NAME, tmp_path_factory.mktemp("closure"))
 
 
 @pytest.fixture(scope="module")

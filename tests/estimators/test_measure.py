@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import HEADS, LAYERS, NEURONS, VOCABULARY, saved
+from tiny_models import HEADS, LAYERS, NEURONS, VOCABULARY, options_of
 
 from neuronull.data.errors import InputError
 from neuronull.data.measurements import Measurements
@@ -25,21 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def options(folder: Path) -> MeasureOptions:
-    rng = np.random.default_rng(0)
-    weights = 1 / np.arange(1, VOCABULARY + 1)
-    words = [rng.choice(VOCABULARY, size=40, p=weights / weights.sum()) for _ in range(30)]
-    (folder / "corpus.json").write_text(json.dumps([" ".join(f"w{i}" for i in text) for text in words]))
-    np.save(folder / "counts.npy", (1e6 * weights).astype(np.int64))
-    return MeasureOptions(
-        model=str(saved("gpt_neox", folder / "tiny-neox", 1.5)),
-        corpus=str(folder / "corpus.json"),
-        counts=str(folder / "counts.npy"),
-        documents=24,
-        context=32,
-        threshold=0.35,
-        device="cpu",
-        seed=3,
-    )
+    return replace(options_of("gpt_neox", folder, "tiny-neox", seed=0, inflation=1.5), seed=3)
 
 
 @pytest.fixture(scope="module")

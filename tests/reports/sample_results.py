@@ -19,6 +19,7 @@ from neuronull.hypotheses.result import (
     Multiverse,
     NullCard,
     Outcome,
+    PlateauEffect,
     Result,
     Role,
     Setup,
@@ -95,6 +96,7 @@ def sample_result(
         head_map=_head_map(findings),
         graphs=_graphs(rng, plateau),
         nulls=_nulls(),
+        plateau_effects=_plateau_effects(np.random.default_rng(seed + 2)),
         multiverse=_multiverse(findings, np.random.default_rng(seed + 1)),
         balance=[
             Balance(
@@ -464,6 +466,29 @@ def _multiverse(findings: list[Finding], rng: np.random.Generator) -> Multiverse
     return Multiverse(varied=varied, replicates=199, bears_on={"resolution": ["clusters.within"]}, universes=universes)
 
 
+def _plateau_effects(rng: np.random.Generator) -> list[PlateauEffect]:
+    """Five effects on two classes, of either sign."""
+    effects = []
+    sizes = {"loss": 0.02, "entropy": 0.05, "unigram": -0.06, "direct": 0.008, "frequency": 0.017}
+    for effect, size in sizes.items():
+        for label, of_class in (("rare", 1.0), ("common", 0.4)):
+            mean, reach = size * of_class + float(rng.normal(0, 0.001)), 0.004 * of_class
+            left = mean / (0.02 * of_class) if effect in ("direct", "frequency") else None
+            effects.append(
+                PlateauEffect(
+                    effect=effect,
+                    label=label,
+                    plateau=mean,
+                    low=mean - reach,
+                    high=mean + reach,
+                    level=0.95,
+                    strata=mean / 9,
+                    left=left,
+                )
+            )
+    return effects
+
+
 def _curves(rng: np.random.Generator, neurons: int, plateau: int) -> list[Curve]:
     rank = sorted({int(r) for r in np.geomspace(1, neurons, 120)})
     curves = []
@@ -567,6 +592,7 @@ def hostile_result() -> Result:
     result.nulls[0] = result.nulls[0].model_copy(
         update={**foreign, "exchangeable": every, "reference": every, "diagnostics": {image: {script: every}}}
     )
+    result.plateau_effects[0] = result.plateau_effects[0].model_copy(update={"effect": image, "label": script})
     result.multiverse.varied[script] = [image]
     for universe in result.multiverse.universes:
         universe.settings[script] = image

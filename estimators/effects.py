@@ -1,0 +1,60 @@
+"""Effects of every last-layer neuron on the next-token distribution, as measurements.
+
+A second round of measuring, for who asks for it: it costs a multiple of the influence (`class_effects`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..data.errors import InputError
+from ..data.measurements import Effects, Measurements
+from ..data.models import LoadedModel
+from ..data.options import MeasureOptions, Progress, Silent
+from .class_effects import class_effects
+from .forward import run_forward
+from .measure import measure_more, token_counts
+
+
+def measure_effects(
+    options: MeasureOptions, measurements: Measurements, progress: Progress | None = None, cache: bool = True
+) -> Measurements:
+    """Return the measurements with the effects in them; as they are where the measured layer is not the last.
+
+    Parameters
+    ----------
+    options
+        Those that `measurements` were made with: they name model and counts, which are loaded again.
+    measurements
+        What was measured on it: documents and panel.
+    cache
+        Whether the cache may be read and written.
+
+    Raises
+    ------
+    InputError
+        If model or counts are no longer those that were measured, or there is not enough memory.
+    """
+    reported = progress or Silent()
+
+    def work(loaded: LoadedModel, bare: Measurements) -> Measurements:
+        if bare.manifest.layer != loaded.adapter.layers - 1:
+            return bare
+        return replace(bare, effects=_measured(loaded, options, bare, reported))
+
+    found = measure_more(options, measurements, {"effects": "of single neurons"}, work, reported, cache)
+    return replace(measurements, effects=found.effects)
+
+
+def _measured(loaded: LoadedModel, options: MeasureOptions, bare: Measurements, progress: Progress) -> Effects:
+    counts = token_counts(options, loaded, bare.documents)
+    if counts.hash != bare.manifest.counts_hash:
+        raise InputError("the counts have changed since they were measured with", "--counts", "measure again")
+    documents, panel = bare.documents["input_ids"].tolist(), bare.panel
+    forward = run_forward(loaded, documents, bare.manifest.layer, batch=options.batch, progress=progress)
+    residual, activation = forward.scored(panel)
+    found = class_effects(
+        loaded, panel, residual, activation, counts.counts, len(documents),
+        ablation=options.ablation, seed=options.seed, progress=progress,
+    )  # fmt: skip
+    return Effects(found.signed.float(), found.absolute.float())
