@@ -29,8 +29,9 @@ from ..engine import assess, sample
 from ..findings import judge_family
 from ..result import Role
 from ..study import Study
-from .scenarios import SCENARIOS, Scenario
+from .scenarios import SCENARIOS
 from .truths import true_values
+from .worlds import Scenario
 
 CHUNK = 20
 """Data sets a chunk: what is lost when a run is cut off."""

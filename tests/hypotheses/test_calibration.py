@@ -16,20 +16,21 @@ from neuronull.data.planted import Dials, planted
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import calibration_line, figure, record, run, scenarios
 from neuronull.hypotheses.calibration.truths import true_study, true_values
+from neuronull.hypotheses.calibration.worlds import Scenario
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.study import Study
 from neuronull.hypotheses.suite import run_suite
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> list[scenarios.Scenario]:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
     """Two small worlds in place of the real ones."""
     dials = Dials(documents=20, pairs=2, neurons=120, width=8, heads=3)
     made = {
-        "tiny.null": scenarios.Scenario(
+        "tiny.null": Scenario(
             "tiny.null", "null", dials, ("influence", "weights"), ("clusters.weights", "tails.weights"), "", share=1
         ),
-        "tiny@x=1": scenarios.Scenario(
+        "tiny@x=1": Scenario(
             "tiny@x=1",
             "power",
             dataclasses.replace(dials, weight_cluster=0.9),

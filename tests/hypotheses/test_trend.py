@@ -14,8 +14,9 @@ from neuronull.data.measurements import OnDemand
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import TrainingDials, planted
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.calibration import run, scenarios
+from neuronull.hypotheses.calibration import run
 from neuronull.hypotheses.calibration.truths import true_values
+from neuronull.hypotheses.calibration.worlds import TRAINING
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.estimands.trend import CALIPER
 from neuronull.hypotheses.inference.intervals import jackknife_se
@@ -263,7 +264,7 @@ def test_specialists_that_are_there_from_the_start_are_no_trend(monkeypatch):
 
 def test_the_truth_of_a_world_without_noise_is_what_is_measured():
     quiet = dataclasses.replace(
-        scenarios.TRAINING, emergence=0.1, scatter=0.0, position_sd=0.0, document_neuron_sd=0.0, document_class_sd=0.0,
+        TRAINING, emergence=0.1, scatter=0.0, position_sd=0.0, document_neuron_sd=0.0, document_class_sd=0.0,
         loss_slope=0.0, memory=1.0, neurons=120, documents=24, early_gap=0.0, unmatched=0.0,
     )  # fmt: skip
     made = planted(quiet, 0, ("influence",))

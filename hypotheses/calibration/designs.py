@@ -1,0 +1,185 @@
+"""Other designs: no effect in studies large and small, effects at the margin, and sets that are ablated jointly."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ...data.planted import ClosureDials, Dials
+from .worlds import (
+    BRIEF,
+    CERTAIN,
+    FEWER,
+    HEADS,
+    ON_ACTIVATIONS,
+    ON_HEADS,
+    ON_INFLUENCE,
+    ON_WEIGHTS,
+    UNLINKED,
+    WIDE,
+    Scenario,
+)
+
+
+def designs() -> list[Scenario]:
+    """No effect in studies that are large or small, and effects at the margin of an equivalence."""
+    many = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
+    wide = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
+    broad = dataclasses.replace(wide, documents=160, plateau_share=0.0625, sparsity=0.5)
+    deep = Dials(documents=60, pairs=8, neurons=2560, width=256)
+    few = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
+    absences = ("clusters.within", "clusters.cohesion")
+    change = dataclasses.replace
+    return [
+        Scenario("large.heads", "design", many, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
+        Scenario(
+            "large.activations",
+            "design",
+            broad,
+            ON_ACTIVATIONS,
+            absences,
+            "no effect, 160 documents, plateau of 80, activations less sparse",
+        ),
+        Scenario(
+            "large.weights", "design", deep, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"
+        ),
+        Scenario("small.heads", "design", few, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 24 documents"),
+        Scenario("small.activations", "design", few, ON_ACTIVATIONS, absences, "no effect, 24 documents"),
+        Scenario(
+            "edge.heads",
+            "design",
+            change(many, routing=0.27, **CERTAIN),
+            ON_HEADS,
+            ("routing.heads",),
+            "one head's effect just at the margin, 240 documents",
+            "routing",
+            0.27,
+        ),
+        Scenario(
+            "edge.all-heads",
+            "design",
+            change(BRIEF, heads=36, head_class_sd=0.0, head_noise_sd=0.8, routing_all=0.25, **CERTAIN),
+            ON_HEADS,
+            ("routing.heads",),
+            "all of 36 noisy heads route alike, within the margin",
+            "routing_all",
+            0.25,
+        ),
+        Scenario(
+            "edge.weak-head",
+            "design",
+            change(many, documents=120, neurons=240, heads=144, router=72, routing=1.0, **CERTAIN),
+            ON_HEADS,
+            ("routing.heads",),
+            "one head of 144, of middling strength, acts twice as much on the plateau for rare",
+            "routing",
+            1.0,
+            share=FEWER / 2,
+        ),
+        Scenario(
+            "edge.concentration",
+            "design",
+            change(BRIEF, neurons=1600, plateau_share=0.03, covariate_link=0.93, concentrated=0.2, **CERTAIN),
+            ON_HEADS,
+            ("routing.concentration",),
+            "concentration at the margin, influence follows scale (correlation .93)",
+            "concentrated",
+            0.2,
+        ),
+        Scenario(
+            "edge.weights",
+            "design",
+            change(deep, weight_cluster=0.0525, **CERTAIN),
+            ON_WEIGHTS,
+            ("clusters.weights",),
+            "shared cosine just at the margin, plateau of 44",
+            "weight_cluster",
+            0.0525,
+        ),
+        Scenario(
+            "edge.linked-weights",
+            "design",
+            change(deep, covariate_link=0.93, weight_cluster=0.0525, **CERTAIN),
+            ON_WEIGHTS,
+            ("clusters.weights",),
+            "shared cosine just at the margin, influence follows scale (correlation .93), plateau of 44",
+            "weight_cluster",
+            0.0525,
+        ),
+        Scenario(
+            "edge.shape",
+            "design",
+            change(UNLINKED, documents=240, neurons=1280, flat_both=0.3),
+            ON_INFLUENCE,
+            ("regimes.shape",),
+            "heads of both classes a little flattened, near the margin",
+            "flat_both",
+            0.3,
+        ),
+        Scenario(
+            "edge.cohesion",
+            "design",
+            change(wide, cohesion=0.075, **CERTAIN),
+            ON_ACTIVATIONS,
+            ("clusters.cohesion",),
+            "cohesion near the margin, plateau of 51",
+            "cohesion",
+            0.075,
+        ),
+    ]
+
+
+def closures() -> list[Scenario]:
+    """Worlds of the hypotheses that ablate sets jointly."""
+    change, neurons, heads = dataclasses.replace, ("specialists.closure",), ("routing.closure",)
+    many = change(BRIEF, heads=40)
+    alike = ClosureDials(head_class_sd=0.0)
+    nulls = [
+        ("closure.neurons", WIDE, ClosureDials(), "neurons of uneven net effect, larger on rare and on the plateau"),
+        (
+            "closure.neurons-uneven",
+            change(WIDE, scatter=0.3),
+            ClosureDials(net_class_sd=0.2, net_shift=0.3),
+            "the same, more unlike between the classes, every neuron's loss increase far larger on rare",
+        ),
+        (
+            "closure.neurons-few-documents",
+            Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
+            ClosureDials(),
+            "40 documents of 12 pairs",
+        ),
+        ("closure.heads", many, ClosureDials(), "40 heads, each hurting one class more, all hurting rare more"),
+        ("closure.heads-alike", many, alike, "40 heads, alike for both classes but that all hurt rare more"),
+    ]
+    large = change(many, documents=160, heads=80)
+    powers = [
+        *(("closure", x, WIDE, "net share that the plateau has more on rare") for x in (0.1, 0.2, 0.3, 0.5)),
+        *(("routing", x, large, "relative excess of the top heads' increase on rare") for x in (0.5, 1.0, 2.0)),
+    ]
+    designs = [
+        ("large.closure", large, alike, "no effect, 160 documents, 80 heads alike for both classes", "", 0.0),
+        (
+            "edge.closure",
+            large,
+            change(alike, routing=0.3),
+            "the top heads' increase just at the margin, 160 documents",
+            "routing",
+            0.3,
+        ),
+    ]
+    made = []
+    for name, world, dials, says in nulls:
+        of_neurons = "neurons" in name
+        pieces = ON_INFLUENCE if of_neurons else ON_HEADS
+        tested = neurons if of_neurons else heads
+        made.append(Scenario(name, "null", world, pieces, tested, says, share=0.5, closure=dials))
+    for dial, strength, world, says in powers:
+        tested, pieces = (neurons, ON_INFLUENCE) if dial == "closure" else (heads, ON_HEADS)
+        given: dict[str, Any] = {dial: strength}
+        name = f"{tested[0]}@{dial}={strength:g}"
+        made.append(
+            Scenario(name, "power", world, pieces, tested, says, dial, strength, closure=ClosureDials(**given))
+        )
+    for name, world, dials, says, dial, strength in designs:
+        made.append(Scenario(name, "design", world, ON_HEADS, heads, says, dial, strength, closure=dials))
+    return made

@@ -1,0 +1,197 @@
+"""Planted effects of rising strength: what every test can see."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from ...data.planted import Dials, Piece
+from .worlds import (
+    ALIKE,
+    BRIEF,
+    CERTAIN,
+    ON_ACTIVATIONS,
+    ON_HEADS,
+    ON_INFLUENCE,
+    ON_WEIGHTS,
+    TRAINING,
+    UNLINKED,
+    WIDE,
+    Scenario,
+)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A dial that plants what a hypothesis looks for, its strengths, the world around it, and what it means."""
+
+    hypothesis: str
+    dial: str
+    strengths: tuple[float, ...]
+    world: Dials
+    pieces: tuple[Piece, ...]
+    means: str
+
+    def planted(self, strength: float) -> Dials:
+        """The world with the dial set."""
+        change: dict[str, Any] = {self.dial: strength}
+        return dataclasses.replace(self.world, **change)
+
+
+EFFECTS = (
+    Effect(
+        "regimes.shape",
+        "flat_both",
+        (0.5, 0.75, 1.0),
+        UNLINKED,
+        ON_INFLUENCE,
+        "share by which the heads of both classes are flattened",
+    ),
+    Effect(
+        "regimes.shape",
+        "raised_both",
+        (0.5, 1.0, 1.5, 2.0),
+        UNLINKED,
+        ON_INFLUENCE,
+        "log ranks by which the heads of both classes lie above their power law",
+    ),
+    Effect(
+        "regimes.contrast",
+        "flat_rare",
+        (0.5, 0.75, 1.0),
+        WIDE,
+        ON_INFLUENCE,
+        "share by which the head of rare is flattened",
+    ),
+    Effect(
+        "regimes.contrast",
+        "raised_rare",
+        (0.25, 0.5, 1.0, 1.5),
+        WIDE,
+        ON_INFLUENCE,
+        "log ranks by which the head of rare lies above its power law",
+    ),
+    Effect(
+        "regimes.selectivity",
+        "specialists",
+        (0.05, 0.1, 0.2, 0.35, 0.5),
+        WIDE,
+        ON_INFLUENCE,
+        "relative excess of the plateau's influence on rare tokens",
+    ),
+    Effect(
+        "regimes.recruitment",
+        "recruited",
+        (0.01, 0.02, 0.05),
+        dataclasses.replace(WIDE, scatter=0.0),
+        ON_INFLUENCE,
+        "share by which log influence on rare is less spread",
+    ),
+    Effect(
+        "clusters.within",
+        "modules",
+        (0.05, 0.1, 0.2, 0.3, 0.4),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that each of two blocks of the plateau has in common",
+    ),
+    Effect(
+        "clusters.rewired",
+        "modules",
+        (0.1, 0.2, 0.3, 0.4),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that each of two blocks of the plateau has in common",
+    ),
+    Effect(
+        "clusters.cohesion",
+        "cohesion",
+        (0.02, 0.05, 0.1, 0.2),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that the plateau has in common",
+    ),
+    Effect(
+        "clusters.weights",
+        "weight_cluster",
+        (0.05, 0.1, 0.2, 0.4),
+        BRIEF,
+        ON_WEIGHTS,
+        "cosine that the plateau's weight vectors share",
+    ),
+    Effect(
+        "clusters.index",
+        "index_cluster",
+        (0.5, 0.75, 1.0),
+        dataclasses.replace(BRIEF, neurons=1536, **CERTAIN),
+        ON_INFLUENCE,
+        "share of the plateau (26 neurons, all of them chosen) at neighbouring indices",
+    ),
+    Effect(
+        "routing.heads",
+        "routing",
+        (0.1, 0.25, 0.5, 1.0),
+        BRIEF,
+        ON_HEADS,
+        "relative excess of one head's effect on the plateau for rare tokens",
+    ),
+    Effect(
+        "routing.concentration",
+        "concentrated",
+        (0.1, 0.2, 0.4, 0.8),
+        BRIEF,
+        ON_HEADS,
+        "relative excess of the spread of log head effect on the plateau",
+    ),
+    Effect(
+        "routing.profile",
+        "profile",
+        (0.05, 0.1, 0.2, 0.4, 0.8),
+        ALIKE,
+        ON_HEADS,
+        "sd of log head effect between the classes on the plateau",
+    ),
+    Effect(
+        "coordination.dimension",
+        "mirrored",
+        (0.1, 0.2, 0.3, 0.4),
+        Dials(),
+        ON_ACTIVATIONS,
+        "share of latent variance that the plateau has in common, half with opposite sign",
+    ),
+    Effect(
+        "emergence.trend",
+        "emergence",
+        (0.01, 0.02, 0.04, 0.08),
+        TRAINING,
+        ON_INFLUENCE,
+        "log ratio that the plateau gains on rare tokens whenever the training is e times as long",
+    ),
+    Effect(
+        "tails.weights",
+        "weight_tail",
+        (0.25, 0.5, 1.0),
+        BRIEF,
+        ON_WEIGHTS,
+        "exponent by which the plateau's singular values fall",
+    ),
+)
+
+
+def powers() -> list[Scenario]:
+    """Every effect at every strength."""
+    return [
+        Scenario(
+            f"{e.hypothesis}@{e.dial}={strength:g}",
+            "power",
+            e.planted(strength),
+            e.pieces,
+            (e.hypothesis,),
+            e.means,
+            e.dial,
+            strength,
+        )
+        for e in EFFECTS
+        for strength in e.strengths
+    ]

@@ -1,0 +1,74 @@
+"""What a planted world is to the calibration, and the sizes of world that its scenarios share."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from ...data.planted import ClosureDials, Dials, Piece, TrainingDials
+
+Purpose: TypeAlias = Literal["null", "power", "design"]
+
+FEWER = 0.05
+"""Data sets of a power or design scenario, as a share of the number asked for: a size needs more than a power."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One planted world and the hypotheses that it is a test of.
+
+    ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one
+    at the margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is
+    for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
+    ``closure``: how joint ablation acts in it, for hypotheses that ablate sets; ``dial`` may be one of its fields.
+    """
+
+    name: str
+    purpose: Purpose
+    dials: Dials
+    pieces: tuple[Piece, ...]
+    hypotheses: tuple[str, ...]
+    says: str
+    dial: str = ""
+    strength: float = 0.0
+    share: float = FEWER
+    closure: ClosureDials | None = None
+
+    def datasets(self, asked: int) -> int:
+        """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""
+        return max(min(asked, 20), round(asked * self.share))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the world, so that results of another one are never taken for its own.
+
+        Of the dials that are not where they stand by default: a dial that is added later leaves other worlds alone.
+        """
+        default, told = dataclasses.asdict(type(self.dials)()), dataclasses.asdict(self.dials)
+        dials = {name: value for name, value in told.items() if value != default[name]}
+        if self.closure is not None:
+            dials["closure"] = dataclasses.asdict(self.closure)
+        return hashlib.sha256(json.dumps(dials, sort_keys=True).encode()).hexdigest()[:12]
+
+
+INFLUENCE = ("regimes.selectivity", "regimes.contrast")
+ACTIVATIONS = ("clusters.within", "clusters.rewired", "clusters.cohesion", "coordination.dimension")
+WEIGHTS = ("clusters.weights", "clusters.index", "tails.weights")
+HEADS = ("routing.heads", "routing.concentration")
+
+WIDE = Dials(neurons=640)
+ALIKE = Dials(neurons=480, pairs=8, head_class_sd=0.0)
+TRAINING = TrainingDials(neurons=640)
+BRIEF = Dials(neurons=480, pairs=8)
+"""For effects that lie in heads or weights: influence only chooses the plateau, so few positions do."""
+
+CERTAIN: dict[str, Any] = {"raised_both": 3.0}
+"""Raises the plateau so far that the one which is chosen is the planted one."""
+UNLINKED = dataclasses.replace(WIDE, covariate_link=0.0)
+ON_INFLUENCE: tuple[Piece, ...] = ("influence",)
+ON_ACTIVATIONS: tuple[Piece, ...] = ("influence", "activations")
+ON_WEIGHTS: tuple[Piece, ...] = ("influence", "weights")
+ON_HEADS: tuple[Piece, ...] = ("influence", "heads")
