@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -55,26 +56,25 @@ def selectivity(means: Tensor, weight: Tensor) -> Tensor:
     return (lean * weight).sum(-1).mean(1, keepdim=True)
 
 
-def covariate_lean(means: Tensor, basis: Tensor) -> Tensor:
-    """Log ratio of rare to common influence, halves averaged, as covariates predict it, [R, N].
+Prediction: TypeAlias = tuple[Tensor, Tensor]
+"""Least squares as two matrices [N, p] and [p, N] (`neuronull.estimators.strata.covariate_prediction`)."""
 
-    Parameters
-    ----------
-    basis : [N, p]
-        Orthonormal columns, the constant among them (`neuronull.estimators.strata.covariate_basis`).
-    """
+
+def covariate_lean(means: Tensor, prediction: Prediction) -> Tensor:
+    """Log ratio of rare to common influence, halves averaged, as covariates of ordinary neurons predict it, [R, N]."""
     logs = log_influence(means)
     lean = (logs[:, :, 0] - logs[:, :, 1]).mean(1)
-    return (lean @ basis) @ basis.T
+    return (lean @ prediction[1].T) @ prediction[0].T
 
 
-def beyond_covariates(means: Tensor, basis: Tensor) -> Tensor:
+def beyond_covariates(means: Tensor, prediction: Prediction) -> Tensor:
     """The same means with `covariate_lean` taken out of the ratio of the classes, half from each, [R, 2, 2, N, 1].
 
-    A lean that goes with a neuron's activation scale, say, is none of a specialist's own, and what follows covariates
-    cannot change places between neurons; what they leave can (Freedman, Lane 1983).
+    A lean that goes with a neuron's activation scale among ordinary neurons is none of a specialist's own, and what
+    follows covariates cannot change places between neurons; what they leave can (Freedman, Lane 1983).  The line is
+    fitted without the most influential neurons: specialists are sparse, and would be explained away by it.
     """
-    half = covariate_lean(means, basis)[:, None, :] / 2
+    half = covariate_lean(means, prediction)[:, None, :] / 2
     logs = log_influence(means)
     return torch.stack([logs[:, :, 0] - half, logs[:, :, 1] + half], dim=2).exp()[..., None]
 

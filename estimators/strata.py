@@ -42,14 +42,29 @@ def predicted_influence(table: FloatArray, score: FloatArray) -> FloatArray:
     score : [..., N]
         Log influence (`log_influence`).
     """
-    return _fitted(_products(table), score)
+    x = standardised_covariates(table)
+    columns = _columns(x)
+    first, second = np.triu_indices(x.shape[1], 1)
+    if len(x) >= NEURONS_A_COLUMN * (columns.shape[1] + len(first)):
+        columns = np.column_stack([columns, x[:, first] * x[:, second]])
+    return _fitted(columns, score)
 
 
-def covariate_basis(table: FloatArray) -> FloatArray:
-    """Orthonormal basis [N, p] of what `predicted_influence` regresses on: constant, covariates, squares, products."""
-    u, s, _ = np.linalg.svd(_products(table), full_matrices=False)
-    basis: FloatArray = u[:, s > s[0] * max(u.shape) * np.finfo(np.float64).eps]
-    return basis
+def covariate_prediction(table: FloatArray, fitted_on: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """Least squares on constant and covariates as two matrices, [N, p] and [p, N]: prediction = first @ (second @ y).
+
+    Parameters
+    ----------
+    table : [N, k]
+        Covariates.
+    fitted_on : bool [N]
+        Neurons that the line is fitted to; it is read off at all.  Few enough terms to be read off at the end of the
+        covariates' range, which squares and products are not.
+    """
+    design = np.column_stack([np.ones(len(table)), standardised_covariates(table)])
+    inverse = np.zeros(design.T.shape)
+    inverse[:, fitted_on] = np.linalg.pinv(design[fitted_on])
+    return design, inverse
 
 
 def residual_spread(table: FloatArray, residual: FloatArray) -> FloatArray:
@@ -65,15 +80,6 @@ def residual_spread(table: FloatArray, residual: FloatArray) -> FloatArray:
     least = 1e-6 * residual.std(axis=-1, keepdims=True) + np.finfo(np.float64).tiny
     spread: FloatArray = np.exp(_fitted(_columns(standardised_covariates(table)), np.log(np.abs(residual) + least)))
     return spread
-
-
-def _products(table: FloatArray) -> FloatArray:
-    x = standardised_covariates(table)
-    columns = _columns(x)
-    first, second = np.triu_indices(x.shape[1], 1)
-    if len(x) >= NEURONS_A_COLUMN * (columns.shape[1] + len(first)):
-        columns = np.column_stack([columns, x[:, first] * x[:, second]])
-    return columns
 
 
 def _columns(x: FloatArray) -> FloatArray:

@@ -30,6 +30,8 @@ COVARIATES = (
 )
 SMALLEST_PLATEAU = 8
 FEWEST_DOCUMENTS = 20
+FITTED_WITHOUT = 3
+"""Plateaus' worth of the most influential neurons that no line through ordinary neurons is fitted to."""
 STRATUM = 10
 """Plateaus that a stratum holds at least."""
 
@@ -180,9 +182,13 @@ class Study:
         return torch.from_numpy(stratify.strata(predicted, STRATUM * self.n_head))
 
     @cached_property
-    def covariate_basis(self) -> Tensor:
-        """Orthonormal basis of the neurons' covariates, their squares and products, float64 [N, p]."""
-        return torch.from_numpy(stratify.covariate_basis(self.covariates))
+    def lean_prediction(self) -> regimes.Prediction:
+        """How covariates predict the lean of a neuron, fitted without the head of the label-blind influence curve."""
+        influence = self.influence.mean((0, 1))
+        ordinary = np.ones(len(influence), dtype=np.bool_)
+        ordinary[regimes.top(influence, FITTED_WITHOUT * self.n_head).numpy()] = False
+        first, second = stratify.covariate_prediction(self.covariates, ordinary)
+        return torch.from_numpy(first), torch.from_numpy(second)
 
     def selection_score(self, label_blind: bool) -> Tensor:
         """Log influence by which each half's plateau is chosen, float64 [2, N]: on rare, or of both classes."""

@@ -45,8 +45,8 @@ class InfluenceContrast(Estimand):
         choose, score = self.statistic(study.n_head)
         influence = study.influence
         if self.beyond_covariates:
-            choose, score = _beyond((choose, score), study.covariate_basis)
-            influence = regimes.beyond_covariates(influence[None, ..., None], study.covariate_basis)[0, ..., 0]
+            choose, score = _beyond((choose, score), study.lean_prediction)
+            influence = regimes.beyond_covariates(influence[None, ..., None], study.lean_prediction)[0, ..., 0]
         bound = ContrastBound(
             study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=influence,
             pair_document=torch.from_numpy(study.pair_document),
@@ -56,15 +56,15 @@ class InfluenceContrast(Estimand):
         return bound
 
 
-def _beyond(statistic: Statistic, basis: Tensor) -> Statistic:
-    """The same statistic of means whose class ratio is taken beyond the covariates in `basis` [N, p]."""
+def _beyond(statistic: Statistic, prediction: regimes.Prediction) -> Statistic:
+    """The same statistic of means whose class ratio is taken beyond what covariates predict."""
     choose, score = statistic
 
     def chosen(means: Tensor) -> Any:
-        return choose(regimes.beyond_covariates(means, basis))
+        return choose(regimes.beyond_covariates(means, prediction))
 
     def scored_beyond(means: Tensor, choice: Any) -> Tensor:
-        return score(regimes.beyond_covariates(means, basis), choice)
+        return score(regimes.beyond_covariates(means, prediction), choice)
 
     return chosen, scored_beyond
 
@@ -186,8 +186,8 @@ def selectivity_of_pairs(study: Study) -> Tensor:
     half = torch.from_numpy(study.half[study.pair_document])
     out = torch.zeros(len(half), dtype=torch.float64)
     whole = study.influence[None, ..., None]
-    predicted = regimes.covariate_lean(whole, study.covariate_basis)[0]
-    adjusted = regimes.beyond_covariates(whole, study.covariate_basis)[0, ..., 0]
+    predicted = regimes.covariate_lean(whole, study.lean_prediction)[0]
+    adjusted = regimes.beyond_covariates(whole, study.lean_prediction)[0, ..., 0]
     for chosen in (0, 1):
         here = torch.nonzero(half == 1 - chosen)[:, 0]
         level = study.influence[chosen].clamp_min(regimes.FLOOR)

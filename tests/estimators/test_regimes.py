@@ -10,6 +10,7 @@ import slow_oracles as slow
 import torch
 
 from neuronull.estimators import regimes
+from neuronull.estimators.strata import covariate_prediction
 
 N_HEAD = 4
 
@@ -30,15 +31,17 @@ def test_selectivity_is_the_naive_loop(influence):
 def test_lean_beyond_covariates_is_a_regression_residual(influence):
     """Against lstsq per replicate; taken out once, nothing is left to take out; geometric means of classes stay."""
     rng = np.random.default_rng(2)
-    design = np.column_stack([np.ones(60), rng.normal(size=(60, 3))])
-    basis = torch.from_numpy(np.linalg.qr(design)[0])
-    found = regimes.beyond_covariates(influence[..., None], basis)
+    table, ordinary = rng.normal(size=(60, 3)), np.arange(60) >= 5
+    first, second = covariate_prediction(table, ordinary)
+    prediction = torch.from_numpy(first), torch.from_numpy(second)
+    found = regimes.beyond_covariates(influence[..., None], prediction)
+    x = np.column_stack([np.ones(60), table])
     for before, after in zip(influence.numpy(), found[..., 0].numpy(), strict=True):
         lean = np.log(before[:, 0] / before[:, 1])
-        fitted = design @ np.linalg.lstsq(design, lean.mean(0), rcond=None)[0]
-        np.testing.assert_allclose(np.log(after[:, 0] / after[:, 1]), lean - fitted, atol=1e-12)
+        line = np.linalg.lstsq(x[ordinary], lean.mean(0)[ordinary], rcond=None)[0]
+        np.testing.assert_allclose(np.log(after[:, 0] / after[:, 1]), lean - x @ line, atol=1e-12)
         np.testing.assert_allclose(after[:, 0] * after[:, 1], before[:, 0] * before[:, 1], rtol=1e-12)
-    torch.testing.assert_close(regimes.beyond_covariates(found, basis), found)
+    torch.testing.assert_close(regimes.beyond_covariates(found, prediction), found)
 
 
 def test_shape_and_contrast_are_the_naive_loops(influence):
