@@ -16,7 +16,9 @@ shape = Hypothesis(
         unit="log ranks",
         means="the head lies as far below the middle band's line as a tenth of a log rank",
     ),
-    estimand=InfluenceContrast("shape", centred=True, statistic=contrasts.shape),
+    estimand=InfluenceContrast(
+        "shape", centred=True, statistic=contrasts.shape, beside=contrasts.described_shape
+    ),
     nulls=("influence_law",),
     source="Liu 2025, claim 1; METHODS 3. Supported reads: not a lognormal, Weibull or power law",
 )
@@ -43,7 +45,7 @@ selectivity = Hypothesis(
         means="the plateau of rare tokens leans 5 % more to rare than the plateau of common tokens does to common",
     ),
     estimand=InfluenceContrast(
-        "selectivity", statistic=contrasts.selectivity, cross_check=contrasts.mixed_selectivity
+        "selectivity", statistic=contrasts.selectivity, beside=contrasts.mixed_selectivity
     ),
     nulls=("document_swaps", "neuron_swaps"),
     source="Liu 2025, claim 1; METHODS 3",
