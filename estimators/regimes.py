@@ -7,16 +7,20 @@ positions) and are cross-fit: what is chosen on one half is scored on the other,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from . import segmented
+
 FLOOR = 1e-12
 """Nats; below the resolution of any float32 loss, so that a dead neuron has a logarithm."""
 MIDDLE = 6
 """The middle band ends at rank 6 n_h."""
+MOST_KNOTS = 2
 
 
 def log_influence(means: Tensor) -> Tensor:
@@ -157,6 +161,8 @@ def knot_head(influence: Tensor, low: int, high: int) -> int:
     ----------
     influence : [N]
         Label-blind influence, nats.
+    low, high : int
+        Ranks; `low` at least 2, since a line cannot bend at its first point.
 
     Notes
     -----
@@ -164,16 +170,79 @@ def knot_head(influence: Tensor, low: int, high: int) -> int:
     and an unthinned fit would answer for the tail alone.
     """
     logs = influence.clamp_min(FLOOR).log().sort(descending=True).values
-    n = len(logs)
-    ranks = torch.unique(torch.logspace(0, math.log10(n), 200, dtype=torch.float64).round().long())
-    x, y = ranks.double().log(), logs[ranks - 1].double()
-    best, head = math.inf, low
-    for first in (r for r in ranks.tolist() if low <= r <= high):
-        for second in (r for r in ranks.tolist()[::4] if 3 * first <= r < n):
-            basis = [torch.ones_like(x), x, (x - math.log(first)).clamp_min(0), (x - math.log(second)).clamp_min(0)]
-            design = torch.stack(basis, dim=1)
-            fit = torch.linalg.lstsq(design, y[:, None]).solution
-            error = float(((design @ fit)[:, 0] - y).square().sum())
-            if error < best:
-                best, head = error, first
-    return head
+    ranks = segmented.thinned_ranks(len(logs))
+    pairs = torch.cartesian_prod(ranks, ranks[::4])
+    first, second = pairs[:, 0], pairs[:, 1]
+    pairs = pairs[(low <= first) & (first <= high) & (segmented.APART * first <= second) & (second < len(logs))]
+    if len(pairs) == 0:
+        return low
+    y = logs[ranks - 1].double()[None]
+    return round(segmented.fit(ranks.double().log(), y, pairs.double().log()).knots[0, 0].exp().item())
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """The broken line with a given number of knots through one influence curve.
+
+    ``knots``, ``low`` and ``high`` are ranks; the last two bound the middle 95 % of the same knot over resamples.
+    ``slopes`` are of log influence on log rank, one a band. ``rms`` is the root mean square residual in log units.
+    ``sought`` are the lowest and the highest rank at which a knot was tried: one that lies there says only that the
+    curve is steep at its end.
+    """
+
+    knots: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    slopes: tuple[float, ...]
+    rms: float
+    bic: float
+    sought: tuple[int, int]
+
+
+def curve_fits(sums: Tensor, weight: Tensor, counts: Tensor) -> tuple[CurveFit, ...]:
+    """Broken lines with 0, 1 and 2 knots of log influence on log rank.
+
+    Parameters
+    ----------
+    sums : float64 [D, N]
+        Sums of abs(loss change) by document, nats; N at least 48, the fewest that hold a plateau.
+    weight : float64 [D]
+        Positions summed.
+    counts : float64 [B, D]
+        How often each document stands in each resample.
+
+    Notes
+    -----
+    In each resample the neurons are sorted anew and the same fit is made. The interval therefore holds the chance of
+    the text, not that of the neurons.
+    """
+    ranks = segmented.thinned_ranks(sums.shape[1])
+    x = ranks.double().log()
+    counts = torch.cat([torch.ones(1, len(weight), dtype=torch.float64), counts])
+    means = (counts @ sums) / (counts @ weight)[:, None].clamp_min(FLOOR)
+    curves = means.clamp_min(FLOOR).log().sort(dim=-1, descending=True).values[:, ranks - 1]
+    inner = segmented.candidate_ranks(ranks, 1)
+    sought = int(inner[0]), int(inner[-1])
+    out = []
+    for knots in range(MOST_KNOTS + 1):
+        candidates = segmented.candidate_ranks(ranks, knots)
+        found = segmented.fit(x, curves, candidates.double().log())
+        places = found.knots.exp().round()
+        low, high = (
+            [float(column.quantile(q, interpolation=side)) for column in places[1:].T]
+            for q, side in ((0.025, "lower"), (0.975, "higher"))
+        )
+        error = float(found.error[0])
+        out.append(
+            CurveFit(
+                knots=tuple(places[0].tolist()), low=tuple(low), high=tuple(high),
+                slopes=tuple(found.slopes[0].tolist()),
+                rms=math.sqrt(error / len(x)), bic=segmented.bic(error, len(x), knots), sought=sought,
+            )
+        )  # fmt: skip
+    return tuple(out)
+
+
+def best_fit(fits: Sequence[CurveFit]) -> CurveFit:
+    """The fit with the lowest BIC."""
+    return min(fits, key=lambda f: f.bic)

@@ -41,7 +41,10 @@ def collect(study: Study, findings: Sequence[Finding], seed: int) -> dict[str, A
 
 
 def curves(study: Study) -> list[Curve]:
-    """Sorted influence of each class (halves averaged), with +- 1.96 jackknife se of each neuron at the ranks drawn."""
+    """Sorted influence of each class (halves averaged), with +- 1.96 jackknife se of each neuron at the ranks drawn.
+
+    The knots are those of the broken line that BIC prefers.
+    """
     sums = study.influence_sums
     total = sums.x.sum(0)[..., 0] / sums.weight.sum()
     n = total.shape[1]
@@ -56,7 +59,13 @@ def curves(study: Study) -> list[Curve]:
         se = ((d - 1) / d * ((without - without.mean(0)) ** 2).sum(0)).sqrt()
         low, high = (value - 1.96 * se).clamp_min(regimes.FLOOR), value + 1.96 * se
         drawn = {"influence": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
-        out.append(Curve(label=label, rank=ranks.tolist(), head=study.n_head, **drawn))
+        fitted = regimes.best_fit(study.curve_fits[label])
+        knots = {"knots": list(fitted.knots), "knots_low": list(fitted.low), "knots_high": list(fitted.high)}
+        out.append(
+            Curve(
+                label=label, rank=ranks.tolist(), head=study.n_head, knots_sought=fitted.sought, **drawn, **knots
+            )
+        )  # fmt: skip
     return out
 
 

@@ -127,7 +127,12 @@ class Curve(BaseModel):
     influence: list[float]
     low: list[float] = Field(default_factory=list)
     high: list[float] = Field(default_factory=list)
-    knots: list[float] = Field(default_factory=list)
+    knots: list[float] = Field(default_factory=list, description="Ranks where the broken line bends")
+    knots_low: list[float] = Field(default_factory=list, description="2.5 % point of each over resampled documents")
+    knots_high: list[float] = Field(default_factory=list, description="97.5 % point of each")
+    knots_sought: tuple[int, int] | None = Field(
+        default=None, description="Lowest and highest rank at which a knot was tried"
+    )
     head: int
 
 

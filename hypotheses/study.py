@@ -18,6 +18,7 @@ from ..data.measurements import Closure, Effects, Heads, Measurements, Panel
 from ..estimators import coactivation, regimes
 from ..estimators import strata as stratify
 from ..estimators.class_means import ClassSums, absolute_sums, means_under
+from .nulls.base import generator
 
 COVARIATES = (
     "mean_abs",
@@ -34,6 +35,8 @@ FITTED_WITHOUT = 3
 """Plateaus' worth of the most influential neurons that no line through ordinary neurons is fitted to."""
 STRATUM = 10
 """Plateaus that a stratum holds at least."""
+RESAMPLES = 200
+"""Of the documents, for the uncertainty of knots."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,22 @@ class Study:
     def influence(self) -> Tensor:
         """Mean influence of each half and class, float64 [2, 2, N] nats."""
         return means_under(self.influence_sums, torch.zeros(1, len(self.documents), dtype=torch.bool))[0, ..., 0]
+
+    @cached_property
+    def curve_fits(self) -> dict[str, tuple[regimes.CurveFit, ...]]:
+        """Broken lines with 0, 1 and 2 knots through the influence curves of rare and common (halves together).
+
+        The resampled documents are the same in every run: nothing is decided here, so no seed is asked for.
+        """
+        sums = self.influence_sums
+        d = len(sums.weight)
+        even = np.full(d, 1 / d)
+        drawn = [generator(0, b, "knots").multinomial(d, even) for b in range(RESAMPLES)]
+        counts = torch.from_numpy(np.stack(drawn).astype(np.float64))
+        return {
+            label: regimes.curve_fits(sums.x[:, side, :, 0], sums.weight, counts)
+            for side, label in enumerate(("rare", "common"))
+        }
 
     # sets ----------------------------------------------------------------------------------------------------------
 

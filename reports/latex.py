@@ -62,21 +62,35 @@ def _letter(c: str) -> str:
     return "".join(_SPECIAL.get(p, p) for p in plain) or f"[U+{ord(c):04X}]"
 
 
+_LONG = 26
+"""Letters beyond which a column of words is set in lines of its own width."""
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""As wide as it comes, but no wider than the column of text."""
+
+
+def _align(data: Table) -> str:
+    """One letter a column; long words are broken into lines and share .72 of the width, .36 each at most."""
+    widest = [max(len(row[i]) for row in (data.columns, *data.rows)) for i in range(len(data.columns))]
+    long = [i for i, n in enumerate(widest) if n > _LONG and i not in data.numeric]
+    lines = rf">{{\raggedright\arraybackslash}}p{{{min(0.36, 0.72 / max(len(long), 1)):.2f}\linewidth}}"
+    return "".join("r" if i in data.numeric else lines if i in long else "l" for i in range(len(data.columns)))
+
+
 def table(data: Table, label: str = "") -> str:
-    """A floating booktabs table."""
-    align = "".join("r" if i in data.numeric else "l" for i in range(len(data.columns)))
+    """A floating booktabs table that fits the column of text."""
     lines = [
         r"\begin{table}",
         r"\centering\small",
         rf"\caption{{{escape(data.caption)}}}",
         *([rf"\label{{tab:{label}}}"] if label else []),
-        rf"\begin{{tabular}}{{{align}}}",
+        _FIT,
+        rf"\begin{{tabular}}{{{_align(data)}}}",
         r"\toprule",
         " & ".join(escape(c) for c in data.columns) + r" \\",
         r"\midrule",
         *(" & ".join(_cell(c) for c in row) + r" \\" for row in data.rows),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         *([rf"\par\smallskip\footnotesize {escape(data.note)}"] if data.note else []),
         r"\end{table}",
     ]
@@ -90,7 +104,7 @@ def _cell(text: str) -> str:
 
 
 def render(result: Result) -> str:
-    r"""Tables of findings and claims, to be read in with ``\input`` in a document that loads booktabs."""
+    r"""Tables of findings and claims, to be read in with ``\input``; the document loads array, booktabs, graphicx."""
     s = result.setup
     level = percent(1 - 2 * s.alpha)
     found = tables.overview(result)
@@ -115,7 +129,7 @@ def render(result: Result) -> str:
         tuple((f"{c.number}. {c.title}", str(c.verdict), c.sentence) for c in result.claims),
     )
     blocks = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{array,booktabs,graphicx}",
         *(
             table(t, label)
             for t, label in ((claims, "claims"), (findings, "findings"), (_universes(result), "multiverse"))

@@ -101,6 +101,7 @@ def _finding(section: FindingSection) -> list[str]:
         table(section.nulls) if len(section.rows) > 1 else "",
         _folded(section.heads),
         table(section.also),
+        table(section.lines),
     ]
 
 

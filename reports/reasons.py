@@ -288,7 +288,7 @@ def enough(finding: Finding) -> str:
         )
     if isinstance(needs, dict) and _is_number(needs.get("smallest_margin")):
         return (
-            f"More documents would not help, a larger set of neurons would: chance alone scatters the estimate by "
+            f"More documents would not help, {_larger(finding)} would: chance alone scatters the estimate by "
             f"{number(needs.get('null_sd'), 2)}, and {number(needs['smallest_margin'], 2)} is the smallest effect that "
             "this design could exclude."
         )
@@ -300,6 +300,12 @@ def enough(finding: Finding) -> str:
                 "documents are needed."
             )
     return ""
+
+
+def _larger(finding: Finding) -> str:
+    """What there is too little of where chance in the choice of sets, not of documents, is the limit."""
+    of_heads = "head_sets" in (finding.null_model or "").split("+")
+    return "a model with more attention heads" if of_heads else "a larger set of neurons (a wider plateau or model)"
 
 
 def deciding(result: Result, hypotheses: Iterable[str]) -> list[Finding]:

@@ -36,6 +36,7 @@ class FindingSection:
     nulls: Table
     heads: Table
     also: Table
+    lines: Table
 
     @property
     def verdict(self) -> Verdict | None:
@@ -144,9 +145,9 @@ def _tested(result: Result) -> str:
     model = f"{s.model}, a very small model that ships with this software" if _embedded(result) else s.model
     return (
         f"This run looked into layer {s.layer} ({count(s.n_neurons)} neurons) of {model}, while it read "
-        f"{count(s.n_documents)} documents ({count(s.n_positions)} scored positions) of the corpus {s.corpus}. The "
-        f"{count(s.n_head)} neurons that matter most for rare words, the \u201cplateau\u201d, are compared with "
-        "ordinary neurons."
+        f"{count(s.n_documents)} documents of the corpus {s.corpus}. The "
+        f"{count(s.n_head)} neurons that matter most for rare words, the \u201cplateau\u201d, are held against "
+        "ordinary ones."
     )
 
 
@@ -157,8 +158,8 @@ def _embedded(result: Result) -> bool:
 def _sure(result: Result) -> str:
     s = result.setup
     return (
-        f"Each verdict follows from a rule that was fixed beforehand, with an error rate of {percent(s.alpha)} and "
-        f"{count(s.replicates)} draws from each null model."
+        f"Each verdict follows from a rule that was fixed beforehand. Chance alone should mislead a test in at "
+        f"most {percent(s.alpha)} of runs; each null model was drawn {count(s.replicates)} times."
     )
 
 
@@ -241,6 +242,7 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
         nulls=tables.nulls_of([r for r in rows if r.estimate is not None]),
         heads=tables.heads_of(row),
         also=tables.also_measured(row),
+        lines=tables.broken_lines(row),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..hypotheses.result import Balance, Finding, Result, Role
 from . import reasons, words
-from .numbers import ABSENT, finding_numbers, fixed, margin_text, number, p_cell, percent, row_decimals
+from .numbers import ABSENT, count, finding_numbers, fixed, margin_text, number, p_cell, percent, row_decimals
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,11 @@ def heads_of(finding: Finding) -> Table:
 
 
 _TOLD_ELSEWHERE = frozenset(
-    {"calibration", "deciding_output", "doubt", "null_label", "per_head", "what_would_be_enough", "why"}
-)
+    {
+        "broken_lines", "calibration", "deciding_output", "doubt", "null_label", "per_head", "what_would_be_enough",
+        "why",
+    }
+)  # fmt: skip
 
 
 def also_measured(finding: Finding) -> Table:
@@ -156,6 +159,31 @@ def also_measured(finding: Finding) -> Table:
     rewired = any(str(key).startswith("rewir") for key in finding.details)
     note = words.REWIRING_NOTE if rewired else ""
     return table_of("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)), note=note)
+
+
+def broken_lines(finding: Finding) -> Table:
+    """Broken lines through each class's influence curve: where they bend, their slopes, how far the curve lies off."""
+    rows = []
+    for label, fits in finding.details.get("broken_lines", {}).items():
+        lowest = min(f["bic"] for f in fits)
+        for f in fits:
+            ends = dict(zip(f["sought"], (", the first tried", ", the last tried"), strict=True))
+            places = [
+                f"{count(knot)} [{count(low)}, {count(high)}]{ends.get(knot, '')}"
+                for knot, low, high in zip(f["knots"], f["low"], f["high"], strict=True)
+            ]
+            rows.append(
+                (
+                    label,
+                    count(len(f["knots"])),
+                    " and ".join(places),
+                    ", ".join(number(v, 2, sign=True) for v in f["slopes"]),
+                    number(f["rms"], 2),
+                    fixed(f["bic"] - lowest, 0),
+                )
+            )
+    columns = ("Tokens", "Knots", "At rank", "Slope of each band", "Off by (log units)", "BIC")
+    return table_of(words.BROKEN_LINES, columns, rows, words_in=(2,), note=words.KNOT_NOTE if rows else "")
 
 
 def _scalars(details: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:

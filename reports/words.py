@@ -62,7 +62,7 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         plus="the influence of the top neurons levels off more for rare tokens than for common ones",
         minus="the influence of the top neurons climbs faster for rare tokens than for common ones, the opposite of a "
         "plateau",
-        none="the influence of the top neurons levels off alike for rare and for common tokens",
+        none="the influence of the top neurons levels off no more for rare tokens than for common ones",
     ),
     "regimes.selectivity": HypothesisWords(
         title="Specialist neurons",
@@ -135,9 +135,9 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         "common, "
         "over its effect on matched neurons, rare to common (log; log 1.25 is a quarter more). The verdict looks at "
         "every head at once; the row tells the head that decides.",
-        plus="a head favours the plateau for rare tokens",
-        minus="a head favours the plateau for common tokens",
-        none="no head favours the plateau for rare tokens",
+        plus="an attention head favours the plateau for rare tokens",
+        minus="an attention head favours the plateau for common tokens",
+        none="no attention head favours the plateau for rare tokens",
     ),
     "routing.concentration": HypothesisWords(
         title="Concentration over heads",
@@ -275,6 +275,16 @@ REWIRING_NOTE = (
     "therefore look modular against it. Its p-value stands here for comparison with the literature and decides "
     "nothing; "
     "the comparison with matched sets does."
+)
+
+BROKEN_LINES = "Straight and broken lines through the influence curves (log influence on log rank)"
+
+KNOT_NOTE = (
+    "A knot is where two straight lines meet best. Any smooth law bends too, so a knot alone is no regime: the test "
+    "of a bend is the comparison with smooth laws above. In brackets, where the middle 95 % of 200 resamplings of the "
+    "documents put the knot, to the nearest rank tried; one at the first or the last rank tried says only that the "
+    "curve is steep at its end. Sorted values are not independent, so BIC, which weighs closeness against the number "
+    "of knots (here less its lowest value), describes and tests nothing."
 )
 
 UNIT_SHORT = {

@@ -16,7 +16,9 @@ shape = Hypothesis(
         unit="log ranks",
         means="the head lies as far below the middle band's line as a tenth of a log rank",
     ),
-    estimand=InfluenceContrast("shape", centred=True, statistic=contrasts.shape),
+    estimand=InfluenceContrast(
+        "shape", centred=True, statistic=contrasts.shape, beside=contrasts.described_shape
+    ),
     nulls=("influence_law",),
     source="Liu 2025, claim 1; METHODS 3. Supported reads: not a lognormal, Weibull or power law",
 )
@@ -46,7 +48,7 @@ selectivity = Hypothesis(
         "selectivity",
         beyond_covariates=True,
         statistic=contrasts.selectivity,
-        cross_check=contrasts.mixed_selectivity,
+        beside=contrasts.mixed_selectivity,
     ),
     nulls=("document_swaps", "neuron_swaps"),
     source="Liu 2025, claim 1; METHODS 3",

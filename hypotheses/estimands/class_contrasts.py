@@ -22,6 +22,7 @@ from ...estimators.class_means import (
 )
 from ..inference.effects import mixed_model
 from ..nulls.base import Observed, Randomises
+from ..nulls.influence_law import law_distances
 from ..study import Study
 from .base import Bound, Estimand, Values
 
@@ -38,7 +39,7 @@ class InfluenceContrast(Estimand):
 
     beyond_covariates: bool = False
     statistic: Callable[[int], Statistic] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
-    cross_check: Callable[[Study], dict[str, Any]] | None = None
+    beside: Callable[[Study], dict[str, Any]] | None = None
 
     def bind(self, study: Study) -> ContrastBound:
         """Per-document sums of abs(loss change)."""
@@ -51,8 +52,8 @@ class InfluenceContrast(Estimand):
             study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=influence,
             pair_document=torch.from_numpy(study.pair_document),
         )  # fmt: skip
-        if self.cross_check is not None:
-            bound.cross_check = partial(self.cross_check, study)
+        if self.beside is not None:
+            bound.beside = partial(self.beside, study)
         return bound
 
 
@@ -128,7 +129,7 @@ class ContrastBound(Bound):
         self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
         self.pair_document = pair_document
         self.groups: Tensor | None = None
-        self.cross_check: Callable[[], dict[str, Any]] | None = None
+        self.beside: Callable[[], dict[str, Any]] | None = None
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Labels of documents; for influence statistics also the class influences."""
@@ -163,7 +164,7 @@ class ContrastBound(Bound):
 
     def details(self) -> dict[str, Any]:
         """What stands beside the finding."""
-        return {} if self.cross_check is None else self.cross_check()
+        return {} if self.beside is None else self.beside()
 
     def leave_one_out(self) -> Tensor:
         """Delete-one-document estimates, [D, K]."""
@@ -217,6 +218,17 @@ def contrast(n_head: int) -> Statistic:
 def shape(n_head: int) -> Statistic:
     """Of `regimes.shape`."""
     return regimes.choose_order(n_head), regimes.shape(n_head)
+
+
+def described_shape(study: Study) -> dict[str, Any]:
+    """Of each class's influence curve: broken lines with 0, 1 and 2 knots, and the distance from each smooth law.
+
+    A description beside `regimes.shape`: sorted values are not independent, and every smooth law bends too.
+    """
+    fits = {label: [asdict(f) for f in found] for label, found in study.curve_fits.items()}
+    logs = study.influence.clamp_min(regimes.FLOOR).log().mean(0).numpy()
+    laws = {f"distance_of_the_{label}_curve_from": law_distances(logs[side]) for side, label in enumerate(fits)}
+    return {"broken_lines": fits, **laws}
 
 
 def recruitment(n_head: int) -> Statistic:

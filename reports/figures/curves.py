@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STYLES = ((VERMILLION, "-"), (BLUE, (0, (5, 1.5))), (GREEN, (0, (1, 1))), (PURPLE, (0, (4, 1, 1, 1))))
+_BAND_MEANS = " (tinted to the axis: where the middle 95 % of resamplings of the documents put them)"
 MIDDLE = 6
 """The middle band ends at this multiple of the head (METHODS 3, regimes.shape)."""
 
@@ -51,7 +52,8 @@ def influence_curves(curves: Sequence[Curve]) -> Drawing:
     axes.set_ylabel("influence (nats)")
     plain_ticks(axes, y=True)
     intervals = " Tinted: 95 % interval of each neuron drawn." if any(curve.low for curve in curves) else ""
-    axes.legend(loc="lower left", handlelength=2.6, borderaxespad=0.2)
+    # on a ground of its own: knots and bands may stand anywhere
+    axes.legend(loc="upper right", handlelength=2.6, borderaxespad=0.2, frameon=True, framealpha=0.9, edgecolor="none")
     return Drawing(figure, _caption(curves) + intervals, _alt(curves))
 
 
@@ -100,11 +102,23 @@ def _draw(axes: Axes, curve: Curve, colour: str, dashes: object) -> None:
     if len(curve.low) == len(rank) == len(curve.high):
         axes.fill_between(rank, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
     _middle_line(axes, curve, rank[seen], level[seen], colour)
-    inside = [k for k in curve.knots if rank[seen].min(initial=np.inf) <= k <= rank.max(initial=0)]
-    if inside:
-        heights = np.exp(np.interp(np.log(inside), np.log(rank[seen]), np.log(level[seen])))
+    _knots(axes, curve, rank[seen], level[seen], colour, dashes)
+
+
+def _knots(
+    axes: Axes, curve: Curve, rank: NDArray[np.float64], level: NDArray[np.float64], colour: str, dashes: object
+) -> None:
+    """A diamond on the curve, an upright line from the axis to it, and a band as wide as the knot is unsure."""
+    for i, knot in enumerate(curve.knots):
+        if not rank.min(initial=np.inf) <= knot <= rank.max(initial=0):
+            continue
+        height = float(np.exp(np.interp(np.log(knot), np.log(rank), np.log(level))))
+        if len(curve.knots_low) == len(curve.knots_high) == len(curve.knots):
+            ends = [curve.knots_low[i], curve.knots_high[i]]
+            axes.fill_between(ends, [axes.get_ylim()[0]] * 2, height, color=colour, alpha=0.12, linewidth=0, zorder=1)
+        axes.vlines(knot, axes.get_ylim()[0], height, color=colour, linestyle=dashes, linewidth=1.1, zorder=3)
         axes.plot(
-            inside, heights, "D", color=colour, markeredgecolor=INK, markeredgewidth=0.7, markersize=5.5, zorder=5
+            [knot], [height], "D", color=colour, markeredgecolor=INK, markeredgewidth=0.7, markersize=5.5, zorder=5
         )
 
 
@@ -119,7 +133,19 @@ def _middle_line(axes: Axes, curve: Curve, rank: NDArray[np.float64], level: NDA
 
 
 def _caption(curves: Sequence[Curve]) -> str:
-    knots = " Diamonds: knots of the segmented fit." if any(c.knots for c in curves) else ""
+    knots = ""
+    if any(c.knots for c in curves):
+        knots = (
+            " Diamonds and upright lines: knots, where two straight lines meet best"
+            f"{_BAND_MEANS if any(c.knots_low for c in curves) else ''}. Any smooth law bends too, so a knot alone is "
+            "no regime."
+        )
+        sought = [c.knots_sought for c in curves if c.knots_sought]
+        if sought:
+            knots += (
+                f" They are sought from rank {count(sought[0][0])} to {count(sought[0][1])}; one at either end says "
+                "only that the curve is steep there."
+            )
     return (
         "Mean change in loss when one neuron is removed, neurons sorted by it, both axes logarithmic. A power law is "
         "a straight "
@@ -135,10 +161,18 @@ def _alt(curves: Sequence[Curve]) -> str:
         first, last = curve.influence[0], curve.influence[-1]
         nearest = min(range(len(curve.rank)), key=[abs(r - curve.head) for r in curve.rank].__getitem__)
         at_head = curve.influence[nearest]
-        knots = f", knots at rank {', '.join(number(k) for k in curve.knots)}" if curve.knots else ""
+        knots = f", knots at rank {' and '.join(_places(curve))}" if curve.knots else ""
         parts.append(
             f"{curve.label}: {number(first)} nats at rank {count(curve.rank[0])}, {number(at_head)} at the end of "
             "the plateau "
             f"(rank {count(curve.head)}), {number(last)} at rank {count(curve.rank[-1])}{knots}."
         )
     return typeset("Influence against rank on logarithmic axes. " + " ".join(parts))
+
+
+def _places(curve: Curve) -> list[str]:
+    """Each knot with its interval, where it has one."""
+    if not len(curve.knots_low) == len(curve.knots_high) == len(curve.knots):
+        return [count(k) for k in curve.knots]
+    ends = zip(curve.knots, curve.knots_low, curve.knots_high, strict=True)
+    return [f"{count(k)} [{count(low)}, {count(high)}]" for k, low, high in ends]

@@ -509,6 +509,9 @@ def _curves(rng: np.random.Generator, neurons: int, plateau: int) -> list[Curve]
                 low=[float(v) for v in 0.88 * level],
                 high=[float(v) for v in 1.13 * level],
                 knots=[float(plateau), 6.0 * plateau],
+                knots_low=[float(plateau) - 2, 5.0 * plateau],
+                knots_high=[float(plateau) + 3, 8.0 * plateau],
+                knots_sought=(4, 1375),
                 head=plateau,
             )
         )

@@ -12,7 +12,7 @@ from sample_results import GOLDEN, HOSTILE, hostile_result, sample_result
 from neuronull.hypotheses.findings import RowMaker
 from neuronull.hypotheses.inference.intervals import coverage_doubt
 from neuronull.hypotheses.result import Role, Verdict
-from neuronull.reports import latex, load_result, markdown, reasons, summary
+from neuronull.reports import html, latex, load_result, markdown, reasons, summary
 from neuronull.reports.numbers import finding_numbers, typeset
 from neuronull.reports.story import tell
 
@@ -107,12 +107,15 @@ def test_latex_escapes(text):
 @pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="no TeX here: the LaTeX is compared with a golden file only"
 )
-def test_latex_compiles(tmp_path):
-    body = latex.render(hostile_result())
-    head = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\begin{document}\n"
+@pytest.mark.parametrize(("result", "hostile"), [(hostile_result(), True), (sample_result(), False)])
+def test_latex_compiles_and_fits_the_page(tmp_path, result, hostile):
+    body = latex.render(result)
+    head = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{array,booktabs,graphicx}\\begin{document}\n"
     (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
     done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout.decode(errors="replace")[-1500:]
+    said = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, said[-1500:]
+    assert hostile or "Overfull" not in said
 
 
 def test_every_verdict_says_which_number_decided():
@@ -270,3 +273,25 @@ def test_nothing_is_said_to_be_enough_that_would_not_be(documents, doubt, se, se
         decision=Namespace(verdict=Verdict.UNDETERMINED),
     )
     assert RowMaker._enough(maker, judged) == needs
+
+
+def test_broken_lines_are_told_with_knots_intervals_and_what_a_knot_is_not():
+    result = sample_result()
+    straight = {"knots": [], "low": [], "high": [], "slopes": [-0.43], "rms": 0.26, "bic": -400.0, "sought": [4, 1375]}
+    bent = straight | {"knots": [30.0, 1375.0], "low": [22.0, 1310.0], "high": [41.0, 1375.0], "bic": -612.2}
+    row = result.finding("regimes.selectivity")
+    row.details["broken_lines"] = {"rare": [straight, bent | {"slopes": [-0.1, -0.62, -16.2], "rms": 0.096}]}
+    for page in (html.render(result), markdown.render(result)):
+        told = re.sub(r"<[^>]*>|\\", "", page)
+        for cell in ("30 [22, 41] and 1,375 [1,310, 1,375], the last tried", "\u2212.1, \u2212.62, \u221216", "212"):
+            assert cell in told
+        assert "a knot alone is no regime" in told
+    assert "Straight and broken lines" not in markdown.render(sample_result())
+
+
+def test_what_would_be_enough_names_heads_where_sets_of_heads_are_drawn():
+    row = sample_result().finding("regimes.contrast")
+    assert "a larger set of neurons" in reasons.enough(row)
+    of_heads = row.model_copy(update={"hypothesis": "routing.closure", "null_model": "head_sets"})
+    assert "a model with more attention heads would" in reasons.enough(of_heads)
+    assert "larger set of neurons" not in reasons.enough(of_heads)

@@ -1,0 +1,55 @@
+"""What stands beside `regimes.shape`: knots of the drawn curves, and distances from smooth laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from neuronull.data.options import TestOptions
+from neuronull.data.planted import Dials, planted_measurements
+from neuronull.hypotheses.exhibits import curves
+from neuronull.hypotheses.nulls.influence_law import best_law, law_distances
+from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.suite import run_suite
+from neuronull.reports.tables import also_measured
+
+
+@pytest.fixture(scope="module")
+def measurements():
+    return planted_measurements(Dials(), seed=3)
+
+
+def test_distances_are_the_statistic_of_cramer_and_von_mises():
+    logs = np.random.default_rng(0).gumbel(size=80)
+    z = (logs - logs.mean()) / logs.std()
+    laws = {
+        "lognormal": scipy.stats.norm(),
+        "Weibull": scipy.stats.gumbel_l(np.euler_gamma * np.sqrt(6) / np.pi, np.sqrt(6) / np.pi),
+        "power law": scipy.stats.expon(loc=-1),
+    }
+    found = law_distances(logs)
+    for name, law in laws.items():
+        statistic = scipy.stats.cramervonmises(z, law.cdf).statistic
+        assert 80 * found[name] ** 2 + 1 / (12 * 80) == pytest.approx(statistic)
+    assert best_law(logs) == min(found, key=found.__getitem__)
+
+
+def test_the_knots_drawn_are_those_of_the_lowest_bic_and_stand_beside_the_finding(measurements):
+    result = run_suite(measurements, TestOptions(only=("regimes.shape",), replicates=20))
+    beside = result.finding("regimes.shape").details
+    assert set(beside["distance_of_the_rare_curve_from"]) == {"lognormal", "Weibull", "power law"}
+    told = dict(also_measured(result.finding("regimes.shape")).rows)
+    assert told["distance of the rare curve from: lognormal"].startswith(".")
+    for curve in result.curves:
+        fits = beside["broken_lines"][curve.label]
+        assert [len(f["knots"]) for f in fits] == [0, 1, 2]
+        assert [len(f["slopes"]) for f in fits] == [1, 2, 3]
+        lowest = min(fits, key=lambda f: f["bic"])
+        assert curve.knots == list(lowest["knots"])
+        assert (curve.knots_low, curve.knots_high) == (list(lowest["low"]), list(lowest["high"]))
+        assert all(low <= high for low, high in zip(curve.knots_low, curve.knots_high, strict=True))
+
+
+def test_knots_are_the_same_in_every_run(measurements):
+    assert curves(Study(measurements)) == curves(Study(measurements))
