@@ -71,18 +71,6 @@ def covariate_lean(means: Tensor, prediction: Prediction) -> Tensor:
     return (lean @ prediction[1].T) @ prediction[0].T
 
 
-def beyond_covariates(means: Tensor, prediction: Prediction) -> Tensor:
-    """The same means with `covariate_lean` taken out of the ratio of the classes, half from each, [R, 2, 2, N, 1].
-
-    A lean that goes with a neuron's activation scale among ordinary neurons is none of a specialist's own, and what
-    follows covariates cannot change places between neurons; what they leave can (Freedman, Lane 1983).  The line is
-    fitted without the most influential neurons: specialists are sparse, and would be explained away by it.
-    """
-    half = covariate_lean(means, prediction)[:, None, :] / 2
-    logs = log_influence(means)
-    return torch.stack([logs[:, :, 0] - half, logs[:, :, 1] + half], dim=2).exp()[..., None]
-
-
 def choose_order(n_head: int) -> Callable[[Tensor], Tensor]:
     """Neurons of head and middle band by influence on the other half, int64 [R, 2 (scored half), 2 (class), 6 n_h]."""
 
@@ -144,14 +132,22 @@ def recruitment(means: Tensor, choice: None = None) -> Tensor:
     return (entropy[:, :, 0] - entropy[:, :, 1]).mean(1, keepdim=True)
 
 
-def swap_neurons(means: Tensor, swaps: Tensor) -> Tensor:
+def swap_neurons(means: Tensor, swaps: Tensor, prediction: Prediction | None = None) -> Tensor:
     """Means [R, 2, 2, N, 1] with the two scale-normalised influences exchanged where `swaps` [R, N].
 
     Each half's class is divided by its geometric mean over neurons first, so that a swap moves a lean and no scale.
+    With a `prediction` only what covariates do not predict of a neuron's lean changes sides, and the rest stays where
+    it is (Freedman, Lane 1983): a lean that follows activation scale, say, is none of a specialist's own, and cannot
+    change places.  The line is fitted to ordinary neurons: specialists are sparse, and would be explained away by it.
     """
     logs = log_influence(means)
     centred = logs - logs.mean(-1, keepdim=True)
-    return torch.where(swaps[:, None, None, :], centred.flip(2), centred).exp()[..., None]
+    if prediction is None:
+        return torch.where(swaps[:, None, None, :], centred.flip(2), centred).exp()[..., None]
+    stays = covariate_lean(means, prediction)
+    stays = (stays - stays.mean(-1, keepdim=True))[:, None, None, :] / 2 * torch.tensor([1.0, -1.0])[:, None]
+    moves = centred - stays
+    return (torch.where(swaps[:, None, None, :], moves.flip(2), moves) + stays).exp()[..., None]
 
 
 def knot_head(influence: Tensor, low: int, high: int) -> int:

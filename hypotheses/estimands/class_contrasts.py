@@ -33,8 +33,7 @@ Statistic = tuple[Choose, Score]
 class InfluenceContrast(Estimand):
     """A statistic of the classes' mean influences; `statistic` maps the plateau size to (choose, score).
 
-    With ``beyond_covariates`` the ratio of the classes is taken less what neurons' covariates predict of it, anew in
-    each draw.
+    With ``beyond_covariates`` swaps of neurons leave in place what covariates predict of a neuron's lean.
     """
 
     beyond_covariates: bool = False
@@ -44,30 +43,14 @@ class InfluenceContrast(Estimand):
     def bind(self, study: Study) -> ContrastBound:
         """Per-document sums of abs(loss change)."""
         choose, score = self.statistic(study.n_head)
-        influence = study.influence
-        if self.beyond_covariates:
-            choose, score = _beyond((choose, score), study.lean_prediction)
-            influence = regimes.beyond_covariates(influence[None, ..., None], study.lean_prediction)[0, ..., 0]
         bound = ContrastBound(
-            study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=influence,
+            study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=study.influence,
             pair_document=torch.from_numpy(study.pair_document),
+            lean=study.lean_prediction if self.beyond_covariates else None,
         )  # fmt: skip
         if self.beside is not None:
             bound.beside = partial(self.beside, study)
         return bound
-
-
-def _beyond(statistic: Statistic, prediction: regimes.Prediction) -> Statistic:
-    """The same statistic of means whose class ratio is taken beyond what covariates predict."""
-    choose, score = statistic
-
-    def chosen(means: Tensor) -> Any:
-        return choose(regimes.beyond_covariates(means, prediction))
-
-    def scored_beyond(means: Tensor, choice: Any) -> Tensor:
-        return score(regimes.beyond_covariates(means, prediction), choice)
-
-    return chosen, scored_beyond
 
 
 @dataclass(frozen=True)
@@ -124,10 +107,10 @@ class ContrastBound(Bound):
 
     def __init__(
         self, sums: ClassSums, choose: Choose, score: Score, pairs: Callable[[], ClassSums] | None = None,
-        influence: Tensor | None = None, pair_document: Tensor | None = None,
+        influence: Tensor | None = None, pair_document: Tensor | None = None, lean: regimes.Prediction | None = None,
     ) -> None:  # fmt: skip
         self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
-        self.pair_document = pair_document
+        self.pair_document, self.lean = pair_document, lean
         self.groups: Tensor | None = None
         self.beside: Callable[[], dict[str, Any]] | None = None
 
@@ -149,8 +132,9 @@ class ContrastBound(Bound):
             return Values(value, studentised(value, derivative))
         if self.influence is None:
             raise ValueError(f"this estimand has no {kind} to randomise")
-        means = self.influence[None, ..., None]
-        means = regimes.swap_neurons(means, draws) if draws.dtype == torch.bool else draws.double()[..., None]
+        means = draws.double()[..., None] if draws.dtype != torch.bool else regimes.swap_neurons(
+            self.influence[None, ..., None], draws, self.lean
+        )  # fmt: skip
         value = scored(means, self.choose, self.score)
         return Values(value, value)
 
@@ -179,25 +163,20 @@ def selectivity(n_head: int) -> Statistic:
 def selectivity_of_pairs(study: Study) -> Tensor:
     """Lean to rare of each matched pair, float64 [P], relative to a neuron's own influence; both plateaus added.
 
-    Less the lean that the plateaus' covariates predict, as in `regimes.selectivity`.  Chosen on the half that the pair
-    is not in: the plateaus of rare and of common, each class's geometric mean over neurons, and each neuron's own
-    influence, by which its abs(loss change) is divided.
+    Chosen on the half that the pair is not in: the plateaus of rare and of common, each class's geometric mean over
+    neurons, and each neuron's own influence, by which its abs(loss change) is divided.
     """
     rows = torch.from_numpy(study.panel.rare_rows), torch.from_numpy(study.panel.common_rows)
     half = torch.from_numpy(study.half[study.pair_document])
     out = torch.zeros(len(half), dtype=torch.float64)
-    whole = study.influence[None, ..., None]
-    predicted = regimes.covariate_lean(whole, study.lean_prediction)[0]
-    adjusted = regimes.beyond_covariates(whole, study.lean_prediction)[0, ..., 0]
     for chosen in (0, 1):
         here = torch.nonzero(half == 1 - chosen)[:, 0]
         level = study.influence[chosen].clamp_min(regimes.FLOOR)
         scale = level.log().mean(1).exp()
         own = (level / scale[:, None]).log().mean(0).exp()
-        for members in regimes.top(adjusted[chosen], study.n_head):
+        for members in regimes.top(study.influence[chosen], study.n_head):
             of_class = [study.delta_loss[r[here]][:, members].double().abs() / own[members] for r in rows]
             out[here] += (of_class[0] / scale[0] - of_class[1] / scale[1]).mean(1)
-            out[here] -= predicted[members].mean() - predicted.mean()
     return out
 
 

@@ -28,20 +28,24 @@ def test_selectivity_is_the_naive_loop(influence):
     assert found[:, 0].tolist() == pytest.approx(expected)
 
 
-def test_lean_beyond_covariates_is_a_regression_residual(influence):
-    """Against lstsq per replicate; taken out once, nothing is left to take out; geometric means of classes stay."""
+def test_swaps_leave_what_covariates_predict_in_place(influence):
+    """Against lstsq and a loop: lean* = fitted + or - residual; no swap is the identity."""
     rng = np.random.default_rng(2)
-    table, ordinary = rng.normal(size=(60, 3)), np.arange(60) >= 5
-    first, second = covariate_prediction(table, ordinary)
-    prediction = torch.from_numpy(first), torch.from_numpy(second)
-    found = regimes.beyond_covariates(influence[..., None], prediction)
+    table, ordinary, swaps = rng.normal(size=(60, 3)), np.arange(60) >= 5, rng.random(60) < 0.5
+    prediction = tuple(map(torch.from_numpy, covariate_prediction(table, ordinary)))
     x = np.column_stack([np.ones(60), table])
-    for before, after in zip(influence.numpy(), found[..., 0].numpy(), strict=True):
-        lean = np.log(before[:, 0] / before[:, 1])
-        line = np.linalg.lstsq(x[ordinary], lean.mean(0)[ordinary], rcond=None)[0]
-        np.testing.assert_allclose(np.log(after[:, 0] / after[:, 1]), lean - x @ line, atol=1e-12)
-        np.testing.assert_allclose(after[:, 0] * after[:, 1], before[:, 0] * before[:, 1], rtol=1e-12)
-    torch.testing.assert_close(regimes.beyond_covariates(found, prediction), found)
+    for one in influence:
+        drawn = torch.from_numpy(np.stack([np.zeros(60, dtype=bool), swaps]))
+        same, swapped = regimes.swap_neurons(one[None, ..., None].expand(2, -1, -1, -1, -1), drawn, prediction)[..., 0]
+        logs = one.log().numpy()
+        logs = logs - logs.mean(-1, keepdims=True)
+        lean, raw = logs[:, 0] - logs[:, 1], (one[:, 0] / one[:, 1]).log().numpy().mean(0)
+        fitted = x @ np.linalg.lstsq(x[ordinary], raw[ordinary], rcond=None)[0]
+        fitted = fitted - fitted.mean()
+        wanted = fitted + np.where(swaps, -1, 1) * (lean - fitted)
+        np.testing.assert_allclose(same.log().numpy(), logs, atol=1e-12)
+        np.testing.assert_allclose((swapped[:, 0] / swapped[:, 1]).log().numpy(), wanted, atol=1e-12)
+        np.testing.assert_allclose(swapped.log().numpy().sum(1), logs.sum(1), atol=1e-12)
 
 
 def test_shape_and_contrast_are_the_naive_loops(influence):
