@@ -52,7 +52,10 @@ def build_panel(
     *,
     split: int = 0,
 ) -> Panel:
-    """Return the scored positions of all documents, classed, halved and matched; refuse what no test could use.
+    """Return the scored positions of all documents, classed, halved and matched.
+
+    Whether they can be tested is for `check_panel` to say: early in training hardly any rare token is predicted as well
+    as a common one, and few positions match.
 
     Parameters
     ----------
@@ -78,35 +81,9 @@ def build_panel(
     Raises
     ------
     InputError
-        If a token id is outside the vocabulary, a loss is not finite, or `check_panel` refuses the outcome.
+        If a token id is outside the vocabulary, or a loss is not finite.
     ValueError
         If documents and losses do not fit together.
-    """
-    panel = matched_panel(documents, losses, ranks, elbow_rank, special_ids, conditioning, threshold, seed, split=split)
-    check_panel(panel)
-    return panel
-
-
-def matched_panel(
-    documents: pd.DataFrame,
-    losses: Sequence[npt.NDArray[np.floating]],
-    ranks: IntArray,
-    elbow_rank: int | None,
-    special_ids: Iterable[int],
-    conditioning: Conditioning,
-    threshold: float,
-    seed: int,
-    *,
-    split: int = 0,
-) -> Panel:
-    """Return the same as `build_panel`, also where few rare positions found a match, or one of another loss.
-
-    So it is early in training, when hardly any rare token is predicted as well as a common one.
-
-    Raises
-    ------
-    InputError, ValueError
-        As `build_panel`, but for `check_panel`.
     """
     panel = _scored(documents, losses, ranks, special_ids)
     panel = replace(panel, label=classes(panel, len(ranks), elbow_rank, conditioning, threshold))

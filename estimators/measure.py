@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib import metadata
 from typing import Any
 
@@ -17,9 +18,9 @@ from ..data.frequencies import COUNTS_FILE, Counts, frequency_ranks, load_counts
 from ..data.measurements import CorpusId, Manifest, Measurements, ModelId, Panel
 from ..data.models import LoadedModel, checkpoint_steps, load_model
 from ..data.options import MeasureOptions, Progress, Silent, Stage
-from ..data.panel import build_panel, matched_panel
+from ..data.panel import build_panel, check_panel
 from ..data.store import cached
-from .forward import run_forward
+from .forward import Forward, run_forward
 from .heads import head_effects
 from .influence import influence
 from .neurons import covariates
@@ -39,6 +40,11 @@ class _Inputs:
     corpus: Corpus
     counts: Counts
     step: int | None
+
+    @cached_property
+    def elbow(self) -> int | None:
+        """Rank of the Zipf elbow; None where it is off, or there is none."""
+        return zipf_elbow(self.counts.counts) if self.options.elbow else None
 
 
 def measure(options: MeasureOptions, progress: Progress | None = None, cache: bool = True) -> Measurements:
@@ -242,7 +248,10 @@ def _versions() -> dict[str, str]:
 def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
     """Everything, on a panel that can be tested."""
     loaded, layer = inputs.loaded, inputs.layer
-    found = _influence(inputs, build_panel, progress)
+    forward, panel = _panel(inputs, progress)
+    check_panel(panel)  # what no test could use is refused before the long part
+    found = _influence(inputs, forward, panel, progress)
+    del forward  # heads need the room
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
     neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts)
@@ -254,28 +263,32 @@ def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
 
 def _measure_influence(inputs: _Inputs, progress: Progress) -> Measurements:
     """Panel and influence alone, whatever the panel."""
-    return replace(_influence(inputs, matched_panel, progress), activation=None, mean=None)
+    return replace(_influence(inputs, *_panel(inputs, progress), progress), activation=None, mean=None)
 
 
-def _influence(inputs: _Inputs, build: Callable[..., Panel], progress: Progress) -> Measurements:
-    """Panel (made by `build`), activations and influence."""
-    options, loaded, layer = inputs.options, inputs.loaded, inputs.layer
-    corpus, counts = inputs.corpus, inputs.counts
-    ranks = frequency_ranks(counts.counts)
-    elbow = zipf_elbow(counts.counts) if options.elbow else None
-    documents = corpus.documents["input_ids"].tolist()
-    forward = run_forward(loaded, documents, layer, batch=options.batch, progress=progress)
-    special = {int(i) for i in loaded.tokenizer.all_special_ids}
-    panel = build(
-        corpus.documents,
+def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
+    """The clean pass, and the positions that are scored in it."""
+    options, loaded, table = inputs.options, inputs.loaded, inputs.corpus.documents
+    documents = table["input_ids"].tolist()
+    forward = run_forward(loaded, documents, inputs.layer, batch=options.batch, progress=progress)
+    panel = build_panel(
+        table,
         forward.losses,
-        ranks,
-        elbow,
-        special,
+        frequency_ranks(inputs.counts.counts),
+        inputs.elbow,
+        {int(i) for i in loaded.tokenizer.all_special_ids},
         options.conditioning,
         options.threshold,
         options.seed,
     )
+    return forward, panel
+
+
+def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progress) -> Measurements:
+    """Activations and influence at the scored positions."""
+    options, loaded, layer = inputs.options, inputs.loaded, inputs.layer
+    corpus, counts = inputs.corpus, inputs.counts
+    documents = corpus.documents["input_ids"].tolist()
     residual, activation = forward.scored(panel)
     found = influence(
         loaded,
@@ -289,7 +302,7 @@ def _influence(inputs: _Inputs, build: Callable[..., Panel], progress: Progress)
         progress=progress,
     )
     warnings = [*corpus.warnings, *counts.warnings]
-    if options.elbow and elbow is None:
+    if options.elbow and inputs.elbow is None:
         warnings.append("the Zipf curve of the counts has no elbow: none was applied")
     manifest = Manifest.model_validate(
         {
@@ -303,7 +316,7 @@ def _influence(inputs: _Inputs, build: Callable[..., Panel], progress: Progress)
             "vocabulary": loaded.adapter.vocabulary,
             "conditioning": options.conditioning,
             "threshold": options.threshold,
-            "elbow_rank": elbow,
+            "elbow_rank": inputs.elbow,
             "ablation": options.ablation,
             "seed": options.seed,
             "versions": _versions(),

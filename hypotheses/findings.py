@@ -244,7 +244,7 @@ class RowMaker:
             return {}
         had = self.setup.n_documents
         if output.doubt and output.doubt != intervals.coverage_doubt(had, None):
-            return {}  # skewed contrasts, null sets too much like the plateau: nothing is known to mend these
+            return {}  # skewness, one heavy document, null sets too much like the plateau: no formula tells
         reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
         if reach > margin and (output.se_documents is None or output.se_documents < output.se):
             return {"null_sd": output.se, "smallest_margin": reach}

@@ -46,7 +46,7 @@ selectivity = Hypothesis(
     ),
     estimand=InfluenceContrast(
         "selectivity",
-        beyond_covariates=True,
+        covariate_lean_stays=True,
         statistic=contrasts.selectivity,
         beside=contrasts.mixed_selectivity,
     ),

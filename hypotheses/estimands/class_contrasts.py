@@ -33,10 +33,10 @@ Statistic = tuple[Choose, Score]
 class InfluenceContrast(Estimand):
     """A statistic of the classes' mean influences; `statistic` maps the plateau size to (choose, score).
 
-    With ``beyond_covariates`` swaps of neurons leave in place what covariates predict of a neuron's lean.
+    With ``covariate_lean_stays`` swaps of neurons leave in place what covariates predict of a neuron's lean.
     """
 
-    beyond_covariates: bool = False
+    covariate_lean_stays: bool = False
     statistic: Callable[[int], Statistic] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
     beside: Callable[[Study], dict[str, Any]] | None = None
 
@@ -46,7 +46,7 @@ class InfluenceContrast(Estimand):
         bound = ContrastBound(
             study.influence_sums, choose, score, pairs=lambda: study.pair_sums, influence=study.influence,
             pair_document=torch.from_numpy(study.pair_document),
-            lean=study.lean_prediction if self.beyond_covariates else None,
+            lean=study.lean_prediction if self.covariate_lean_stays else None,
         )  # fmt: skip
         if self.beside is not None:
             bound.beside = partial(self.beside, study)

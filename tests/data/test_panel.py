@@ -218,19 +218,19 @@ def test_standardised_difference_of_constants():
 def test_refusals_say_how_many_and_what_to_change():
     documents, losses = made(documents=12)
     with pytest.raises(InputError) as caught:
-        built(documents, losses)
+        check_panel(built(documents, losses))
     assert str(caught.value) == (
         "only 12 documents have a rare and a common position that match, 20 are needed (139 rare and 293 common "
         "positions in 12 documents); give more or longer documents (--documents, --context), or move --threshold"
     )
     with pytest.raises(InputError, match="only 0 documents have a rare"):
-        built(*made(), threshold=0.999)
+        check_panel(built(*made(), threshold=0.999))
 
 
 def test_too_few_kept_is_refused():
     documents, losses = made(documents=40, effect=1.0)
     with pytest.raises(InputError, match=r"only \d+ of \d+ rare positions found a common match, at least half must"):
-        built(documents, losses)
+        check_panel(built(documents, losses))
 
 
 def test_an_imbalance_of_loss_is_refused():
