@@ -20,18 +20,22 @@ from .worlds import (
     Scenario,
 )
 
+MANY = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
+LARGE = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
+DEEP = Dials(documents=60, pairs=8, neurons=2560, width=256)
+FEW = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
+
 
 def designs() -> list[Scenario]:
     """No effect in studies that are large or small, and effects at the margin of an equivalence."""
-    many = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
-    wide = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
-    broad = dataclasses.replace(wide, documents=160, plateau_share=0.0625, sparsity=0.5)
-    deep = Dials(documents=60, pairs=8, neurons=2560, width=256)
-    few = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
+    return [*_sizes(), *_edges_of_heads(), *_edges_of_sets()]
+
+
+def _sizes() -> list[Scenario]:
+    broad = dataclasses.replace(LARGE, documents=160, plateau_share=0.0625, sparsity=0.5)
     absences = ("clusters.within", "clusters.cohesion")
-    change = dataclasses.replace
     return [
-        Scenario("large.heads", "design", many, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
+        Scenario("large.heads", "design", MANY, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 240 documents"),
         Scenario(
             "large.activations",
             "design",
@@ -41,14 +45,20 @@ def designs() -> list[Scenario]:
             "no effect, 160 documents, plateau of 80, activations less sparse",
         ),
         Scenario(
-            "large.weights", "design", deep, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"
+            "large.weights", "design", DEEP, ON_WEIGHTS, ("clusters.weights",), "no effect, plateau of 44, width 256"
         ),
-        Scenario("small.heads", "design", few, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 24 documents"),
-        Scenario("small.activations", "design", few, ON_ACTIVATIONS, absences, "no effect, 24 documents"),
+        Scenario("small.heads", "design", FEW, ON_HEADS, (*HEADS, "routing.profile"), "no effect, 24 documents"),
+        Scenario("small.activations", "design", FEW, ON_ACTIVATIONS, absences, "no effect, 24 documents"),
+    ]
+
+
+def _edges_of_heads() -> list[Scenario]:
+    change = dataclasses.replace
+    return [
         Scenario(
             "edge.heads",
             "design",
-            change(many, routing=0.27, **CERTAIN),
+            change(MANY, routing=0.27, **CERTAIN),
             ON_HEADS,
             ("routing.heads",),
             "one head's effect just at the margin, 240 documents",
@@ -68,7 +78,7 @@ def designs() -> list[Scenario]:
         Scenario(
             "edge.weak-head",
             "design",
-            change(many, documents=120, neurons=240, heads=144, router=72, routing=1.0, **CERTAIN),
+            change(MANY, documents=120, neurons=240, heads=144, router=72, routing=1.0, **CERTAIN),
             ON_HEADS,
             ("routing.heads",),
             "one head of 144, of middling strength, acts twice as much on the plateau for rare",
@@ -86,10 +96,16 @@ def designs() -> list[Scenario]:
             "concentrated",
             0.2,
         ),
+    ]
+
+
+def _edges_of_sets() -> list[Scenario]:
+    change = dataclasses.replace
+    return [
         Scenario(
             "edge.weights",
             "design",
-            change(deep, weight_cluster=0.0525, **CERTAIN),
+            change(DEEP, weight_cluster=0.0525, **CERTAIN),
             ON_WEIGHTS,
             ("clusters.weights",),
             "shared cosine just at the margin, plateau of 44",
@@ -99,7 +115,7 @@ def designs() -> list[Scenario]:
         Scenario(
             "edge.linked-weights",
             "design",
-            change(deep, covariate_link=0.93, weight_cluster=0.0525, **CERTAIN),
+            change(DEEP, covariate_link=0.93, weight_cluster=0.0525, **CERTAIN),
             ON_WEIGHTS,
             ("clusters.weights",),
             "shared cosine just at the margin, influence follows scale (correlation .93), plateau of 44",
@@ -119,7 +135,7 @@ def designs() -> list[Scenario]:
         Scenario(
             "edge.cohesion",
             "design",
-            change(wide, cohesion=0.075, **CERTAIN),
+            change(LARGE, cohesion=0.075, **CERTAIN),
             ON_ACTIVATIONS,
             ("clusters.cohesion",),
             "cohesion near the margin, plateau of 51",

@@ -6,7 +6,21 @@ import dataclasses
 from typing import Any
 
 from ...data.planted import Dials, Piece
-from .worlds import ACTIVATIONS, ALIKE, BRIEF, HEADS, INFLUENCE, ON_INFLUENCE, TRAINING, WEIGHTS, WIDE, Scenario
+from .worlds import (
+    ACTIVATIONS,
+    ALIKE,
+    BRIEF,
+    HEADS,
+    INFLUENCE,
+    ON_ACTIVATIONS,
+    ON_HEADS,
+    ON_INFLUENCE,
+    ON_WEIGHTS,
+    TRAINING,
+    WEIGHTS,
+    WIDE,
+    Scenario,
+)
 
 
 def _null(name: str, dials: Dials, pieces: tuple[Piece, ...], hypotheses: tuple[str, ...], says: str) -> Scenario:
@@ -16,14 +30,16 @@ def _null(name: str, dials: Dials, pieces: tuple[Piece, ...], hypotheses: tuple[
 
 def nulls() -> list[Scenario]:
     """Every world without an effect, but for joint ablation."""
+    return [*_influence_nulls(), *_activation_nulls(), *_weight_and_head_nulls(), *_training_nulls()]
+
+
+def _influence_nulls() -> list[Scenario]:
     change = dataclasses.replace
-    influence: tuple[Piece, ...] = ("influence",)
-    active: tuple[Piece, ...] = ("influence", "activations")
     scattered = [
         _null(
             f"influence.scatter-{scatter:g}",
             change(WIDE, scatter=scatter),
-            influence,
+            ON_INFLUENCE,
             INFLUENCE,
             f"neuron-by-class scatter {scatter:g} without specialists; document-by-class effects; loss higher on rare",
         )
@@ -33,7 +49,7 @@ def nulls() -> list[Scenario]:
         _null(
             f"influence.{law}",
             change(WIDE, law=law, covariate_link=0.0),
-            influence,
+            ON_INFLUENCE,
             ("regimes.shape", *INFLUENCE),
             f"influence of {law} shape in both classes, scatter .15",
         )
@@ -43,7 +59,7 @@ def nulls() -> list[Scenario]:
         _null(
             "influence.scatter-0",
             change(WIDE, scatter=0.0),
-            influence,
+            ON_INFLUENCE,
             (*INFLUENCE, "regimes.recruitment"),
             "classes alike in every neuron; document-by-class effects; loss higher on rare",
         ),
@@ -52,7 +68,7 @@ def nulls() -> list[Scenario]:
         _null(
             "influence.few-documents",
             Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
-            influence,
+            ON_INFLUENCE,
             ("regimes.shape", *INFLUENCE),
             "40 documents of 12 pairs",
         ),
@@ -60,62 +76,71 @@ def nulls() -> list[Scenario]:
             _null(
                 name,
                 change(WIDE, covariate_link=0.6, covariate_lean=lean),
-                influence,
+                ON_INFLUENCE,
                 INFLUENCE,
                 f"neurons of large activation scale lean to {to} (.15 a sd) and are more influential (correlation .6)",
             )
             for name, lean, to in (("influence.lean-rare", 0.15, "rare"), ("influence.lean-common", -0.15, "common"))
         ),
+    ]
+
+
+def _activation_nulls() -> list[Scenario]:
+    return [
         _null(
             "activations.sparse",
             Dials(),
-            active,
+            ON_ACTIVATIONS,
             ACTIVATIONS,
             "skewed sparse activations, heterogeneous loading, correlated neighbours, true correlations of sd .05",
         ),
         _null(
             "activations.diffuse",
             Dials(background=0.1, loading=0.05),
-            active,
+            ON_ACTIVATIONS,
             ACTIVATIONS,
             "diffuse true correlations of sd .1",
         ),
         _null(
             "activations.linked",
             Dials(covariate_link=0.6),
-            active,
+            ON_ACTIVATIONS,
             ACTIVATIONS,
             "influence follows activation scale and output norm (correlation .6)",
         ),
         _null(
             "activations.confounded",
             Dials(neurons=960, covariate_link=0.93, confounding=0.45),
-            active,
+            ON_ACTIVATIONS,
             ACTIVATIONS,
             "influence follows activation scale (correlation .93), and neurons of large scale are more correlated",
         ),
+    ]
+
+
+def _weight_and_head_nulls() -> list[Scenario]:
+    return [
         _null(
             "weights.isotropic",
             BRIEF,
-            ("influence", "weights"),
+            ON_WEIGHTS,
             WEIGHTS,
             "rows over unequal dimensions, nothing shared",
         ),
         _null(
             "heads.uneven",
             BRIEF,
-            ("influence", "heads"),
+            ON_HEADS,
             HEADS,
             "heads act 65 % more on the plateau in both classes, and each head more in one class on all neurons",
         ),
         _null(
             "heads.alike",
             ALIKE,
-            ("influence", "heads"),
+            ON_HEADS,
             (*HEADS, "routing.profile"),
             "heads act 65 % more on the plateau in both classes, alike for both",
         ),
-        *_training_nulls(),
     ]
 
 
