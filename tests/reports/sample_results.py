@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
+from sample_exhibits import balance, curves, graphs, head_map, multiverse, nulls, plateau_effects
 
 from neuronull.hypotheses.result import (
-    Balance,
-    Certificate,
     ClaimVerdict,
-    Curve,
     Finding,
-    GraphTwin,
-    HeadMap,
     Kind,
-    Multiverse,
-    NullCard,
-    Outcome,
-    PlateauEffect,
     Result,
     Role,
     Setup,
-    Universe,
     Verdict,
 )
 
@@ -62,29 +52,7 @@ def sample_result(
     ]
     return Result(
         setup=_setup(model, corpus, replicates, seed, plateau),
-        claims=[
-            ClaimVerdict(
-                number=1,
-                title="rare tokens have a regime of their own",
-                verdict=Verdict.UNDETERMINED,
-                sentence="1 of 2 hypotheses could not decide",
-                hypotheses=["regimes.contrast", "regimes.selectivity"],
-            ),
-            ClaimVerdict(
-                number=2,
-                title="plateau neurons form no modular clusters",
-                verdict=Verdict.SUPPORTED,
-                sentence="effects of the stated size are excluded",
-                hypotheses=["clusters.within", "clusters.cohesion"],
-            ),
-            ClaimVerdict(
-                number=3,
-                title="attention does not route to them",
-                verdict=Verdict.UNDETERMINED,
-                sentence="480 documents would be enough",
-                hypotheses=["routing.heads", "routing.profile"],
-            ),
-        ],
+        claims=_claims(),
         findings=findings,
         left_out={
             "emergence.trend": "needs training checkpoints; docs-gpt2 has none",
@@ -92,27 +60,13 @@ def sample_result(
             "specialists.closure": "not in the default suite; --only specialists.closure runs it",
         },
         warnings=["Counts were taken from the corpus that is tested (--counts): ranks of the rarest tokens are rough."],
-        curves=_curves(rng, 1536, plateau),
-        head_map=_head_map(findings),
-        graphs=_graphs(rng, plateau),
-        nulls=_nulls(),
-        plateau_effects=_plateau_effects(np.random.default_rng(seed + 2)),
-        multiverse=_multiverse(findings, np.random.default_rng(seed + 1)),
-        balance=[
-            Balance(
-                label="plateau against its strata",
-                rows=[
-                    ("mean absolute activation", 0.11),
-                    ("sd", 0.19),
-                    ("kurtosis", -0.08),
-                    ("sparsity", 0.31),
-                    ("output weight norm", 0.04),
-                    ("weak-direction share", -0.14),
-                    ("token-frequency share", 0.02),
-                ],
-            ),
-            Balance(label="rare against common positions", rows=[("baseline loss", 0.09), ("position", -0.03)]),
-        ],
+        curves=curves(rng, 1536, plateau),
+        head_map=head_map(findings),
+        graphs=graphs(rng, plateau),
+        nulls=nulls(),
+        plateau_effects=plateau_effects(np.random.default_rng(seed + 2)),
+        multiverse=multiverse(findings, np.random.default_rng(seed + 1)),
+        balance=balance(),
         provenance={
             "command": f"neuronull run --model {model} --replicates {replicates}",
             "started": "2026-11-22T15:00:00Z",
@@ -362,6 +316,32 @@ def _routing(make: _Maker, shift: float, rng: np.random.Generator) -> list[Findi
     ]
 
 
+def _claims() -> list[ClaimVerdict]:
+    return [
+        ClaimVerdict(
+            number=1,
+            title="rare tokens have a regime of their own",
+            verdict=Verdict.UNDETERMINED,
+            sentence="1 of 2 hypotheses could not decide",
+            hypotheses=["regimes.contrast", "regimes.selectivity"],
+        ),
+        ClaimVerdict(
+            number=2,
+            title="plateau neurons form no modular clusters",
+            verdict=Verdict.SUPPORTED,
+            sentence="effects of the stated size are excluded",
+            hypotheses=["clusters.within", "clusters.cohesion"],
+        ),
+        ClaimVerdict(
+            number=3,
+            title="attention does not route to them",
+            verdict=Verdict.UNDETERMINED,
+            sentence="480 documents would be enough",
+            hypotheses=["routing.heads", "routing.profile"],
+        ),
+    ]
+
+
 def _controls(make: _Maker) -> list[Finding]:
     notes = {
         "control.random_init": "passed: nothing found in the untrained model (smallest p = .21)",
@@ -400,155 +380,6 @@ def _setup(model: str, corpus: str, replicates: int, seed: int, plateau: int) ->
         audit_max_abs_error=3.1e-7,
         versions={"neuronull": "0.1.0", "numpy": "2.4.6", "python": "3.11.7", "torch": "2.13.0"},
     )
-
-
-def _nulls() -> list[NullCard]:
-    versions = {"python": "3.11.7", "neuronull": "0.1.0"}
-    return [
-        NullCard(
-            name="matched_sets",
-            origin="built in",
-            randomises="neurons",
-            preserves=["size of the sets", "covariates up to strata"],
-            breaks=["which neurons form the plateau"],
-            exchangeable="neurons of one stratum",
-            reference="Good (2005), chapter 6",
-            when="The question that the claim asks.",
-            hypotheses=["clusters.within", "clusters.cohesion"],
-            diagnostics={h: {"strata": 4, "smallest": 380} for h in ("clusters.within", "clusters.cohesion")},
-            certificate=Certificate(run=17, failed=[], skipped=[], versions=versions),
-        ),
-        NullCard(
-            name="shuffled_layers",
-            origin="package neuronull-shuffled-layers 0.1.0",
-            randomises="neurons",
-            preserves=["how many neurons a set holds"],
-            breaks=["which neurons form the plateau"],
-            exchangeable="all neurons of the layer",
-            reference="the classical permutation null",
-            when="",
-            hypotheses=["clusters.weights"],
-            diagnostics={
-                "clusters.weights": {"edges_left": [1.0, 0.42, 0.3, 0.26], "t_eff": [211.3, 208.4], "fine": True}
-            },
-            certificate=Certificate(run=16, failed=["seeds", "batch"], skipped=["uniform"], versions=versions),
-        ),
-    ]
-
-
-def _multiverse(findings: list[Finding], rng: np.random.Generator) -> Multiverse:
-    """Twelve universes with every verdict, the last one of them without any; resolution bears on one hypothesis."""
-    varied = {"threshold": [".15", ".3"], "plateau": [".017", "knot"], "resolution": ["1", ".5", "1.5"]}
-    every = product(*varied.values())
-    universes = []
-    for i, values in enumerate(every):
-        universe = Universe(settings=dict(zip(varied, values, strict=True)), own=i == 0)
-        for f in (f for f in findings if f.role is Role.PRIMARY and f.estimate is not None):
-            shift = 0.0 if i == 0 else float(rng.normal(0, 0.02))
-            odd = {3: Verdict.REFUTED, 4: Verdict.UNDETERMINED, 6: Verdict.UNDETERMINED, 8: Verdict.REFUTED}
-            universe.outcomes.append(
-                Outcome(
-                    hypothesis=f.hypothesis,
-                    estimate=f.estimate + shift,
-                    verdict_low=f.verdict_low + shift,
-                    verdict_high=f.verdict_high + shift,
-                    p_value=f.p_value,
-                    p_adjusted=f.p_adjusted,
-                    verdict=odd.get(i, f.verdict),
-                )
-            )
-        universe.claims = {1: Verdict.UNDETERMINED, 2: Verdict.REFUTED if i in (3, 8) else Verdict.SUPPORTED}
-        universe.claims[3] = Verdict.UNDETERMINED
-        universes.append(universe)
-    universes[-1] = Universe(
-        settings=universes[-1].settings, own=False, why_not="half 1 has 1 documents with a matched pair"
-    )
-    return Multiverse(varied=varied, replicates=199, bears_on={"resolution": ["clusters.within"]}, universes=universes)
-
-
-def _plateau_effects(rng: np.random.Generator) -> list[PlateauEffect]:
-    """Five effects on two classes, of either sign."""
-    effects = []
-    sizes = {"loss": 0.02, "entropy": 0.05, "unigram": -0.06, "direct": 0.008, "frequency": 0.017}
-    for effect, size in sizes.items():
-        for label, of_class in (("rare", 1.0), ("common", 0.4)):
-            mean, reach = size * of_class + float(rng.normal(0, 0.001)), 0.004 * of_class
-            left = mean / (0.02 * of_class) if effect in ("direct", "frequency") else None
-            effects.append(
-                PlateauEffect(
-                    effect=effect,
-                    label=label,
-                    plateau=mean,
-                    low=mean - reach,
-                    high=mean + reach,
-                    level=0.95,
-                    strata=mean / 9,
-                    left=left,
-                )
-            )
-    return effects
-
-
-def _curves(rng: np.random.Generator, neurons: int, plateau: int) -> list[Curve]:
-    rank = sorted({int(r) for r in np.geomspace(1, neurons, 120)})
-    curves = []
-    for label, top, slope in (("rare", 0.055, 0.42), ("common", 0.021, 0.47)):
-        x = np.asarray(rank, dtype=float)
-        level = (
-            top
-            * np.minimum(1.0, (x / plateau) ** -slope)
-            * np.exp(-((x / neurons) ** 6) * 2.2)
-            * np.exp(rng.normal(0, 0.01, len(x)))
-        )
-        level = np.sort(level)[::-1]
-        curves.append(
-            Curve(
-                label=label,
-                rank=rank,
-                influence=[float(v) for v in level],
-                low=[float(v) for v in 0.88 * level],
-                high=[float(v) for v in 1.13 * level],
-                knots=[float(plateau), 6.0 * plateau],
-                knots_low=[float(plateau) - 2, 5.0 * plateau],
-                knots_high=[float(plateau) + 3, 8.0 * plateau],
-                knots_sought=(4, 1375),
-                head=plateau,
-            )
-        )
-    return curves
-
-
-def _head_map(findings: list[Finding]) -> HeadMap:
-    heads = next(f for f in findings if f.hypothesis == "routing.heads").details["per_head"]
-    reachable = [row["layer"] < 3 or row["head"] != 5 for row in heads]
-    minor = [row["head"] == 0 and row["layer"] == 0 for row in heads]
-    keep = [r and not m for r, m in zip(reachable, minor, strict=True)]
-    return HeadMap(
-        layer=[r["layer"] for r in heads],
-        head=[r["head"] for r in heads],
-        reachable=reachable,
-        value=[r["estimate"] if k else None for r, k in zip(heads, keep, strict=True)],
-        low=[r["low"] if k else None for r, k in zip(heads, keep, strict=True)],
-        high=[r["high"] if k else None for r, k in zip(heads, keep, strict=True)],
-        effect=[0.2 if r else 0.0 for r in reachable],
-        note=["minor" if m else "" for m in minor],
-    )
-
-
-def _graphs(rng: np.random.Generator, plateau: int) -> list[GraphTwin]:
-    twins = []
-    for label in ("plateau", "rewired", "random set"):
-        nodes = sorted(int(v) for v in rng.choice(1536, plateau, replace=False))
-        group = [i % 3 for i in range(plateau)]
-        edges = []
-        for i in range(plateau):
-            for j in range(i + 1, plateau):
-                together = 0.12 if group[i] == group[j] and label == "plateau" else 0.0
-                edges.append((i, j, float(np.round(rng.normal(0.04 + together, 0.09), 5))))
-        twins.append(
-            GraphTwin(label=label, nodes=nodes, community=group, edges=edges, modularity=0.08 + 0.01 * len(twins))
-        )
-    return twins
 
 
 GOLDEN = Path(__file__).with_name("golden")
