@@ -59,11 +59,11 @@ VERDICT_MEANS: dict[Verdict, str] = {
 }
 
 VERDICT_RULES: tuple[str, ...] = (
-    "A claim that something is there is refuted if its whole verdict interval lies below the margin (for an effect in "
+    "A claim that something is there is refuted if its whole firm interval lies below the margin (for an effect in "
     "either direction: within plus and minus the margin), else supported if the adjusted p is below alpha, else "
-    "undetermined.",
+    "undetermined. Firm: as wide as all tests that could refute the claim need so that they hold together.",
     "A claim that something is absent is supported if its whole verdict interval lies below the margin (for attention: "
-    "the interval of every head that can reach the layer), else refuted if the adjusted p is below alpha and the "
+    "the interval of every head that can reach the layer), else refuted if the adjusted p is below alpha and the firm "
     "interval does not reach below the margin, else undetermined.",
     "Where the documents are too few or too uneven for the interval to be trusted, or too few other neurons look like "
     "the plateau, nothing that rests on the interval is granted: the verdict is then undetermined, and says so.",
