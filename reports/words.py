@@ -134,7 +134,8 @@ HYPOTHESES: dict[str, HypothesisWords] = {
         measured="For each head that can reach the layer, a ratio of ratios: its effect on the plateau, rare to "
         "common, "
         "over its effect on matched neurons, rare to common (log; log 1.25 is a quarter more). The verdict looks at "
-        "every head at once; the row tells the head that decides.",
+        "every head at once, those that act less than a tenth as much as the mean head taken together; the row tells "
+        "the head that decides.",
         plus="an attention head favours the plateau for rare tokens",
         minus="an attention head favours the plateau for common tokens",
         none="no attention head favours the plateau for rare tokens",
