@@ -104,7 +104,7 @@ def _columns(rows: Sequence[tuple[str, ...]], width: int, gap: int) -> list[str]
     lines: list[str] = []
     for row in rows:
         head = (" " * gap).join(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=True)) + " " * gap
-        if width - indent >= 24:
+        if width - indent >= 40:
             lines += _wrapped(head, row[-1], width)
         else:
             lines += [head.rstrip(), *(_wrapped("    ", row[-1], width) if row[-1] else [])]
