@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from . import checkpoints
+from . import checkpoints, offload
 from .adapters import Adapter, adapter_for, require_adapter
 from .errors import InputError
 
@@ -51,6 +51,8 @@ class LoadedModel:
         Directory that it was loaded from, or None where it came from the Hub.
     step
         Step of its training, or None where nothing says which.
+    lent
+        How many blocks are on the host and lent to the device while they run, because the device is too small.
     """
 
     model: Any
@@ -62,10 +64,12 @@ class LoadedModel:
     config: Any
     directory: Path | None
     step: int | None = None
+    lent: int = 0
 
     @property
     def device(self) -> torch.device:
-        """Device of the parameters."""
+        """Device that the model runs on."""
+        # the first parameters are the embeddings, which are never lent
         device: torch.device = next(iter(self.model.parameters())).device
         return device
 
@@ -95,6 +99,7 @@ def load_model(
     random_init: bool = False,
     seed: int = 0,
     step: int | None = None,
+    layer: int | None = None,
 ) -> LoadedModel:
     """Load a model, its tokenizer and its adapter.
 
@@ -115,6 +120,8 @@ def load_model(
         Of those draws; the global generator is left as it was.
     step
         One of the steps of `checkpoint_steps`: with the weights of that step of the training.
+    layer
+        Layer whose weights must be on the device where not all of them fit; the last if None.
 
     Raises
     ------
@@ -136,17 +143,19 @@ def load_model(
             model = _load_weights(source, config, DTYPES[dtype])
     model.eval()
     model.requires_grad_(False)
-    weights_hash = hash_parameters(model)
+    weights_hash, adapter = hash_parameters(model), adapter_for(model, name)
+    lent = _place(model, adapter, adapter.layers - 1 if layer is None else layer, target)
     return LoadedModel(
-        model=_place(model, target),
+        model=model,
         tokenizer=tokenizer,
-        adapter=adapter_for(model, name),
+        adapter=adapter,
         id=f"{source.name}:random_init-{seed}" if random_init else source.name,
         revision=source.revision if step is None else f"step {step}",
         hash=weights_hash,
         config=config,
         directory=source.directory,
         step=checkpoints.training_step(source.directory) if step is None and not random_init else step,
+        lent=lent,
     )
 
 
@@ -339,9 +348,9 @@ def _fresh(config: Any, dtype: torch.dtype, seed: int) -> Any:
     return model.to(dtype)
 
 
-def _place(model: Any, device: torch.device) -> Any:
+def _place(model: Any, adapter: Adapter, layer: int, device: torch.device) -> int:
     try:
-        return model.to(device)
+        return offload.place(model, adapter, layer, device)
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"the model does not fit on {device}", "--device", "use --device cpu or --dtype bfloat16"

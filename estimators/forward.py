@@ -18,7 +18,7 @@ from torch import nn
 from ..data.measurements import FloatArray, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
-from .memory import with_back_off
+from .memory import host_tensor, with_back_off
 from .side_by_side import side_by_side
 
 QUEUE = 16
@@ -113,8 +113,8 @@ def run_forward(
     lengths = [len(ids) - 1 for ids in documents]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     adapter = loaded.adapter
-    residual = torch.empty(int(offsets[-1]), adapter.w_out(layer).shape[1])
-    activation = torch.empty(int(offsets[-1]), adapter.w_out(layer).shape[0])
+    residual = host_tensor(int(offsets[-1]), adapter.w_out(layer).shape[1])
+    activation = host_tensor(int(offsets[-1]), adapter.w_out(layer).shape[0])
     losses: list[FloatArray] = []
 
     def one(view: LoadedModel, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

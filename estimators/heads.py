@@ -18,7 +18,7 @@ from ..data.measurements import FloatArray, Heads, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from .forward import captured_inputs
-from .memory import with_back_off
+from .memory import host_tensor, with_back_off
 from .restart import clean_calls, input_of, input_replaced, run_blocks
 from .side_by_side import side_by_side
 
@@ -74,9 +74,10 @@ def head_effects(
     progress = progress or Silent()
     which = [(at, head) for at in range(layer + 1) for head in (*range(adapter.heads(at)), -1)]
     means = head_means(loaded, documents, panel, layer, progress) if ablation == "mean" else None
-    effect = torch.full((len(which), len(documents), 2, len(sd)), torch.nan)
+    effect = host_tensor(len(which), len(documents), 2, len(sd))
     scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float().to(loaded.device)
     by_document = matched_positions(panel)
+    effect[:, [document for document in range(len(documents)) if document not in by_document]] = torch.nan
 
     def changes(view: LoadedModel, document: int) -> torch.Tensor:
         position, label = by_document[document]

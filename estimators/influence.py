@@ -20,7 +20,7 @@ from ..data.options import Progress, Silent
 from .ablation import Ablation, Kind, make_ablation
 from .audit import audit
 from .closed_form import ClosedForm
-from .memory import with_back_off
+from .memory import host_tensor, with_back_off
 from .readout import fold
 from .restart import clean_calls, output_replaced, run_blocks
 
@@ -90,7 +90,7 @@ def influence(
     """
     replaced = make_ablation(ablation, activation, panel, seed)
     progress = progress or Silent()
-    delta_loss = torch.empty(activation.shape)
+    delta_loss = host_tensor(*activation.shape)
     if layer == loaded.adapter.layers - 1:
         target = torch.from_numpy(panel.target_id)
         _last_layer(loaded, layer, residual, activation, target, replaced, delta_loss, progress)

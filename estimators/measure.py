@@ -130,9 +130,17 @@ def load(options: MeasureOptions, progress: Progress, step: int | None = None) -
     InputError
         If it cannot be had.
     """
+    layer = None if options.layer == "last" else int(options.layer)
     with _stage(progress, "model"):
         return load_model(
-            options.model, options.revision, options.device, options.dtype, options.random_init, options.seed, step
+            options.model,
+            options.revision,
+            options.device,
+            options.dtype,
+            options.random_init,
+            options.seed,
+            step,
+            layer,
         )
 
 

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..data.errors import InputError
 from ..data.measurements import IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from .ablation import Kind, make_ablation
 from .influence import changes_by_document, restart_document
-from .memory import with_back_off
+from .memory import host_tensor, with_back_off
 from .restart import output_replaced
 
 GRADIENT_FLOATS = 1 << 25
@@ -82,11 +83,15 @@ def screened_influence(
     Raises
     ------
     InputError
-        If there is not enough memory.
+        If there is not enough memory, or not all of the model is on its device.
     """
+    if loaded.lent:
+        raise InputError(
+            f"gradients need the whole model on the device, {loaded.lent} blocks are not", "", "measure the influence"
+        )
     progress = progress or Silent()
     replaced = make_ablation(ablation, activation, panel, seed)
-    approximate = torch.empty(activation.shape)
+    approximate = host_tensor(*activation.shape)
     with progress.stage("screening", len(panel)) as stage:
         for rows, ids, change in changes_by_document(documents, panel, activation, replaced):
             approximate[rows] = _first_order(loaded, layer, ids, panel.position[rows], change)

@@ -66,14 +66,15 @@ def side_by_side(loaded: LoadedModel, floats: int, most_floats: int) -> Iterator
     Parameters
     ----------
     loaded
-        The model; on a GPU documents go one after the other.
+        The model; on a GPU, and where blocks are lent, documents go one after the other.
     floats
         Size of one document's largest temporary.
     most_floats
         Size that the temporaries of all documents under way may have together.
     """
     before = torch.get_num_threads()
-    workers = 1 if loaded.device.type != "cpu" else min(before, max(1, most_floats // floats))
+    alone = loaded.device.type != "cpu" or loaded.lent
+    workers = 1 if alone else min(before, max(1, most_floats // floats))
     if workers == 1:
         yield SideBySide((loaded,), None)
         return

@@ -136,7 +136,7 @@ def _unreachable_heads(make: RowMaker) -> Finding:
     rows = np.flatnonzero(~heads.reachable & (heads.head >= 0))
     if len(rows) == 0:
         return _row(make, declared, "not run: every measured head can reach the layer")
-    largest = float(heads.effect[torch.from_numpy(rows)].nan_to_num().abs().max())
+    largest = max(float(heads.effect[r].nan_to_num().abs().max()) for r in rows.tolist())
     said = f"passed: exactly 0 for all {len(rows)}" if largest == 0 else f"failed: one of {len(rows)} has an effect"
     return _row(make, declared, said, estimate=largest, details={"heads": len(rows)})
 

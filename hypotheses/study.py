@@ -298,16 +298,16 @@ class Study:
             )
         return rows
 
-    @cached_property
-    def head_effect(self) -> Tensor:
-        """Effects of the reachable heads on all neurons, float32 [H, D, 2, N] (documents with pairs).
+    def head_effect(self, index: int) -> Tensor:
+        """Effects of the index-th reachable head on all neurons, float32 [D, 2, N] (documents with pairs).
 
-        Neurons that were not measured hold 0; `check_measured` refuses sets that would read them.
+        One head at a time: those of all heads of a large model do not fit. Neurons that were not measured hold 0;
+        `check_measured` refuses sets that would read them.
         """
-        effect = self.heads.effect[torch.from_numpy(self.reachable_heads)][:, torch.from_numpy(self.documents)]
+        effect = self.heads.effect[int(self.reachable_heads[index]), torch.from_numpy(self.documents)]
         if effect.shape[-1] == self.measurements.n_neurons:
             return effect
-        whole = torch.zeros(*effect.shape[:3], self.measurements.n_neurons, dtype=effect.dtype)
+        whole = torch.zeros(*effect.shape[:2], self.measurements.n_neurons, dtype=effect.dtype)
         whole[..., self.heads.neuron] = effect
         return whole
 

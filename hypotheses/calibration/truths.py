@@ -74,12 +74,12 @@ def true_study(study: Study, truth: Truth) -> Study:
     given["influence"] = torch.stack([level, level])
     if truth.head_effect is not None:
         effect = torch.from_numpy(truth.head_effect)
-        given["head_effect"] = effect[:, None].expand(-1, len(study.documents), -1, -1)
+        given["head_effect"] = lambda h: effect[h].expand(len(study.documents), -1, -1)
     if truth.circuit is not None:
         r = torch.from_numpy(true_correlation(truth.circuit))
         given["correlation"] = (r, r)
         given["residual_z"] = tuple(residual_z(r, mode) for mode in study.global_mode)
-    twin.__dict__.update(given)  # where cached_property keeps what it has made
+    twin.__dict__.update(given)  # where cached_property keeps what it has made, and before any method of the class
     return twin
 
 

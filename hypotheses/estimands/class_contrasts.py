@@ -87,12 +87,12 @@ def head_effects_on_sets(study: Study) -> Tensor:
     sets = study.blind_plateau
     study.check_measured(sets)
     half = torch.from_numpy(study.half)
-    effect = study.head_effect
-    out = torch.zeros(*effect.shape[:3], 2, dtype=torch.float64)
-    for h in range(len(effect)):  # head by head: the whole in float64 would double the memory
+    out = torch.zeros(len(study.reachable_heads), len(half), 2, 2, dtype=torch.float64)
+    for h in range(len(out)):
+        effect = study.head_effect(h)
         for side in (0, 1):
             rows = half == side
-            out[h, rows] = routing.set_and_strata(effect[h : h + 1, rows].double(), study.strata, sets[1 - side])[0]
+            out[h, rows] = routing.set_and_strata(effect[None, rows].double(), study.strata, sets[1 - side])[0]
     return out
 
 

@@ -121,7 +121,7 @@ class HeadPlan(Plan):
         on_plateau = head_effects_on_sets(study)[..., 0].sum((1, 2))
         count = min(len(rows), max(FEWEST_HEADS, round(TOP_HEADS * len(rows))))
         top = torch.argsort(on_plateau, descending=True, stable=True)[:count].sort().values
-        total = study.head_effect.sum((1, 2), dtype=torch.float64).mean(-1)
+        total = torch.stack([study.head_effect(h).sum((0, 1), dtype=torch.float64).mean() for h in range(len(rows))])
         self.chosen = rows[top]
         """Rows of the heads table, int64 [k]."""
         self.strata = torch.full((len(study.heads.head),), -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -409,7 +409,13 @@ class ConcentrationBound(SetBound):
         super().__init__(study)
         study.check_measured(self.sets)
         half = torch.from_numpy(study.half)
-        self.effect = tuple(study.head_effect[:, half == side, 0].double().mean(1) for side in (0, 1))
+        rare = (effect[:, 0] for effect in self._effects())
+        by_head = [torch.stack([on_all[half == side].double().mean(0) for side in (0, 1)]) for on_all in rare]
+        self.effect = torch.stack(by_head, dim=1)
+        """Mean effect on rare of each half's documents, float64 [2, H, N]."""
+
+    def _effects(self) -> Iterator[Tensor]:
+        return map(self.study.head_effect, range(len(self.study.reachable_heads)))
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Gini of each set."""
@@ -417,7 +423,9 @@ class ConcentrationBound(SetBound):
 
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Gini without each document."""
-        effect = self.study.head_effect[:, torch.from_numpy(self.study.half == 1 - chosen), 0]
-        per_document = torch.stack([effect[..., s].double().mean(-1) for s in sets])
+        rows = torch.from_numpy(self.study.half == 1 - chosen)
+        rare = (effect[rows, 0] for effect in self._effects())
+        by_head = [torch.stack([on_all[:, s].double().mean(-1) for s in sets]) for on_all in rare]
+        per_document = torch.stack(by_head, dim=1)
         mean = (per_document.sum(2, keepdim=True) - per_document) / (per_document.shape[2] - 1)
         return routing.gini(mean.transpose(1, 2))

@@ -1,0 +1,68 @@
+"""Arrays that need not fit in memory: they lie in a file, hold the same numbers, and leave nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import options_of
+
+from neuronull.data.errors import InputError
+from neuronull.data.store import CACHE_VARIABLE, load, save
+from neuronull.estimators import memory
+from neuronull.estimators.measure import measure
+
+MAPPED = Path("/proc/self/maps")
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where mapped files are made while everything counts as too large."""
+    monkeypatch.setattr(memory, "FILE_BYTES", 0)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "scratch"
+
+
+def test_a_small_array_makes_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    assert memory.host_tensor(3, 4).shape == (3, 4)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.skipif(not MAPPED.exists(), reason="/proc tells which files are mapped")
+def test_a_large_array_is_a_file_without_a_name(scratch: Path):
+    array = memory.host_tensor(5, 7)
+    assert array.shape == (5, 7)
+    assert array.dtype == torch.float32
+    assert str(scratch) in MAPPED.read_text()
+    assert list(scratch.iterdir()) == []
+    array.fill_(2.5)
+    assert array[4].sum() == 17.5
+
+
+def test_measurements_in_files_are_the_same_bits(monkeypatch: pytest.MonkeyPatch, scratch: Path, tmp_path: Path):
+    options = options_of("gpt_neox", tmp_path, "tiny-neox", seed=0, inflation=1.5)
+    there = measure(options, cache=False)
+    assert scratch.is_dir()  # so the arrays were files
+    assert list(scratch.iterdir()) == []
+    monkeypatch.setattr(memory, "FILE_BYTES", 1 << 40)
+    here = measure(options, cache=False)
+    for name in ("delta_loss", "activation", "mean"):
+        assert torch.equal(getattr(there, name), getattr(here, name)), name
+    assert torch.equal(there.heads.effect.nan_to_num(-1), here.heads.effect.nan_to_num(-1))
+    save(there, tmp_path / "written")
+    assert torch.equal(load(tmp_path / "written").delta_loss, here.delta_loss)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room on the disk is not taken beforehand here")
+def test_a_full_disk_is_one_line(scratch: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(InputError, match=r"no room for 0\.0 GB .*No space left.*NEURONULL_CACHE"):
+        memory.host_tensor(5, 7)
+    assert list(scratch.iterdir()) == []
