@@ -79,7 +79,7 @@ def head_map(study: Study, findings: Sequence[Finding]) -> HeadMap:
     rows = [r for f in findings if f.hypothesis == "routing.heads" for r in f.details.get("per_head", [])]
     by_name = {r["name"]: r for r in rows}
     single = np.flatnonzero(heads.head >= 0)
-    effect = torch.stack([heads.effect[h].nanmean() for h in single.tolist()]).nan_to_num()
+    effect = torch.tensor([float(heads.effect[h].nanmean()) for h in single.tolist()]).nan_to_num()
     found = [by_name.get(f"{heads.layer[h]}.{heads.head[h]}") for h in single]
     notes = [
         "" if f else ("minor" if heads.reachable[h] else "unreachable") for h, f in zip(single, found, strict=True)

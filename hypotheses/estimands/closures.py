@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -121,12 +122,13 @@ class HeadPlan(Plan):
         on_plateau = head_effects_on_sets(study)[..., 0].sum((1, 2))
         count = min(len(rows), max(FEWEST_HEADS, round(TOP_HEADS * len(rows))))
         top = torch.argsort(on_plateau, descending=True, stable=True)[:count].sort().values
-        total = torch.stack([study.head_effect(h).sum((0, 1), dtype=torch.float64).mean() for h in range(len(rows))])
+        totals = (study.head_effect(h).sum((0, 1), dtype=torch.float64).mean() for h in range(len(rows)))
+        strata = effect_strata(np.fromiter(map(float, totals), np.float64), top.numpy())
         self.chosen = rows[top]
         """Rows of the heads table, int64 [k]."""
         self.strata = torch.full((len(study.heads.head),), -1)
         """Stratum of every row of the heads table, int64 [H]; -1: not to be drawn."""
-        self.strata[rows] = torch.from_numpy(effect_strata(total.numpy(), top.numpy()))
+        self.strata[rows] = torch.from_numpy(strata)
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """The chosen heads among those that act as much."""

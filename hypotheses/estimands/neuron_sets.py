@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -409,13 +409,13 @@ class ConcentrationBound(SetBound):
         super().__init__(study)
         study.check_measured(self.sets)
         half = torch.from_numpy(study.half)
-        rare = (effect[:, 0] for effect in self._effects())
-        by_head = [torch.stack([on_all[half == side].double().mean(0) for side in (0, 1)]) for on_all in rare]
-        self.effect = torch.stack(by_head, dim=1)
-        """Mean effect on rare of each half's documents, float64 [2, H, N]."""
-
-    def _effects(self) -> Iterator[Tensor]:
-        return map(self.study.head_effect, range(len(self.study.reachable_heads)))
+        heads = range(len(study.reachable_heads))
+        self.effect = torch.empty(2, len(heads), study.measurements.n_neurons, dtype=torch.float64)
+        """Mean effect on rare of each half's documents."""
+        for h in heads:
+            rare = study.head_effect(h)[:, 0]
+            for side in (0, 1):
+                self.effect[side, h] = rare[half == side].double().mean(0)
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Gini of each set."""
@@ -424,8 +424,10 @@ class ConcentrationBound(SetBound):
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Gini without each document."""
         rows = torch.from_numpy(self.study.half == 1 - chosen)
-        rare = (effect[rows, 0] for effect in self._effects())
-        by_head = [torch.stack([on_all[:, s].double().mean(-1) for s in sets]) for on_all in rare]
-        per_document = torch.stack(by_head, dim=1)
+        per_document = torch.empty(len(sets), self.effect.shape[1], int(rows.sum()), dtype=torch.float64)
+        for h in range(self.effect.shape[1]):
+            rare = self.study.head_effect(h)[rows, 0]
+            for place, members in enumerate(sets):
+                per_document[place, h] = rare[:, members].double().mean(-1)
         mean = (per_document.sum(2, keepdim=True) - per_document) / (per_document.shape[2] - 1)
         return routing.gini(mean.transpose(1, 2))
