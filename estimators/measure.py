@@ -110,6 +110,7 @@ def _prepared(
     loaded = load(options, progress, step)
     layer = resolve_layer(options.layer, loaded.adapter.layers)
     _check_context(loaded, options.context)
+    _check_precision(options.dtype, layer, loaded.adapter.layers)
     with _stage(progress, "corpus"):
         corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context)
         _check_ids(loaded, corpus)
@@ -203,6 +204,16 @@ def _check_context(loaded: LoadedModel, context: int) -> None:
     longest = getattr(loaded.config, "max_position_embeddings", None)
     if longest is not None and context > longest:
         raise InputError(f"the model reads at most {longest} tokens", f"--context {context}", f"give at most {longest}")
+
+
+def _check_precision(dtype: str, layer: int, layers: int) -> None:
+    """Refuse what no audit would let pass: there blocks of the model run again, and their rounding exceeds most D."""
+    if dtype != "float32" and layer < layers - 1:
+        raise InputError(
+            f"effects of single neurons before the last layer are smaller than what {dtype} rounds off",
+            "--dtype",
+            "use float32",
+        )
 
 
 def _check_ids(loaded: LoadedModel, corpus: Corpus) -> None:

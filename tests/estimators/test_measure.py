@@ -135,6 +135,13 @@ def test_a_context_that_the_model_cannot_read(options: MeasureOptions):
         measure(replace(options, context=65), cache=False)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_for_the_last_layer(options: MeasureOptions, dtype: str):
+    with pytest.raises(InputError, match=rf"smaller than what {dtype} rounds off \(--dtype\); use float32"):
+        measure(replace(options, layer=1, dtype=dtype), cache=False)
+    assert measure(replace(options, dtype=dtype), cache=False).manifest.dtype == dtype
+
+
 def test_a_tokenizer_of_another_model(options: MeasureOptions, folder: Path):
     import shutil
 
