@@ -27,14 +27,20 @@ def mean_cosine(unit: Tensor, sets: Tensor) -> Tensor:
     return (unit[sets].sum(1).square().sum(-1) - n) / (n * (n - 1))
 
 
+def spectrum(unit: Tensor, sets: Tensor) -> Tensor:
+    """Eigenvalues of each set's Gram matrix, largest first, [R, n]; rows without structure have a mean of 1."""
+    rows = unit[sets]
+    values: Tensor = torch.linalg.eigvalsh(rows @ rows.transpose(1, 2)).flip(-1).clamp_min(1e-12)
+    return values
+
+
 def hill_alpha(unit: Tensor, sets: Tensor) -> Tensor:
     """Hill tail exponent of the eigenvalues of each set's Gram matrix, [R]: median over the top 10-30 %.
 
     Hill (1975): 1 / alpha_k = mean over the k largest of log(lambda_i / lambda_{k+1}); smaller alpha = heavier tail.
     Equal eigenvalues (orthogonal rows) have no tail at all: no exponent counts as more than `LIGHTEST`.
     """
-    rows = unit[sets]
-    values = torch.linalg.eigvalsh(rows @ rows.transpose(1, 2)).flip(-1).clamp_min(1e-12)
+    values = spectrum(unit, sets)
     n = values.shape[1]
     low, high = max(2, round(TAIL[0] * n)), max(3, round(TAIL[1] * n))
     logs = values.log()

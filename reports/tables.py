@@ -157,7 +157,8 @@ _TOLD_ELSEWHERE = frozenset(
 def also_measured(finding: Finding) -> Table:
     """Scalars of `details` that have no column of their own."""
     rewired = any(str(key).startswith("rewir") for key in finding.details)
-    note = words.REWIRING_NOTE if rewired else ""
+    tail = any(str(key).startswith("power_law_tail") for key in finding.details)
+    note = words.REWIRING_NOTE if rewired else words.TAIL_NOTE if tail else ""
     return table_of("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)), note=note)
 
 

@@ -270,6 +270,10 @@ DIAGNOSTICS: dict[str, str] = {
 
 EDGE_NULLS = frozenset({"rewired", "signed_rewired", "erdos_renyi"})
 
+TAIL_NOTE = (
+    "The tail of a power law begins where the law fits best. Values of a curve, or of a spectrum, are noisy and not "
+    "independent, so the p-values of that fit and of its comparison with other laws describe and decide nothing."
+)
 REWIRING_NOTE = (
     "Rewiring is a weak null for correlation graphs. It treats edges as independent, but a correlation matrix is "
     "transitive by construction: if A goes with B and B with C, then A tends to go with C. Graphs without any modules "

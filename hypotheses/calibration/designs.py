@@ -170,7 +170,7 @@ def closures() -> list[Scenario]:
     large = change(many, documents=160, heads=80)
     powers = [
         *(("closure", x, WIDE, "net share that the plateau has more on rare") for x in (0.1, 0.2, 0.3, 0.5)),
-        *(("routing", x, large, "relative excess of the top heads' increase on rare") for x in (0.5, 1.0, 2.0)),
+        *(("routing", x, large, "relative excess of the top heads' increase on rare") for x in (0.5, 1.0, 2.0, 4.0)),
     ]
     designs = [
         ("large.closure", large, alike, "no effect, 160 documents, 80 heads alike for both classes", "", 0.0),

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from ..estimands.neuron_sets import (
-    Cohesion,
-    RewiredExcess,
-    WeightStatistic,
-    Within,
-    index_clustering,
-    weight_cosine,
-)
+from ..estimands.neuron_sets import Cohesion, RewiredExcess, Within
+from ..estimands.weight_sets import WeightStatistic, index_clustering, weight_cosine
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Absence, Sensitivity
 from ..result import Kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..estimands.neuron_sets import WeightStatistic, lighter_tail
+from ..estimands.weight_sets import WeightStatistic, lighter_tail
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Presence
 

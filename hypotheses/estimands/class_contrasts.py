@@ -24,6 +24,7 @@ from ..inference.effects import mixed_model
 from ..nulls.base import Observed, Randomises
 from ..nulls.influence_law import law_distances
 from ..study import Study
+from ..tail_laws import tail_law, told
 from .base import Bound, Estimand, Values
 
 Statistic = tuple[Choose, Score]
@@ -200,14 +201,18 @@ def shape(n_head: int) -> Statistic:
 
 
 def described_shape(study: Study) -> dict[str, Any]:
-    """Of each class's influence curve: broken lines with 0, 1 and 2 knots, and the distance from each smooth law.
+    """Of each class's influence curve: broken lines with 0, 1 and 2 knots, distance from smooth laws, power-law tail.
 
     A description beside `regimes.shape`: sorted values are not independent, and every smooth law bends too.
     """
     fits = {label: [asdict(f) for f in found] for label, found in study.curve_fits.items()}
-    logs = study.influence.clamp_min(regimes.FLOOR).log().mean(0).numpy()
-    laws = {f"distance_of_the_{label}_curve_from": law_distances(logs[side]) for side, label in enumerate(fits)}
-    return {"broken_lines": fits, **laws}
+    logs = study.influence.clamp_min(regimes.FLOOR).log().mean(0)
+    laws = {f"distance_of_the_{label}_curve_from": law_distances(logs[side].numpy()) for side, label in enumerate(fits)}
+    tails = {
+        f"power_law_tail_of_the_{label}_curve": told(tail_law(logs[side].exp().numpy()))
+        for side, label in enumerate(fits)
+    }
+    return {"broken_lines": fits, **laws, **tails}
 
 
 def recruitment(n_head: int) -> Statistic:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .harness import machine, markdown, write
 
-BENCHMARKS = ("influence", "heads", "permutations", "joint", "graphs")
+BENCHMARKS = ("influence", "heads", "permutations", "joint", "graphs", "tails")
 
 
 def main() -> int:

@@ -1,0 +1,112 @@
+"""What power law the largest values follow, whether it fits, and whether another law fits better: a description.
+
+Neither p-value here decides anything: a curve's values are noisy and not independent, and a tail begins where its law
+fits best.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..estimators.power_law import resampled, tails
+from .inference.permutation import permutation_p
+from .nulls.base import generator
+
+FloatArray = npt.NDArray[np.float64]
+
+REPLICATES = 99
+"""Samples drawn from the fitted law, each with a start of its own."""
+
+FEWEST = 10
+"""Values that are described, and values of a tail that other laws are fitted to."""
+
+OTHERS = ("lognormal", "exponential")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Vuong's z of the power law against another law over the same tail (+ = the power law is likelier), and its p."""
+
+    z: float
+    p: float
+
+
+@dataclass(frozen=True)
+class TailLaw:
+    """A power law through a tail.
+
+    ``exponent`` of the density; ``start``, from which on; ``size``, values there; ``distance`` in Kolmogorov's sense;
+    ``p_of_fit``: share of samples drawn from the law that lie further from their own fit, small where no power law
+    fits; ``against``: other laws that could be fitted; none to tails under `FEWEST`.
+    """
+
+    exponent: float
+    start: float
+    size: int
+    distance: float
+    p_of_fit: float
+    against: dict[str, Comparison]
+
+
+def tail_law(sample: FloatArray, seed: int = 0) -> TailLaw | None:
+    """Describe the tail of a sample; None under `FEWEST` values, or where they are not different values above 0.
+
+    Parameters
+    ----------
+    sample
+        Values, [n].
+    seed
+        Of the drawn samples.
+
+    Notes
+    -----
+    Fit and goodness of fit: `neuronull.estimators.power_law`.  Comparisons: `powerlaw` (Alstott, Bullmore, Plenz 2014),
+    after Vuong (1989).
+    """
+    values = np.asarray(sample, dtype=np.float64)
+    if len(values) < FEWEST or not (values > 0).all() or np.ptp(values) == 0:
+        return None
+    found = tails(values[None])
+    drawn = np.stack([resampled(values, found, generator(seed, b, "powerlaw")) for b in range(1, REPLICATES + 1)])
+    distance = float(found.distance[0])
+    return TailLaw(
+        exponent=float(found.alpha[0]),
+        start=float(found.start[0]),
+        size=int(found.size[0]),
+        distance=distance,
+        p_of_fit=permutation_p(distance, tails(drawn).distance).value,
+        against=_against(values, float(found.start[0])) if found.size[0] >= FEWEST else {},
+    )
+
+
+def _against(values: FloatArray, start: float) -> dict[str, Comparison]:
+    import powerlaw
+
+    # in units of the start, whose powers overflow else; without a range of its own the library holds exponents under 3
+    fit = powerlaw.Fit(values / start, xmin=1.0, parameter_ranges={"alpha": [1, None]}, verbose=0)
+    found = {}
+    for name in OTHERS:
+        with warnings.catch_warnings(), suppress(UserWarning, RuntimeWarning):
+            warnings.simplefilter("error")  # so the library says that it could not fit a law, or divided by 0 in trying
+            z, p = fit.distribution_compare("power_law", name, normalized_ratio=True)
+            found[name] = Comparison(float(z), float(p))
+    return found
+
+
+def told(law: TailLaw | None) -> dict[str, float]:
+    """Numbers of a description under the names that a report gives them; empty for none."""
+    if law is None:
+        return {}
+    numbers = {
+        "exponent": law.exponent, "begins at": law.start, "values in it": float(law.size),
+        "p of its fit, small = no power law": law.p_of_fit,
+    }  # fmt: skip
+    for name, comparison in law.against.items():
+        numbers[f"z against {name}, + = power law likelier"] = comparison.z
+        numbers[f"p of z against {name}"] = comparison.p
+    return numbers
