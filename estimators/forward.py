@@ -127,7 +127,7 @@ def run_forward(
     floats = max(lengths, default=1) * adapter.vocabulary
     with (
         (progress or Silent()).stage("forward pass", len(documents)) as stage,
-        side_by_side(loaded, floats, LOGIT_FLOATS) as documents_at_once,
+        side_by_side(loaded, floats, LOGIT_FLOATS, len(documents)) as documents_at_once,
     ):
         while first < len(documents):
             results, tile = with_back_off(several, tile, "document")

@@ -91,7 +91,7 @@ def head_effects(
     floats = min(BATCH_FLOATS, rows * _floats_a_row(loaded, longest))
     with (
         progress.stage("heads", len(by_document)) as stage,
-        side_by_side(loaded, floats, BATCH_FLOATS) as documents_at_once,
+        side_by_side(loaded, floats, BATCH_FLOATS, len(by_document)) as documents_at_once,
         ExitStack() as stack,
     ):
         for view in documents_at_once.views:
@@ -131,7 +131,7 @@ def head_means(
     floats = _floats_a_row(loaded, max(len(ids) for ids in documents))
     with (
         progress.stage("head means", len(documents)) as stage,
-        side_by_side(loaded, floats, BATCH_FLOATS) as documents_at_once,
+        side_by_side(loaded, floats, BATCH_FLOATS, len(documents)) as documents_at_once,
     ):
         for found in documents_at_once.each(sums_of, range(len(documents))):
             sums = [total + one for total, one in zip(sums, found, strict=True)] if sums else found

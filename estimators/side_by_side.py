@@ -60,7 +60,7 @@ class SideBySide:
 
 
 @contextmanager
-def side_by_side(loaded: LoadedModel, floats: int, most_floats: int) -> Iterator[SideBySide]:
+def side_by_side(loaded: LoadedModel, floats: int, most_floats: int, documents: int) -> Iterator[SideBySide]:
     """Within the context, as many documents of a model at once as there are threads and as fit the memory.
 
     Parameters
@@ -71,10 +71,12 @@ def side_by_side(loaded: LoadedModel, floats: int, most_floats: int) -> Iterator
         Size of one document's largest temporary.
     most_floats
         Size that the temporaries of all documents under way may have together.
+    documents
+        How many there are; one alone has all threads.
     """
     before = torch.get_num_threads()
     alone = loaded.device.type != "cpu" or loaded.lent
-    workers = 1 if alone else min(before, max(1, most_floats // floats))
+    workers = 1 if alone else max(1, min(before, most_floats // floats, documents))
     if workers == 1:
         yield SideBySide((loaded,), None)
         return

@@ -51,22 +51,27 @@ def test_items_come_back_in_order_from_several_threads_without_gradients(threads
         seen.add(id(view))
         return item, torch.is_grad_enabled(), torch.get_num_threads()
 
-    with side_by_side(tiny("gpt2"), 1, 100) as documents_at_once:
+    with side_by_side(tiny("gpt2"), 1, 100, 100) as documents_at_once:
         assert list(documents_at_once.each(work, range(20))) == [(item, False, 1) for item in range(20)]
     assert len(seen) == THREADS
 
 
-@pytest.mark.parametrize(("floats", "most", "expected"), [(1, 100, 3), (50, 100, 2), (60, 100, 1), (1000, 100, 1)])
-def test_documents_at_once_keep_to_the_memory(threads, floats, most, expected):
+@pytest.mark.parametrize(
+    ("floats", "most", "documents", "expected"),
+    [(1, 100, 9, 3), (50, 100, 9, 2), (60, 100, 9, 1), (1000, 100, 9, 1), (1, 100, 2, 2), (1, 100, 1, 1), (1, 100, 0, 1)],
+)
+def test_documents_at_once_keep_to_the_memory(threads, floats, most, documents, expected):
     threads(THREADS)
-    with side_by_side(tiny("gpt2"), floats, most) as documents_at_once:
+    with side_by_side(tiny("gpt2"), floats, most, documents) as documents_at_once:
         assert len(documents_at_once.views) == expected
+        if expected == 1:
+            assert torch.get_num_threads() == THREADS
 
 
 def test_a_view_has_the_same_weights_and_hooks_of_its_own(threads):
     threads(THREADS)
     loaded = tiny("gpt2")
-    with side_by_side(loaded, 1, 100) as documents_at_once:
+    with side_by_side(loaded, 1, 100, 100) as documents_at_once:
         first, second, _ = documents_at_once.views
         assert first is loaded
         pairs = zip(first.model.parameters(), second.model.parameters(), strict=True)
@@ -88,7 +93,7 @@ def test_an_error_in_one_document_ends_the_rest_and_gives_the_threads_back(threa
 
     with (
         pytest.raises(RuntimeError, match="document 2"),
-        side_by_side(tiny("gpt2"), 1, 100) as documents_at_once,
+        side_by_side(tiny("gpt2"), 1, 100, 100) as documents_at_once,
     ):
         list(documents_at_once.each(work, range(50)))
     assert torch.get_num_threads() == THREADS
