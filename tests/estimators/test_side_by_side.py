@@ -58,7 +58,7 @@ def test_items_come_back_in_order_from_several_threads_without_gradients(threads
 
 @pytest.mark.parametrize(
     ("floats", "most", "documents", "expected"),
-    [(1, 100, 9, 3), (50, 100, 9, 2), (60, 100, 9, 1), (1000, 100, 9, 1), (1, 100, 2, 2), (1, 100, 1, 1), (1, 100, 0, 1)],
+    [(1, 99, 9, 3), (50, 100, 9, 2), (60, 100, 9, 1), (999, 99, 9, 1), (1, 99, 2, 2), (1, 99, 1, 1), (1, 99, 0, 1)],
 )
 def test_documents_at_once_keep_to_the_memory(threads, floats, most, documents, expected):
     threads(THREADS)
