@@ -352,9 +352,7 @@ def _place(model: Any, adapter: Adapter, layer: int, device: torch.device) -> in
     try:
         return offload.place(model, adapter, layer, device)
     except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"the model does not fit on {device}", "--device", "use --device cpu or --dtype bfloat16"
-        ) from error
+        raise InputError(f"the model does not fit on {device}", "--device", offload.MEND) from error
 
 
 def _refuse_unreachable(source: _Source) -> NoReturn:

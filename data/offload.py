@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from .adapters import Adapter
 from .errors import InputError
 
-ROOM = 0.6
-"""Share of the device's free memory that weights may take; the rest is for the work."""
+MEND = "use --device cpu or, for the last layer, --dtype bfloat16"
+
+WHOLE = 0.9
+"""Share of the device's free memory up to which a model is moved whole."""
+SHARE = 0.6
+"""Share that weights may take where not all are moved: there is no reason then to leave the work too little."""
 
 
 def place(model: Any, adapter: Adapter, layer: int, device: torch.device) -> int:
@@ -38,14 +43,13 @@ def place(model: Any, adapter: Adapter, layer: int, device: torch.device) -> int
         If not even what must be on the device fits, or `accelerate` is not installed and part must stay behind.
     """
     blocks = sorted(enumerate(adapter.blocks), key=lambda pair: abs(pair[0] - layer))
-    sizes = [_bytes(block) for _, block in blocks]
-    left = room(device) - (_bytes(model) - sum(sizes))
-    fitting = 0
-    while fitting < len(blocks) and sizes[fitting] <= left:
-        left -= sizes[fitting]
-        fitting += 1
-    if not fitting or left < 0:
-        raise InputError(f"the model does not fit on {device}", "--device", "use --device cpu or --dtype bfloat16")
+    sizes, whole, free = [_bytes(block) for _, block in blocks], _bytes(model), room(device)
+    fitting = len(blocks)
+    if whole > WHOLE * free:
+        left = SHARE * free - (whole - sum(sizes))
+        fitting = int(np.searchsorted(np.cumsum(sizes), left, side="right")) if left > 0 else 0
+    if not fitting:
+        raise InputError(f"the model does not fit on {device}", "--device", MEND)
     behind = [block for _, block in blocks[fitting:]]
     if behind:
         _lend(behind, device)
@@ -55,8 +59,12 @@ def place(model: Any, adapter: Adapter, layer: int, device: torch.device) -> int
 
 
 def room(device: torch.device) -> float:
-    """Return how many bytes of weights a device takes; infinitely many where it is the host."""
-    return ROOM * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+    """Return how many bytes of a device are free; infinitely many where it is the host."""
+    if device.type != "cuda":
+        return float("inf")
+    # what PyTorch holds but no tensor uses, of a model that was measured before, is free too
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return float(torch.cuda.mem_get_info(device)[0] + held)
 
 
 def _bytes(module: nn.Module) -> int:
@@ -70,7 +78,7 @@ def _lend(blocks: list[nn.Module], device: torch.device) -> None:
         raise InputError(
             f"{len(blocks)} blocks of the model do not fit on {device}",
             "--device",
-            "pip install 'neuronull[offload]' to keep them in memory, or use --device cpu or --dtype bfloat16",
+            f"pip install 'neuronull[offload]' to keep them in memory, or {MEND}",
         ) from None
     for block in blocks:
         cpu_offload(block, device)

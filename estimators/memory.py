@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tempfile
@@ -15,41 +16,51 @@ from ..data.store import cache_directory
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 FILE_BYTES = 2 << 30
 """Arrays on the host that are larger lie in a file: effects of every neuron at every position need not fit."""
 
 
 def host_tensor(*shape: int) -> torch.Tensor:
-    """Return a float32 tensor on the host of any content; beyond `FILE_BYTES`, a mapped file in the cache.
+    """Return a float32 tensor on the host of any content; beyond `FILE_BYTES`, on Linux, a mapped file in the cache.
 
     The file has lost its name by the time this returns, so nothing stays behind however the run ends. Its room on the
-    disk is taken at once: a disk that fills up while a mapped file is written kills the process.
+    disk is taken at once: a disk that fills up while a mapped file is written kills the process. Where there is no
+    such file to be had, the tensor lies in memory, with a warning.
 
     Raises
     ------
     InputError
-        If the disk has no room.
+        If there is no room in memory either.
     """
-    count = math.prod(shape)
-    if 4 * count <= FILE_BYTES or os.name != "posix":
-        return torch.empty(shape)
-    folder = cache_directory() / "scratch"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file, name = tempfile.mkstemp(dir=folder)
+    size = 4 * math.prod(shape)
+    if size > FILE_BYTES and hasattr(os, "posix_fallocate"):
         try:
-            reserve = getattr(os, "posix_fallocate", lambda file, start, size: os.truncate(file, start + size))
-            reserve(file, 0, 4 * count)
-            return torch.from_file(name, shared=True, size=count, dtype=torch.float32).view(shape)
-        finally:
-            os.close(file)
-            os.unlink(name)
-    except OSError as error:
+            return _mapped(size).view(shape)
+        except (OSError, RuntimeError) as error:  # PyTorch's own where mapping fails
+            _log.warning("%.1f GB of effects go to memory, not to a file: %s", size / 1e9, error)
+    try:
+        return torch.empty(shape)
+    except (MemoryError, RuntimeError) as error:
         raise InputError(
-            f"no room for {4 * count / 1e9:.1f} GB of effects in {folder}: {error.strerror or error}",
+            f"no room for {size / 1e9:.1f} GB of effects, in memory or in {cache_directory()}",
             "",
             "free some space, point NEURONULL_CACHE elsewhere, or take fewer --documents",
         ) from error
+
+
+def _mapped(size: int) -> torch.Tensor:
+    """Return a tensor of so many bytes in a file of the cache that has no name any more."""
+    folder = cache_directory() / "scratch"
+    folder.mkdir(parents=True, exist_ok=True)
+    file, name = tempfile.mkstemp(dir=folder)
+    try:
+        os.posix_fallocate(file, 0, size)
+        return torch.from_file(name, shared=True, size=size // 4, dtype=torch.float32)
+    finally:
+        os.close(file)
+        os.unlink(name)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -87,7 +98,7 @@ def with_back_off(work: Callable[[int], T], tile: int, what: str) -> tuple[T, in
                 raise InputError(
                     f"out of memory with one {what} at a time",
                     "",
-                    "use a shorter --context, --dtype bfloat16, or a machine with more memory",
+                    "use a shorter --context, a machine with more memory or, for the last layer, --dtype bfloat16",
                 ) from error
         # outside the handler, so that the traceback no longer holds the tensors of the failed attempt
         tile //= 2

@@ -1,8 +1,8 @@
 """Power laws through the upper tail of many samples at once (Clauset, Shalizi, Newman 2009, *SIAM Review* 51:661).
 
 Where a tail begins is chosen as they choose it: at the value above which the fitted law lies nearest to the sample in
-Kolmogorov's distance.  The result is that of `powerlaw.Fit`.  Every value is tried, so a scan is quadratic; it leaves a
-beginning as soon as its distance exceeds the best so far, and samples go side by side.
+Kolmogorov's distance.  On different values the result is that of `powerlaw.Fit`.  Every value is tried, so a scan is
+quadratic; it leaves a beginning as soon as its distance exceeds the best so far, and samples go side by side.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _STRIDE = 32
 class Tails:
     """Power laws of R samples: density proportional to x^-``alpha`` from ``start`` on, each [R].
 
-    ``distance``: largest gap of the distribution functions over the tail; ``size``: values in the tail.
+    ``distance``: largest gap over the tail between the law's distribution function and the sample's just below each
+    value, as the library has it; below and at it where equal values make a step.  ``size``: values in the tail.
     """
 
     alpha: FloatArray
@@ -55,18 +56,20 @@ def tails(samples: FloatArray) -> Tails:
     Raises
     ------
     ValueError
-        If there are fewer than `FEWEST` values a sample, one is not above 0 or not finite, or all are alike.
+        If there are fewer than `FEWEST` values a sample, one is not above 0 or not finite, or all are equal but for the
+        largest two, which begin no tail.
     """
     values = np.sort(np.asarray(samples, dtype=np.float64), axis=-1)
     if values.ndim != 2 or values.shape[1] < FEWEST:
         raise ValueError(f"samples must be [R, n] with n of at least {FEWEST}, got {list(np.shape(samples))}")
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError("a power law is for finite values above 0")
-    if (values[:, 0] == values[:, -1]).any():
+    logs = np.log(values)
+    if (logs[:, 0] == logs[:, -3]).any():
         raise ValueError("a sample of equal values has no tail")
     rate, distance = np.empty((2, len(values)))
     first = np.empty(len(values), dtype=np.int64)
-    _scan(np.log(values), rate, distance, first)
+    _scan(logs, rate, distance, first)
     start = np.take_along_axis(values, first[:, None], axis=1)[:, 0]
     return Tails(1 + rate, start, distance, values.shape[1] - first)
 
@@ -114,9 +117,14 @@ def _scan(logs: Any, rate: Any, distance: Any, first: Any) -> None:  # pragma: n
                     continue
                 a, far = m / spread, 0.0
                 for j in range(i, n):
-                    if j > i and y[j] == y[j - 1]:
-                        continue  # equal values are one step of the sample's distribution function
-                    gap = abs(1.0 - np.exp(-a * (y[j] - y[i])) - (j - i) / m)
+                    law = 1.0 - np.exp(-a * (y[j] - y[i]))
+                    begins, ends = j == i or y[j] > y[j - 1], j == n - 1 or y[j + 1] > y[j]
+                    if begins:
+                        gap = abs(law - (j - i) / m)
+                    elif ends:  # equal values are one step of the sample's distribution function: its upper end
+                        gap = abs((j + 1 - i) / m - law)
+                    else:
+                        continue
                     if gap > far:
                         far = gap
                         if far > best:

@@ -28,7 +28,7 @@ def mean_cosine(unit: Tensor, sets: Tensor) -> Tensor:
 
 
 def spectrum(unit: Tensor, sets: Tensor) -> Tensor:
-    """Eigenvalues of each set's Gram matrix, largest first, [R, n]; rows without structure have a mean of 1."""
+    """Eigenvalues of each set's Gram matrix, largest first, [R, n]; unit rows have a mean of 1."""
     rows = unit[sets]
     values: Tensor = torch.linalg.eigvalsh(rows @ rows.transpose(1, 2)).flip(-1).clamp_min(1e-12)
     return values

@@ -13,17 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..estimators.power_law import resampled, tails
+from ..estimators.power_law import Tails, resampled, tails
 from .inference.permutation import permutation_p
 from .nulls.base import generator
 
 FloatArray = npt.NDArray[np.float64]
 
-REPLICATES = 99
+REPLICATES = 199
 """Samples drawn from the fitted law, each with a start of its own."""
 
 FEWEST = 10
 """Values that are described, and values of a tail that other laws are fitted to."""
+
+FEWEST_FOR_FIT = 50
+"""Values of a tail below which goodness of fit is not told: it could hardly be small, and a large one reads as yes."""
 
 OTHERS = ("lognormal", "exponential")
 
@@ -41,15 +44,15 @@ class TailLaw:
     """A power law through a tail.
 
     ``exponent`` of the density; ``start``, from which on; ``size``, values there; ``distance`` in Kolmogorov's sense;
-    ``p_of_fit``: share of samples drawn from the law that lie further from their own fit, small where no power law
-    fits; ``against``: other laws that could be fitted; none to tails under `FEWEST`.
+    ``p_of_fit``: how far samples drawn from the law lie from their own fits, as a p-value that is small where no power
+    law fits, None for tails under `FEWEST_FOR_FIT`; ``against``: other laws that could be fitted, none under `FEWEST`.
     """
 
     exponent: float
     start: float
     size: int
     distance: float
-    p_of_fit: float
+    p_of_fit: float | None
     against: dict[str, Comparison]
 
 
@@ -71,17 +74,24 @@ def tail_law(sample: FloatArray, seed: int = 0) -> TailLaw | None:
     values = np.asarray(sample, dtype=np.float64)
     if len(values) < FEWEST or not (values > 0).all() or np.ptp(values) == 0:
         return None
-    found = tails(values[None])
-    drawn = np.stack([resampled(values, found, generator(seed, b, "powerlaw")) for b in range(1, REPLICATES + 1)])
-    distance = float(found.distance[0])
+    try:
+        found = tails(values[None])
+        p = _p_of_fit(values, found, seed) if found.size[0] >= FEWEST_FOR_FIT else None
+    except ValueError:  # too many equal values, here or in a drawn sample
+        return None
     return TailLaw(
         exponent=float(found.alpha[0]),
         start=float(found.start[0]),
         size=int(found.size[0]),
-        distance=distance,
-        p_of_fit=permutation_p(distance, tails(drawn).distance).value,
+        distance=float(found.distance[0]),
+        p_of_fit=p,
         against=_against(values, float(found.start[0])) if found.size[0] >= FEWEST else {},
     )
+
+
+def _p_of_fit(values: FloatArray, found: Tails, seed: int) -> float:
+    drawn = np.stack([resampled(values, found, generator(seed, b, "powerlaw")) for b in range(1, REPLICATES + 1)])
+    return permutation_p(float(found.distance[0]), tails(drawn).distance).value
 
 
 def _against(values: FloatArray, start: float) -> dict[str, Comparison]:
@@ -92,7 +102,8 @@ def _against(values: FloatArray, start: float) -> dict[str, Comparison]:
     found = {}
     for name in OTHERS:
         with warnings.catch_warnings(), suppress(UserWarning, RuntimeWarning):
-            warnings.simplefilter("error")  # so the library says that it could not fit a law, or divided by 0 in trying
+            for category in (UserWarning, RuntimeWarning):
+                warnings.simplefilter("error", category)  # so it says that no law fitted, or that it divided by 0
             z, p = fit.distribution_compare("power_law", name, normalized_ratio=True)
             found[name] = Comparison(float(z), float(p))
     return found
@@ -102,10 +113,9 @@ def told(law: TailLaw | None) -> dict[str, float]:
     """Numbers of a description under the names that a report gives them; empty for none."""
     if law is None:
         return {}
-    numbers = {
-        "exponent": law.exponent, "begins at": law.start, "values in it": float(law.size),
-        "p of its fit, small = no power law": law.p_of_fit,
-    }  # fmt: skip
+    numbers = {"exponent": law.exponent, "begins at": law.start, "values in it": float(law.size)}
+    if law.p_of_fit is not None:
+        numbers["p of its fit, small = no power law"] = law.p_of_fit
     for name, comparison in law.against.items():
         numbers[f"z against {name}, + = power law likelier"] = comparison.z
         numbers[f"p of z against {name}"] = comparison.p

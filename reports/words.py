@@ -272,7 +272,8 @@ EDGE_NULLS = frozenset({"rewired", "signed_rewired", "erdos_renyi"})
 
 TAIL_NOTE = (
     "The tail of a power law begins where the law fits best. Values of a curve, or of a spectrum, are noisy and not "
-    "independent, so the p-values of that fit and of its comparison with other laws describe and decide nothing."
+    "independent, so the p-values of that fit and of its comparison with other laws describe and decide nothing; a "
+    "large one from few values is no evidence for a power law."
 )
 REWIRING_NOTE = (
     "Rewiring is a weak null for correlation graphs. It treats edges as independent, but a correlation matrix is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -208,8 +209,9 @@ def described_shape(study: Study) -> dict[str, Any]:
     fits = {label: [asdict(f) for f in found] for label, found in study.curve_fits.items()}
     logs = study.influence.clamp_min(regimes.FLOOR).log().mean(0)
     laws = {f"distance_of_the_{label}_curve_from": law_distances(logs[side].numpy()) for side, label in enumerate(fits)}
+    acting = logs > math.log(regimes.FLOOR) + 1e-9  # neurons without any influence are no part of a law
     tails = {
-        f"power_law_tail_of_the_{label}_curve": told(tail_law(logs[side].exp().numpy()))
+        f"power_law_tail_of_the_{label}_curve": told(tail_law(logs[side][acting[side]].exp().numpy()))
         for side, label in enumerate(fits)
     }
     return {"broken_lines": fits, **laws, **tails}

@@ -79,7 +79,8 @@ class WeightBound(SetBound):
             "marchenko_pastur_edge": edge,
             "largest_eigenvalue": float(torch.stack([v[0] for v in values]).mean()),
             "eigenvalues_beyond_the_edge": float(torch.stack([(v > edge).sum() for v in values]).double().mean()),
-            "power_law_tail_of_the_first_half's_spectrum": told(tail_law(values[0].numpy())),
+            # what is 0 but for rounding, with more neurons than dimensions, is no part of a law
+            "power_law_tail_of_the_first_half's_spectrum": told(tail_law(values[0][values[0] > 1e-9].numpy())),
         }
 
     def member_se(self) -> float | None:

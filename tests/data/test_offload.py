@@ -32,6 +32,8 @@ def leave_room(monkeypatch: pytest.MonkeyPatch, options: MeasureOptions, blocks:
     inside = [size(block) for block in loaded.adapter.blocks]
     room = size(loaded.model) - sum(inside) + blocks * inside[0]
     monkeypatch.setattr(offload, "room", lambda device: room)
+    monkeypatch.setattr(offload, "WHOLE", 1)
+    monkeypatch.setattr(offload, "SHARE", 1)
 
 
 @pytest.fixture
@@ -77,6 +79,23 @@ def test_blocks_near_the_measured_one_come_first(family: str, monkeypatch, tmp_p
         assert {i for i, away in enumerate(lent) if not away} == there
         assert loaded.lent == LAYERS - len(there)
         monkeypatch.undo()
+
+
+def test_a_model_that_fits_is_moved_whole_even_if_little_is_left_for_the_work(monkeypatch, tmp_path: Path):
+    options = options_of("gpt2", tmp_path, "tiny", seed=0)
+    whole = size(load_model(str(options.model)).model)
+    for free, lent in ((whole / 0.89, 0), (whole / 0.91, 1)):
+        monkeypatch.setattr(offload, "room", lambda device, free=free: free)
+        assert (load_model(str(options.model)).lent > 0) == lent
+
+
+def test_memory_that_pytorch_holds_for_nobody_is_free(monkeypatch):
+    device = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (15, 80))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 65)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 30)
+    assert offload.room(device) == 50
+    assert offload.room(torch.device("cpu")) == float("inf")
 
 
 def test_a_device_that_cannot_hold_the_measured_block_is_refused(monkeypatch, tmp_path: Path):

@@ -58,11 +58,36 @@ def test_measurements_in_files_are_the_same_bits(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room on the disk is not taken beforehand here")
-def test_a_full_disk_is_one_line(scratch: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_room_on_the_disk_it_lies_in_memory(scratch: Path, monkeypatch: pytest.MonkeyPatch, caplog):
     def full(file: int, start: int, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(InputError, match=r"no room for 0\.0 GB .*No space left.*NEURONULL_CACHE"):
+    assert memory.host_tensor(5, 7).shape == (5, 7)
+    assert "go to memory, not to a file: [Errno 28] No space left" in caplog.text
+    assert list(scratch.iterdir()) == []
+
+    def nothing(shape: tuple[int, ...]) -> torch.Tensor:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory")
+
+    monkeypatch.setattr(torch, "empty", nothing)
+    with pytest.raises(InputError, match=r"no room for 0\.0 GB of effects.*NEURONULL_CACHE"):
         memory.host_tensor(5, 7)
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(scratch: Path, monkeypatch: pytest.MonkeyPatch, caplog):
+    scratch.parent.parent.mkdir(exist_ok=True)
+    scratch.parent.write_text("a file")
+    assert memory.host_tensor(5, 7).shape == (5, 7)
+    assert "go to memory, not to a file" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="nothing is mapped here")
+def test_a_file_that_cannot_be_mapped_is_a_warning(scratch: Path, monkeypatch: pytest.MonkeyPatch, caplog):
+    def fails(*arguments: object, **keywords: object) -> torch.Tensor:
+        raise RuntimeError("unable to mmap 140 bytes from file: Cannot allocate memory (12)")
+
+    monkeypatch.setattr(torch, "from_file", fails)
+    assert memory.host_tensor(5, 7).shape == (5, 7)
+    assert "unable to mmap" in caplog.text
     assert list(scratch.iterdir()) == []
