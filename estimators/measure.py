@@ -138,10 +138,10 @@ def load(options: MeasureOptions, progress: Progress, step: int | None = None) -
             options.revision,
             options.device,
             options.dtype,
-            options.random_init,
-            options.seed,
-            step,
-            layer,
+            random_init=options.random_init,
+            seed=options.seed,
+            step=step,
+            layer=layer,
         )
 
 

@@ -7,8 +7,10 @@ fits best.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +91,12 @@ def tail_law(sample: FloatArray, seed: int = 0) -> TailLaw | None:
     )
 
 
+def tail_laws(samples: Mapping[str, FloatArray]) -> dict[str, dict[str, Any]]:
+    """Return, by name, the fields of `TailLaw` of every sample that has one: what a finding keeps in its details."""
+    found = {name: tail_law(sample) for name, sample in samples.items()}
+    return {name: asdict(law) for name, law in found.items() if law is not None}
+
+
 def _p_of_fit(values: FloatArray, found: Tails, seed: int) -> float:
     drawn = np.stack([resampled(values, found, generator(seed, b, "powerlaw")) for b in range(1, REPLICATES + 1)])
     return permutation_p(float(found.distance[0]), tails(drawn).distance).value
@@ -105,18 +113,6 @@ def _against(values: FloatArray, start: float) -> dict[str, Comparison]:
             for category in (UserWarning, RuntimeWarning):
                 warnings.simplefilter("error", category)  # so it says that no law fitted, or that it divided by 0
             z, p = fit.distribution_compare("power_law", name, normalized_ratio=True)
-            found[name] = Comparison(float(z), float(p))
+            if np.isfinite([z, p]).all():
+                found[name] = Comparison(float(z), float(p))
     return found
-
-
-def told(law: TailLaw | None) -> dict[str, float]:
-    """Numbers of a description under the names that a report gives them; empty for none."""
-    if law is None:
-        return {}
-    numbers = {"exponent": law.exponent, "begins at": law.start, "values in it": float(law.size)}
-    if law.p_of_fit is not None:
-        numbers["p of its fit, small = no power law"] = law.p_of_fit
-    for name, comparison in law.against.items():
-        numbers[f"z against {name}, + = power law likelier"] = comparison.z
-        numbers[f"p of z against {name}"] = comparison.p
-    return numbers

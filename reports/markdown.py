@@ -102,6 +102,7 @@ def _finding(section: FindingSection) -> list[str]:
         _folded(section.heads),
         table(section.also),
         table(section.lines),
+        table(section.tails),
     ]
 
 

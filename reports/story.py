@@ -37,6 +37,7 @@ class FindingSection:
     heads: Table
     also: Table
     lines: Table
+    tails: Table
 
     @property
     def verdict(self) -> Verdict | None:
@@ -243,6 +244,7 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
         heads=tables.heads_of(row),
         also=tables.also_measured(row),
         lines=tables.broken_lines(row),
+        tails=tables.tail_laws(row),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..hypotheses.result import Balance, Finding, Result, Role
 from . import reasons, words
-from .numbers import ABSENT, count, finding_numbers, fixed, margin_text, number, p_cell, percent, row_decimals
+from .numbers import ABSENT, count, finding_numbers, fixed, margin_text, number, p_cell, p_value, percent, row_decimals
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def heads_of(finding: Finding) -> Table:
 
 _TOLD_ELSEWHERE = frozenset(
     {
-        "broken_lines", "calibration", "deciding_output", "doubt", "null_label", "per_head", "what_would_be_enough",
-        "why",
+        "broken_lines", "calibration", "deciding_output", "doubt", "null_label", "per_head", "tail_laws",
+        "what_would_be_enough", "why",
     }
 )  # fmt: skip
 
@@ -157,8 +157,7 @@ _TOLD_ELSEWHERE = frozenset(
 def also_measured(finding: Finding) -> Table:
     """Scalars of `details` that have no column of their own."""
     rewired = any(str(key).startswith("rewir") for key in finding.details)
-    tail = any(str(key).startswith("power_law_tail") for key in finding.details)
-    note = words.REWIRING_NOTE if rewired else words.TAIL_NOTE if tail else ""
+    note = words.REWIRING_NOTE if rewired else ""
     return table_of("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)), note=note)
 
 
@@ -185,6 +184,21 @@ def broken_lines(finding: Finding) -> Table:
             )
     columns = ("Tokens", "Knots", "At rank", "Slope of each band", "Off by (log units)", "BIC")
     return table_of(words.BROKEN_LINES, columns, rows, words_in=(2,), note=words.KNOT_NOTE if rows else "")
+
+
+def tail_laws(finding: Finding) -> Table:
+    """Power laws through upper tails: exponent, where each begins, whether it fits, other laws over the same tail."""
+    rows = []
+    for name, law in finding.details.get("tail_laws", {}).items():
+        against = (
+            f"{other} {number(found['z'], 2, sign=True)} ({p_value(found['p'])})"
+            for other, found in law["against"].items()
+        )
+        fit = "" if law["p_of_fit"] is None else p_value(law["p_of_fit"])
+        sizes = number(law["exponent"]), number(law["start"]), count(law["size"])
+        rows.append((name, *sizes, fit, ", ".join(against)))
+    columns = ("Tail of", "Exponent", "Begins at", "Values in it", "Fit", "z against")
+    return table_of(words.TAIL_LAWS, columns, rows, words_in=(4, 5), note=words.TAIL_NOTE if rows else "")
 
 
 def _scalars(details: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:

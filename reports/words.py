@@ -270,17 +270,20 @@ DIAGNOSTICS: dict[str, str] = {
 
 EDGE_NULLS = frozenset({"rewired", "signed_rewired", "erdos_renyi"})
 
-TAIL_NOTE = (
-    "The tail of a power law begins where the law fits best. Values of a curve, or of a spectrum, are noisy and not "
-    "independent, so the p-values of that fit and of its comparison with other laws describe and decide nothing; a "
-    "large one from few values is no evidence for a power law."
-)
 REWIRING_NOTE = (
     "Rewiring is a weak null for correlation graphs. It treats edges as independent, but a correlation matrix is "
     "transitive by construction: if A goes with B and B with C, then A tends to go with C. Graphs without any modules "
     "therefore look modular against it. Its p-value stands here for comparison with the literature and decides "
     "nothing; "
     "the comparison with matched sets does."
+)
+
+TAIL_LAWS = "Power laws through upper tails"
+
+TAIL_NOTE = (
+    "A tail begins where a power law fits best. The p of the fit is small where none fits, and is not told of fewer "
+    "than 50 values. A z above 0 says that the power law is likelier than the other law. Values of a curve or of a "
+    "spectrum are noisy and not independent, so these p-values describe and decide nothing."
 )
 
 BROKEN_LINES = "Straight and broken lines through the influence curves (log influence on log rank)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from ..inference.effects import mixed_model
 from ..nulls.base import Observed, Randomises
 from ..nulls.influence_law import law_distances
 from ..study import Study
-from ..tail_laws import tail_law, told
+from ..tail_laws import tail_laws
 from .base import Bound, Estimand, Values
 
 Statistic = tuple[Choose, Score]
@@ -209,12 +208,9 @@ def described_shape(study: Study) -> dict[str, Any]:
     fits = {label: [asdict(f) for f in found] for label, found in study.curve_fits.items()}
     logs = study.influence.clamp_min(regimes.FLOOR).log().mean(0)
     laws = {f"distance_of_the_{label}_curve_from": law_distances(logs[side].numpy()) for side, label in enumerate(fits)}
-    acting = logs > math.log(regimes.FLOOR) + 1e-9  # neurons without any influence are no part of a law
-    tails = {
-        f"power_law_tail_of_the_{label}_curve": told(tail_law(logs[side][acting[side]].exp().numpy()))
-        for side, label in enumerate(fits)
-    }
-    return {"broken_lines": fits, **laws, **tails}
+    acting = (study.influence > regimes.FLOOR).all(0)  # neurons without influence are no part of a law
+    curves = {f"{label} curve": logs[side][acting[side]].exp().numpy() for side, label in enumerate(fits)}
+    return {"broken_lines": fits, **laws, "tail_laws": tail_laws(curves)}
 
 
 def recruitment(n_head: int) -> Statistic:

@@ -13,7 +13,7 @@ from ...estimators import weights as weight_space
 from ...estimators.correlation_nulls import marchenko_pastur_edge
 from ..nulls.base import Observed, Randomises
 from ..study import Study
-from ..tail_laws import tail_law, told
+from ..tail_laws import tail_laws
 from .base import Estimand, Values
 from .neuron_sets import SetBound, Sets
 
@@ -80,7 +80,7 @@ class WeightBound(SetBound):
             "largest_eigenvalue": float(torch.stack([v[0] for v in values]).mean()),
             "eigenvalues_beyond_the_edge": float(torch.stack([(v > edge).sum() for v in values]).double().mean()),
             # what is 0 but for rounding, with more neurons than dimensions, is no part of a law
-            "power_law_tail_of_the_first_half's_spectrum": told(tail_law(values[0][values[0] > 1e-9].numpy())),
+            "tail_laws": tail_laws({f"spectrum {'AB'[half]}": v[v > 1e-9].numpy() for half, v in enumerate(values)}),
         }
 
     def member_se(self) -> float | None:

@@ -29,8 +29,8 @@ def on_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Measure
     """Calls what it is given with every model that is loaded on the device."""
 
     def call(work: Callable[[], Measurements]) -> Measurements:
-        def load(*arguments: object) -> LoadedModel:
-            return moved(load_model(*arguments))
+        def load(*arguments: object, **keywords: object) -> LoadedModel:
+            return moved(load_model(*arguments, **keywords))
 
         with monkeypatch.context() as patched, pretended():
             patched.setattr(measure_module, "load_model", load)

@@ -16,8 +16,8 @@ from neuronull.data.planted import Dials, planted_measurements
 from neuronull.hypotheses.estimands.class_contrasts import described_shape
 from neuronull.hypotheses.study import Study
 from neuronull.hypotheses.suite import run_suite
-from neuronull.hypotheses.tail_laws import FEWEST, OTHERS, tail_law, told
-from neuronull.reports.tables import also_measured
+from neuronull.hypotheses.tail_laws import FEWEST, OTHERS, tail_law, tail_laws
+from neuronull.reports import tables
 
 
 def test_a_power_law_is_seldom_called_none():
@@ -47,7 +47,6 @@ def test_the_likelier_law_is_named():
 def test_a_fit_to_few_values_has_no_p_and_no_evidence():
     law = tail_law(np.random.default_rng(5).lognormal(size=30))
     assert law.p_of_fit is None
-    assert not any("p of its fit" in name for name in told(law))
 
 
 def test_other_warnings_of_the_library_are_no_errors(monkeypatch: pytest.MonkeyPatch):
@@ -67,9 +66,9 @@ def test_neurons_without_influence_are_no_part_of_the_law():
     silent = torch.zeros_like(made.delta_loss)
     silent[:, :80] = made.delta_loss[:, :80]
     study = Study(replace(made, delta_loss=silent))
-    found = described_shape(study)["power_law_tail_of_the_rare_curve"]
-    assert found["begins at"] > 1e-6
-    assert found["values in it"] <= 80
+    found = described_shape(study)["tail_laws"]["rare curve"]
+    assert found["start"] > 1e-6
+    assert found["size"] <= 80
 
 
 def test_the_same_seed_gives_the_same_description():
@@ -79,16 +78,18 @@ def test_the_same_seed_gives_the_same_description():
 
 @pytest.mark.parametrize("sample", [np.arange(1.0, FEWEST), np.ones(50), np.array([0.0] * 40 + [1.0, 2.0])])
 def test_what_has_no_tail_is_not_described(sample: np.ndarray):
-    assert tail_law(sample) is None
-    assert told(None) == {}
+    assert tail_laws({"none": sample}) == {}
 
 
 def test_it_stands_beside_the_findings():
     only = ("regimes.shape", "tails.weights")
     result = run_suite(planted_measurements(Dials(neurons=800), seed=3), TestOptions(only=only, replicates=20))
-    shape = dict(also_measured(result.finding("regimes.shape")).rows)
-    for label in ("rare", "common"):
-        assert float(shape[f"power law tail of the {label} curve: exponent"].replace(",", "")) > 1
-    spectrum = dict(also_measured(result.finding("tails.weights")).rows)
-    assert "eigenvalues beyond the edge" in spectrum
-    assert "power law tail of the first half's spectrum: exponent" in spectrum
+    shape = tables.tail_laws(result.finding("regimes.shape"))
+    assert [row[0] for row in shape.rows] == ["rare curve", "common curve"]
+    assert all(float(row[1]) > 1 for row in shape.rows)
+    assert "decide nothing" in shape.note
+    spectra = result.finding("tails.weights")
+    assert [row[0] for row in tables.tail_laws(spectra).rows] == ["spectrum A", "spectrum B"]
+    also = dict(tables.also_measured(spectra).rows)
+    assert "eigenvalues beyond the edge" in also
+    assert not any("tail" in name for name in also)
