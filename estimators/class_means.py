@@ -151,6 +151,35 @@ def leave_one_out(sums: ClassSums, choose: Choose, score: Score, tile: int = 32)
     return torch.cat(out)
 
 
+def second_order(sums: ClassSums, choose: Choose, score: Score) -> Tensor:
+    """Variance of a cross-half statistic that documents make only two at a time, [K].
+
+    Notes
+    -----
+    The sum, over pairs of a document i of one half and j of the other, of the squared second difference
+    theta - theta_(-i) - theta_(-j) + theta_(-i,-j) (Efron, Stein 1981: the delete-one jackknife counts this part of the
+    variance twice; of a product of the two halves no other pairs have any).  Choices are those of all documents.
+    """
+    without = leave_one_out(sums, choose, score)
+    means = means_under(sums, torch.zeros(1, sums.documents, dtype=torch.bool))
+    choice = choose(means)
+    theta = score(means, choice)[0]
+    rows = sums.rows(0), sums.rows(1)
+    left = [_means_without(sums, r) for r in rows]
+    total = torch.zeros_like(theta)
+    for place, i in enumerate(rows[0].tolist()):
+        both = torch.stack([left[0][place].expand_as(left[1]), left[1]], 1)
+        of_pairs = score(both, repeat_choice(choice, len(both)))
+        total += (of_pairs - without[i] - without[rows[1]] + theta).square().sum(0)
+    return total
+
+
+def _means_without(sums: ClassSums, rows: Tensor) -> Tensor:
+    """Class means of a half, whose documents are `rows`, without each of them, [D_half, 2, G, K]."""
+    x, weight = sums.x[rows], sums.weight[rows]
+    return (x.sum(0) - x) / (weight.sum() - weight)[:, None, None, None]
+
+
 def repeat_choice(choice: Any, rows: int) -> Any:
     """One replicate's choice, repeated for `rows` replicates."""
     if choice is None:

@@ -38,7 +38,7 @@ FloatArray = npt.NDArray[np.float64]
 class Sampled:
     """An estimand under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
 
-    ``shared``: what null sets have in common with the observed ones on average, as a share of the statistic's terms.
+    ``share`` [1 + B]: what each null set has in common with the observed ones, as a share of the statistic's terms.
     ``without`` [D, K]: mean of the first `JACKKNIFED` null estimates without each document; None where documents do not
     move null draws.
     """
@@ -46,8 +46,13 @@ class Sampled:
     null: str
     estimate: FloatArray
     statistic: FloatArray
-    shared: float = 0.0
+    share: FloatArray | None = None
     without: FloatArray | None = None
+
+    @property
+    def shared(self) -> float:
+        """Mean share of the null draws."""
+        return 0.0 if self.share is None else float(self.share[1:].mean())
 
     @property
     def unshared(self) -> float:
@@ -68,6 +73,25 @@ class Sampled:
     def mean(self) -> FloatArray:
         """Mean of the null estimates, [K]."""
         out: FloatArray = self.estimate[1:].mean(0)
+        return out
+
+    @property
+    def effect(self) -> FloatArray:
+        """Observed value less the null mean, what is shared left out, [K]."""
+        out: FloatArray = self.unshared * (self.estimate[0] - self.mean)
+        return out
+
+    @property
+    def effect_sd(self) -> FloatArray:
+        """Standard deviation of `effect` over sets, [K].
+
+        A set that shares more holds more of the effect, and the effect is no chance: draws are taken less their own
+        share of it.  Otherwise their spread grows with the effect, and the strongest could never be told from noise.
+        """
+        draws = self.estimate[1:]
+        if self.share is not None:
+            draws = draws - (self.share[1:] - self.shared)[:, None] * self.effect
+        out: FloatArray = self.unshared * draws.std(0, ddof=1)
         return out
 
 
@@ -150,9 +174,7 @@ def sample(
             "measurements",
             "look for constant or missing activations",
         )
-    return Sampled(
-        null.name, estimate, statistic, float(share[1:].mean()), None if without is None else without.mean(0).numpy()
-    )
+    return Sampled(null.name, estimate, statistic, share, None if without is None else without.mean(0).numpy())
 
 
 def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
@@ -175,7 +197,7 @@ def assess(
     two_sided = bool(getattr(hypothesis.criterion, "two_sided", False))
     side = "two-sided" if two_sided else "greater"
     per_null = [_p_values(s, side) for s in sampled]
-    without = bound.leave_one_out()
+    without, pairs = bound.leave_one_out(), bound.second_order()
     outputs = []
     for k, name in enumerate(bound.outputs):
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
@@ -185,7 +207,8 @@ def assess(
             outputs.append(_hull([_from_null_mean(s, k, name, p, left, se, study, alpha) for s in sampled], sampled))
         else:
             sd_null = max(float(s.sd[k]) for s in sampled)
-            outputs.append(_output(name, float(sampled[0].estimate[0, k]), p, sd_null, left, study, alpha))
+            estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
+            outputs.append(_output(name, estimate, p, sd_null, left, study, alpha, in_pairs))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
     details = bound.details() if with_details else {}
@@ -201,18 +224,23 @@ def _from_null_mean(
     """
     shift, grow = float(s.mean[k]), s.unshared
     without = None if left is None else grow * (left - (shift if s.without is None else s.without[:, k]))
-    spread = grow * max(float(s.sd[k]), se)
-    return _output(name, grow * (float(s.estimate[0, k]) - shift), p, spread, without, study, alpha)
+    return _output(name, float(s.effect[k]), p, max(float(s.effect_sd[k]), grow * se), without, study, alpha)
+
+
+def told(sampled: tuple[Sampled, ...]) -> int:
+    """Which null's estimate is told: the first's, unless its sets are mostly the observed ones and another's less so.
+
+    Such an estimate is too small.
+    """
+    return min(range(len(sampled)), key=lambda i: (sampled[i].shared > MOST_SHARED, i))
 
 
 def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
-    """One output of several nulls: the first one's estimate, an interval that holds every null's interval.
+    """One output of several nulls: the estimate of the one that is `told`, an interval that holds every null's.
 
-    Nulls that compare with other sets answer with other estimates; what is excluded is excluded under each.  Where the
-    first null's sets are mostly the observed ones, so that its estimate is too small, the next one's is told.
+    Nulls that compare with other sets answer with other estimates; what is excluded is excluded under each.
     """
-    held = min(range(len(sampled)), key=lambda i: (sampled[i].shared > MOST_SHARED, i))
-    first = outputs[held]
+    first = outputs[told(sampled)]
     se = max(o.se for o in outputs)
     verdict = replace(
         first.verdict, se=se, low=min(o.verdict.low for o in outputs), high=max(o.verdict.high for o in outputs)
@@ -256,8 +284,10 @@ def _spread(p: float, replicates: int) -> tuple[float, float]:
 
 
 def _output(
-    name: str, estimate: float, p: PermutationP, sd_null: float, without: FloatArray | None, study: Study, alpha: float
-) -> Output:
+    name: str, estimate: float, p: PermutationP, sd_null: float, without: FloatArray | None, study: Study, alpha: float,
+    in_pairs: float | None = None,
+) -> Output:  # fmt: skip
+    """`in_pairs`: variance that documents make only two at a time, where that is a good part of the whole."""
     if without is None:
         verdict = intervals.t_interval(estimate, sd_null, np.inf, 1 - 2 * alpha)
         return Output(name, estimate, p, None, sd_null, None, verdict, None, "")
@@ -265,9 +295,11 @@ def _output(
     se_documents = intervals.jackknife_se(without, study.half)
     se = max(se_documents, sd_null)
     contrasts = intervals.pseudo_values(estimate, without)
+    document = intervals.t_interval(estimate, se_documents, df, DOCUMENT_LEVEL)
+    if in_pairs is not None:
+        document = intervals.quadratic_interval(estimate, se_documents, in_pairs, df, DOCUMENT_LEVEL)
     return Output(
-        name, estimate, p, se_documents, se,
-        intervals.t_interval(estimate, se_documents, df, DOCUMENT_LEVEL),
+        name, estimate, p, se_documents, se, document,
         intervals.t_interval(estimate, se, df, 1 - 2 * alpha),
         contrasts, intervals.coverage_doubt(len(contrasts), contrasts, se_documents / se if se > 0 else 0.0),
     )  # fmt: skip

@@ -140,7 +140,7 @@ EFFECTS = (
         "routing.concentration",
         "concentrated",
         (0.1, 0.2, 0.4, 0.8),
-        BRIEF,
+        dataclasses.replace(BRIEF, **CERTAIN),  # null sets hold no planted neurons but those of the plateau
         ON_HEADS,
         "relative excess of the spread of log head effect on the plateau",
     ),

@@ -19,7 +19,7 @@ from ..inference.permutation import clopper_pearson
 from ..result import Kind, Verdict
 
 RECORD = Path(__file__).with_name("record.json")
-FORMAT = "2"
+FORMAT = "3"
 ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT, SKEWNESS = range(8)
 """Columns of `run.OUTPUT`."""
 
@@ -32,9 +32,14 @@ def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, A
     Several outputs of one data set (heads) count as one data set in the width of an interval, since they share its
     documents.  ``above`` and ``below``: how often the truth lies above, or below, the trusted verdict interval, whose
     upper end alone decides most verdicts.  ``excluded_beyond_margin``: how often an effect between the margin and 1.2
-    margins was called excluded.  Coverage of the document interval is also told for what METHODS section 5 asks it of
-    (``document_modest``: 50 documents or more, contrasts of skewness 1 at most), that of the verdict interval where no
-    doubt is raised (``verdict_trusted``).
+    margins was called excluded.
+
+    ``asked``: whether METHODS section 5 asks for coverage, with 50 documents or more and document contrasts of skewness
+    1 at most.  That is the mean skewness over the scenario's data sets, a property of the world.  To choose data sets
+    by their own would choose by the answer: contrasts that are skewed to the right look less so where the sample missed
+    their tail, and there estimate and standard error both came out low (`coordination.dimension` at mirrored = .4: all
+    intervals cover .95, those of the least skewed third .86).  What a reader of one report sees is another matter:
+    ``verdict_trusted`` is coverage where the finding raises no doubt.
 
     Parameters
     ----------
@@ -84,11 +89,13 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
     }
     each = len(outputs) / len(rows)
     trusted = outputs[outputs[:, DOUBT] == 0]
-    modest = outputs[(np.abs(outputs[:, SKEWNESS]) <= 1) & (scenario.dials.documents >= FEWEST_DOCUMENTS)]
+    skewness = outputs[:, SKEWNESS][np.isfinite(outputs[:, SKEWNESS])]
+    modest = len(skewness) > 0 and bool(abs(skewness.mean()) <= 1)
+    out["skewness"] = float(skewness.mean()) if len(skewness) else None
+    out["asked"] = modest and scenario.dials.documents >= FEWEST_DOCUMENTS
     out["doubted"] = rate(int((outputs[:, DOUBT] == 1).sum()), len(outputs))
     out |= {
         "document": _covered(outputs, CI_LOW, CI_HIGH, each),
-        "document_modest": _covered(modest, CI_LOW, CI_HIGH, each),
         "verdict": _covered(outputs, LOW, HIGH, each),
         "verdict_trusted": _covered(trusted, LOW, HIGH, each),
         "above": _clustered(trusted[:, TRUTH] > trusted[:, HIGH], np.isfinite(trusted[:, [TRUTH, HIGH]]).all(1), each),

@@ -73,6 +73,13 @@ class Bound(ABC):
     def leave_one_out(self) -> Tensor | None:
         """Estimate without each document in turn, [D, K] (selections fixed); None for weight-only estimands."""
 
+    def second_order(self) -> Tensor | None:
+        """Variance of the estimate that documents make only two at a time, [K]; None where it is taken for nothing.
+
+        It is the whole variance of an estimate whose first derivatives vanish where nothing is there.
+        """
+        return None
+
     def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
         """Estimate of null draws without each document in turn, [R, D, K]; None where documents do not move them.
 

@@ -18,6 +18,7 @@ from ...estimators.class_means import (
     influence_function,
     leave_one_out,
     scored,
+    second_order,
     studentised,
 )
 from ..inference.effects import mixed_model
@@ -74,13 +75,18 @@ class HeadPreference(Estimand):
 
 @dataclass(frozen=True)
 class HeadProfile(Estimand):
-    """Distance between the rare and the common profile of head effects on the label-blind plateau."""
+    """Distance between the rare and the common profile of head effects on the label-blind plateau.
+
+    Where profiles are alike it is quadratic in their differences.
+    """
 
     def bind(self, study: Study) -> ContrastBound:
         """Per-document effects on the label-blind plateau."""
         effect = head_effects_on_sets(study)[..., 0]
         sums = ClassSums(effect.permute(1, 2, 0)[..., None].contiguous(), *_unit_weights(study))
-        return ContrastBound(sums, regimes.nothing_chosen, routing.profile_distance)
+        bound = ContrastBound(sums, regimes.nothing_chosen, routing.profile_distance)
+        bound.quadratic = True
+        return bound
 
 
 def head_effects_on_sets(study: Study) -> Tensor:
@@ -114,6 +120,8 @@ class ContrastBound(Bound):
         self.pair_document, self.lean = pair_document, lean
         self.groups: Tensor | None = None
         self.beside: Callable[[], dict[str, Any]] | None = None
+        self.quadratic = False
+        """Whether the statistic has no first derivative where nothing is there."""
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Labels of documents; for influence statistics also the class influences."""
@@ -154,6 +162,10 @@ class ContrastBound(Bound):
     def leave_one_out(self) -> Tensor:
         """Delete-one-document estimates, [D, K]."""
         return leave_one_out(self.sums, self.choose, self.score)
+
+    def second_order(self) -> Tensor | None:
+        """Of statistics that are quadratic at their null."""
+        return second_order(self.sums, self.choose, self.score) if self.quadratic else None
 
 
 def selectivity(n_head: int) -> Statistic:

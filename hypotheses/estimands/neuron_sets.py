@@ -73,12 +73,15 @@ class SetBound(Bound):
         """Share of the members, or pairs, of each draw's sets that are the plateau's own, halves averaged, [R]."""
         if kind != "neurons" or self.terms == "none":
             return None
-        shares = []
-        for image, own in zip(self.images(draws), self.sets, strict=True):
-            common, size = torch.isin(image, own).sum(1).double(), len(own)
-            members = common / size
-            shares.append(members if self.terms == "members" else members * (common - 1) / (size - 1))
+        shares = [self._shared(chosen, image) for chosen, image in enumerate(self.images(draws))]
         return (shares[0] + shares[1]) / 2
+
+    def _shared(self, chosen: int, image: Tensor) -> Tensor:
+        """Share of the members, or pairs, of sets [R, n] that are those of the plateau of a half, [R]."""
+        own = self.sets[chosen]
+        common, size = torch.isin(image, own).sum(1).double(), len(own)
+        members = common / size
+        return members if self.terms == "members" else members * (common - 1) / (size - 1)
 
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """The statistic of sets [R, n] of a half, scored on the other without each of its documents, [R, D_other]."""
@@ -330,6 +333,15 @@ class ConcentrationBound(SetBound):
             rare = study.head_effect(h)[:, 0]
             for side in (0, 1):
                 self.effect[side, h] = rare[half == side].double().mean(0)
+
+    def _shared(self, chosen: int, image: Tensor) -> Tensor:
+        """Share of the heads' summed effect on each set that falls on members of the plateau: a mean is made of that.
+
+        With members counted alike estimates were 4 to 20 % too small, since heads act more on the plateau.
+        """
+        effect = self.effect[1 - chosen].sum(0)[image]
+        on_own = effect * torch.isin(image, self.sets[chosen])
+        return on_own.sum(1) / effect.sum(1).clamp_min(routing.TINY)
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Gini of each set."""

@@ -71,6 +71,36 @@ def t_interval(estimate: float, se: float, df: float, level: float) -> Interval:
     return Interval(estimate, se, df, level, estimate - reach, estimate + reach)
 
 
+def quadratic_interval(estimate: float, se: float, in_pairs: float, df: float, level: float) -> Interval:
+    """Interval of an estimate of something not below 0, quadratic in what documents add up to.
+
+    Parameters
+    ----------
+    se
+        Delete-one standard error.
+    in_pairs
+        Variance that documents make only two at a time (`estimators.class_means.second_order`).
+
+    Notes
+    -----
+    Near 0 such an estimate's variance is in_pairs alone, of which se^2 holds twice as much (Efron, Stein 1981), and it
+    grows in proportion to the true value.  The interval holds each x with (estimate - x)^2 <= t^2 variance(x): the
+    variance is that at the value asked about (Wilson 1927).  With se in place of it, estimate and error rise together,
+    and 99.9 % of nominal 95 % intervals covered.
+    """
+    first = max(se**2 - 2 * in_pairs, 0.0)
+    t2 = _t_quantile((1 + level) / 2, df) ** 2
+    if estimate <= 0:
+        low, high = estimate - np.sqrt(t2 * in_pairs), estimate + np.sqrt(t2 * (in_pairs + first))
+    else:
+        bend = t2 * first / estimate / 2
+        reach = np.sqrt(bend**2 + 2 * bend * estimate + t2 * in_pairs)
+        low, high = estimate + bend - reach, estimate + bend + reach
+        if low < 0:
+            low = estimate - np.sqrt(t2 * in_pairs)
+    return Interval(estimate, se, df, level, float(low), float(high))
+
+
 def equivalence_p(estimate: float, se: float, df: float, margin: float, two_sided: bool) -> float:
     """Smallest alpha at which the 1 - 2 alpha interval lies inside the margin (one-sided: below +margin).
 
