@@ -157,8 +157,9 @@ def second_order(sums: ClassSums, choose: Choose, score: Score) -> Tensor:
     Notes
     -----
     The sum, over pairs of a document i of one half and j of the other, of the squared second difference
-    theta - theta_(-i) - theta_(-j) + theta_(-i,-j) (Efron, Stein 1981: the delete-one jackknife counts this part of the
-    variance twice; of a product of the two halves no other pairs have any).  Choices are those of all documents.
+    theta - theta_(-i) - theta_(-j) + theta_(-i,-j), times (D_h - 1) / D_h for each half as in the jackknife (Efron,
+    Stein 1981: the delete-one jackknife counts this part of the variance twice; of a product of the two halves no other
+    pairs have any).  Choices are those of all documents.
     """
     without = leave_one_out(sums, choose, score)
     means = means_under(sums, torch.zeros(1, sums.documents, dtype=torch.bool))
@@ -171,7 +172,8 @@ def second_order(sums: ClassSums, choose: Choose, score: Score) -> Tensor:
         both = torch.stack([left[0][place].expand_as(left[1]), left[1]], 1)
         of_pairs = score(both, repeat_choice(choice, len(both)))
         total += (of_pairs - without[i] - without[rows[1]] + theta).square().sum(0)
-    return total
+    of_halves = [(len(r) - 1) / len(r) for r in rows]
+    return total * of_halves[0] * of_halves[1]
 
 
 def _means_without(sums: ClassSums, rows: Tensor) -> Tensor:

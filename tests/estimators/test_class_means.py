@@ -14,8 +14,10 @@ from neuronull.estimators.class_means import (
     leave_one_out,
     means_under,
     repeat_choice,
+    second_order,
     studentised,
 )
+from neuronull.hypotheses.inference.intervals import jackknife_se
 
 N_HEAD = 2
 
@@ -129,6 +131,47 @@ def test_leave_one_out_is_the_refit_with_choices_fixed(name):
         rest = ClassSums(sums.x[kept], sums.weight[kept], sums.half[kept])
         again = score(means_under(rest, torch.zeros(1, 8, dtype=torch.bool)), choice)
         torch.testing.assert_close(found[d], again[0])
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_second_order_is_the_refit_without_both(name):
+    choose, score = STATISTICS[name]
+    sums = sums_of(9)
+
+    def without(*gone: int) -> torch.Tensor:
+        kept = torch.tensor([d not in gone for d in range(9)])
+        rest = ClassSums(sums.x[kept], sums.weight[kept], sums.half[kept])
+        return score(means_under(rest, torch.zeros(1, int(kept.sum()), dtype=torch.bool)), choice)[0]
+
+    choice = choose(means_under(sums, torch.zeros(1, 9, dtype=torch.bool)))
+    total = torch.zeros(1, dtype=torch.float64)
+    for i in sums.rows(0).tolist():
+        for j in sums.rows(1).tolist():
+            total += (without() - without(i) - without(j) + without(i, j)) ** 2
+    a, b = (len(sums.rows(side)) for side in (0, 1))
+    torch.testing.assert_close(second_order(sums, choose, score), total * (a - 1) / a * (b - 1) / b)
+
+
+def product(means: torch.Tensor, choice: None) -> torch.Tensor:
+    """Of the two halves, the mean over features of what rare has more than common."""
+    difference = means[:, :, 0] - means[:, :, 1]
+    return (difference[:, 0] * difference[:, 1]).mean(1)
+
+
+def test_second_order_is_the_variance_of_a_product_of_two_halves_that_differ_from_0_by_chance():
+    """Its mean over data sets is the estimate's variance, of which the jackknife has twice as much."""
+    rng, found = np.random.default_rng(0), []
+    half = torch.arange(40) % 2
+    for _ in range(400):
+        x = torch.from_numpy(rng.normal(size=(40, 2, 5, 1)))
+        sums = ClassSums(x, torch.ones(40, dtype=torch.float64), half)
+        estimate = product(means_under(sums, torch.zeros(1, 40, dtype=torch.bool)), None)
+        left = leave_one_out(sums, regimes.nothing_chosen, product)[:, 0].numpy()
+        in_pairs = second_order(sums, regimes.nothing_chosen, product)
+        found.append([float(estimate), jackknife_se(left, half.numpy()) ** 2, float(in_pairs)])
+    estimate, jackknife, in_pairs = np.array(found).T
+    assert in_pairs.mean() == pytest.approx(estimate.var(), rel=0.15)
+    assert jackknife.mean() == pytest.approx(2 * in_pairs.mean(), rel=0.1)
 
 
 @pytest.mark.parametrize("name", STATISTICS)

@@ -113,6 +113,20 @@ def test_coverage_counts_what_is_known_and_trusted():
     assert record._covered(outputs[3:], 1, 2, each=1) is None
 
 
+@pytest.mark.parametrize(("skewness", "asked"), [(0.9, True), (1.1, False)])
+def test_coverage_is_asked_by_the_skewness_of_the_world(skewness, asked):
+    """A data set's own skewness scatters around it, and with it the estimate: it chooses by the answer."""
+    own = skewness + np.linspace(-1, 1, 20)
+    rows = [{"p": 0.5, "verdict": "undetermined", "outputs": [[0, -1, 1, -2, 2, 0.5, 0, s]]} for s in own]
+    lines = [{"scenario": "heads.alike", "rows": {"routing.profile": rows}}]
+    (told,) = record.summarise(lines, 0.05)
+    assert (told["skewness"], told["asked"]) == (pytest.approx(skewness), asked)
+    assert told["document"]["of"] == 20
+    assert told["document"]["share"] == 1
+    (few,) = record.summarise([lines[0] | {"scenario": "small.heads"}], 0.05)
+    assert not few["asked"], "24 documents"
+
+
 def test_outputs_of_one_data_set_count_as_one_in_the_width_of_an_interval():
     outputs = np.tile([0, -1, 1, -2, 2, 0.5, 0], (120, 1))
     outputs[:12, 5] = 3

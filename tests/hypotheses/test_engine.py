@@ -14,7 +14,7 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted import ClosureDials, Dials, TrainingDials, planted, planted_closure
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.closures import closure_sets
-from neuronull.hypotheses.engine import JACKKNIFED, TILE, Output, Sampled, assess, assess_p, sample
+from neuronull.hypotheses.engine import JACKKNIFED, TILE, Output, Sampled, assess, assess_p, sample, told
 from neuronull.hypotheses.estimands.base import Bound, Estimand, Values
 from neuronull.hypotheses.findings import firm_bounds
 from neuronull.hypotheses.hypothesis import Hypothesis
@@ -305,6 +305,45 @@ def test_spread_and_mean_are_of_the_null_alone():
     sampled = Sampled("any", values, values)
     assert sampled.mean[0] == 2
     assert sampled.sd[0] == 1
+
+
+def test_what_null_sets_share_of_an_effect_is_no_spread():
+    """Sets that hold from none to 40 % of an effect: told with the shares, spread and effect are as without it."""
+    rng = np.random.default_rng(0)
+    noise, share = rng.normal(size=500), 0.4 * rng.random(500)
+    chance, with_own = noise[:, None] - noise.mean(), np.concatenate([[1.0], share])
+    for effect in (0.0, 50.0):
+        values = np.concatenate([[[effect]], share[:, None] * effect + chance])
+        sampled = Sampled("any", values, values, with_own)
+        assert sampled.effect[0] == pytest.approx(effect, abs=1e-9)
+        assert sampled.effect_sd[0] == pytest.approx(sampled.unshared * noise.std(ddof=1))
+    assert Sampled("any", values, values).effect_sd[0] > 4, "without them it grows with the effect"
+
+
+@pytest.mark.parametrize(("shares", "held"), [((0.1, 0.1), 0), ((0.6, 0.1), 1), ((0.1, 0.6), 0), ((0.6, 0.7), 0)])
+def test_the_estimate_is_told_under_a_null_whose_sets_are_others(shares, held):
+    values = np.zeros((3, 1))
+    assert told(tuple(Sampled("any", values, values, np.full(3, share)) for share in shares)) == held
+
+
+def test_only_a_quadratic_estimate_has_its_pairs_counted(study):
+    _, profile = bound_of("routing.profile", study)
+    _, heads = bound_of("routing.heads", study)
+    assert profile.second_order().shape == (1,)
+    assert heads.second_order() is None
+    hypothesis = replace(catalogue.hypotheses.get("routing.profile"), nulls=("document_swaps",))
+    found = assessed_with(hypothesis, profile, study)
+    left = profile.leave_one_out()[:, 0].numpy()
+    expected = intervals.quadratic_interval(
+        found.estimate, intervals.jackknife_se(left, study.half), float(profile.second_order()), study.smaller_half - 1,
+        0.95,
+    )  # fmt: skip
+    assert found.document == expected
+
+
+def assessed_with(hypothesis, bound, study):
+    sampled = sample(bound, catalogue.nulls.get(hypothesis.nulls[0]), study, 9, 0)
+    return assess(hypothesis, bound, study, (sampled,), 0.05, with_details=False).outputs[0]
 
 
 @pytest.mark.parametrize("baselines", [2, 19])

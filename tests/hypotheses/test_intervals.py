@@ -65,6 +65,51 @@ def test_interval_is_students():
         intervals.t_interval(0, 1, 5, 95)
 
 
+def quadratic_world(rng, true, documents=60, features=12):
+    """Estimate of |delta|^2 = `true` by a product of two halves: estimate, jackknife SE, variance made in pairs."""
+    noise = 0.3
+    x = rng.normal(np.sqrt(true / features), noise, (2, documents // 2, features))
+    mean, n = x.mean(1), documents // 2
+    left = [(mean[h] * n - x[h]) / (n - 1) for h in (0, 1)]
+    without = np.concatenate([left[0] @ mean[1], left[1] @ mean[0]])
+    half = np.repeat([0, 1], n)
+    second = (((left[0] - mean[0]) @ (left[1] - mean[1]).T) ** 2).sum() * ((n - 1) / n) ** 2
+    return mean[0] @ mean[1], intervals.jackknife_se(without, half), second
+
+
+@pytest.mark.parametrize("true", [0.0, 0.01, 0.03, 0.1, 1.0])
+def test_an_interval_of_a_quadratic_estimate_covers_at_0_and_beyond(true):
+    rng, worlds = np.random.default_rng(3), 2000
+    made = [quadratic_world(rng, true) for _ in range(worlds)]
+    found = [intervals.quadratic_interval(*one, 29, 0.95) for one in made]
+    misses = np.array([[i.low > true, i.high < true] for i in found]).mean(0)
+    assert 0.93 < 1 - misses.sum() < 0.97
+    assert misses.max() < 0.04
+    if true == 0:
+        plain = [intervals.t_interval(estimate, se, 29, 0.95) for estimate, se, _ in made]
+        assert np.mean([i.low <= 0 <= i.high for i in plain]) > 0.985, "the jackknife has the variance twice"
+
+
+@pytest.mark.parametrize("estimate", [-0.5, 0.0, 0.2, 2.0, 50.0])
+def test_bounds_of_a_quadratic_estimate_are_where_its_variance_says(estimate):
+    se, in_pairs, df = 0.7, 0.1, 20
+    found = intervals.quadratic_interval(estimate, se, in_pairs, df, 0.95)
+    t, first = scipy.stats.t.ppf(0.975, df), se**2 - 2 * in_pairs
+    assert found.low < estimate < found.high
+
+    def variance(x):
+        return in_pairs + (first * max(x, 0) / estimate if estimate > 0 else first * (x > 0))
+
+    for bound in (found.low, found.high):
+        assert (estimate - bound) ** 2 == pytest.approx(t**2 * variance(bound))
+
+
+def test_far_from_0_a_quadratic_estimate_has_the_plain_interval():
+    found = intervals.quadratic_interval(100.0, 1.0, 1e-4, 20, 0.95)
+    plain = intervals.t_interval(100.0, 1.0, 20, 0.95)
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=0.03)
+
+
 @pytest.mark.parametrize("margin", [0.2, 0.5, 1.0])
 def test_two_one_sided_tests_are_statsmodels_and_pingouins(margin):
     rng = np.random.default_rng(2)
