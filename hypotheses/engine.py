@@ -38,7 +38,8 @@ FloatArray = npt.NDArray[np.float64]
 class Sampled:
     """An estimand under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
 
-    ``share`` [1 + B]: what each null set has in common with the observed ones, as a share of the statistic's terms.
+    ``share`` [1 + B]: what each null set has in common with the observed ones, as a share of the statistic's terms;
+    ``left_out``: whether null estimates are of the rest alone.
     ``without`` [D, K]: mean of the first `JACKKNIFED` null estimates without each document; None where documents do not
     move null draws.
     """
@@ -48,6 +49,7 @@ class Sampled:
     statistic: FloatArray
     share: FloatArray | None = None
     without: FloatArray | None = None
+    left_out: bool = False
 
     @property
     def shared(self) -> float:
@@ -61,7 +63,7 @@ class Sampled:
         With a share f of its terms the plateau's own, a null set's statistic is f x plateau + (1 - f) x ordinary, so
         plateau - ordinary = (plateau - null mean) / (1 - f).  Beyond `MOST_SHARED` it grows no more: `assess` doubts.
         """
-        return 1 / (1 - min(self.shared, MOST_SHARED))
+        return 1.0 if self.left_out else 1 / (1 - min(self.shared, MOST_SHARED))
 
     @property
     def sd(self) -> FloatArray:
@@ -89,7 +91,7 @@ class Sampled:
         share of it.  Otherwise their spread grows with the effect, and the strongest could never be told from noise.
         """
         draws = self.estimate[1:]
-        if self.share is not None:
+        if self.share is not None and not self.left_out:
             draws = draws - (self.share[1:] - self.shared)[:, None] * self.effect
         out: FloatArray = self.unshared * draws.std(0, ddof=1)
         return out
@@ -174,7 +176,8 @@ def sample(
             "measurements",
             "look for constant or missing activations",
         )
-    return Sampled(null.name, estimate, statistic, share, None if without is None else without.mean(0).numpy())
+    mean = None if without is None else without.mean(0).numpy()
+    return Sampled(null.name, estimate, statistic, share, mean, bound.shared_left_out)
 
 
 def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:

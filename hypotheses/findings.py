@@ -12,7 +12,7 @@ import numpy as np
 from ..data.options import TestOptions
 from .balance import Imbalance, against_reselected
 from .calibration.record import calibration_line
-from .engine import Assessment, Output, Sampled, assess_p
+from .engine import Assessment, Output, Sampled, assess_p, told
 from .inference import intervals
 from .inference.effects import DocumentEffect, document_effect
 from .inference.multiplicity import adjust
@@ -128,7 +128,8 @@ class RowMaker:
         """The verdict row, and behind it the components of a two-way verdict."""
         a = judged.assessment
         row = self._numbers(a, judged.output, judged.rows_in_family)
-        null = a.deciding_null
+        # a difference from a null's mean stands beside that null; the larger p may be another's
+        null = a.nulls[told(a.nulls)] if a.hypothesis.estimand.centred else a.deciding_null
         row |= {
             "null_model": "+".join(s.null for s in a.nulls),
             "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high, "p_adjusted": judged.p_adjusted,
@@ -274,7 +275,9 @@ def _effect_size(a: Assessment, output: Output) -> dict[str, Any]:
     effect = _document_effect(a, output)
     if effect is not None:
         return {"effect_size": effect.cohen_d, "effect_size_name": "Cohen d over documents"}
-    k = a.outputs.index(output)
-    sd = float(a.nulls[0].sd[k])
-    away = float(a.nulls[0].estimate[0, k] - a.nulls[0].mean[k])
+    k, null = a.outputs.index(output), a.nulls[told(a.nulls)]
+    if a.hypothesis.estimand.centred:
+        away, sd = float(null.effect[k]), float(null.effect_sd[k])
+    else:
+        away, sd = float(null.estimate[0, k] - null.mean[k]), float(null.sd[k])
     return {"effect_size": away / sd if sd > 0 else None, "effect_size_name": "null sd"}

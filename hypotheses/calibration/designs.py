@@ -96,6 +96,26 @@ def _edges_of_heads() -> list[Scenario]:
             "concentrated",
             0.2,
         ),
+        Scenario(
+            "linked.concentration",
+            "design",
+            change(BRIEF, covariate_link=0.8, concentrated=0.4, **CERTAIN),
+            ON_HEADS,
+            ("routing.concentration",),
+            "strong concentration, influence follows scale (correlation .8)",
+            "concentrated",
+            0.4,
+        ),
+        Scenario(
+            "unfound.concentration",
+            "design",
+            change(BRIEF, concentrated=0.8),
+            ON_HEADS,
+            ("routing.concentration",),
+            "strong concentration; part of the planted neurons are not chosen, and null sets hold them",
+            "concentrated",
+            0.8,
+        ),
     ]
 
 

@@ -60,6 +60,8 @@ class Bound(ABC):
     """An estimand on one study."""
 
     outputs: Sequence[str] = ("",)
+    shared_left_out: ClassVar[bool] = False
+    """Whether estimates of draws leave out what these have in common with the observed sets (`shared`)."""
 
     @abstractmethod
     def offers(self) -> Mapping[Randomises, Observed]:

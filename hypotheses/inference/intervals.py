@@ -86,18 +86,20 @@ def quadratic_interval(estimate: float, se: float, in_pairs: float, df: float, l
     Near 0 such an estimate's variance is in_pairs alone, of which se^2 holds twice as much (Efron, Stein 1981), and it
     grows in proportion to the true value.  The interval holds each x with (estimate - x)^2 <= t^2 variance(x): the
     variance is that at the value asked about (Wilson 1927).  With se in place of it, estimate and error rise together,
-    and 99.9 % of nominal 95 % intervals covered.
+    and 99.9 % of nominal 95 % intervals covered.  The growth per unit is read off at the estimate, or where noise
+    alone would still reach: closer to 0 it would be noise over noise, and the upper end without bound.
     """
-    first = max(se**2 - 2 * in_pairs, 0.0)
-    t2 = _t_quantile((1 + level) / 2, df) ** 2
-    if estimate <= 0:
-        low, high = estimate - np.sqrt(t2 * in_pairs), estimate + np.sqrt(t2 * (in_pairs + first))
-    else:
-        bend = t2 * first / estimate / 2
-        reach = np.sqrt(bend**2 + 2 * bend * estimate + t2 * in_pairs)
-        low, high = estimate + bend - reach, estimate + bend + reach
-        if low < 0:
-            low = estimate - np.sqrt(t2 * in_pairs)
+    t = _t_quantile((1 + level) / 2, df)
+    alone = t * np.sqrt(in_pairs)
+    reached = max(estimate, alone)
+    if reached <= 0:
+        return t_interval(estimate, se, df, level)
+    bend = t**2 * max(se**2 - 2 * in_pairs, 0.0) / reached / 2
+    low, high = estimate - alone, estimate + alone  # where the variance is that at 0
+    if high > 0:
+        high = estimate + bend + np.sqrt(bend**2 + 2 * bend * estimate + alone**2)
+    if low > 0:  # the product of both ends is estimate^2 - alone^2, without the cancellation of a difference
+        low = (estimate**2 - alone**2) / high
     return Interval(estimate, se, df, level, float(low), float(high))
 
 

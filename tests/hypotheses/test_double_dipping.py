@@ -192,13 +192,12 @@ def test_sets_share_all_pairs_with_themselves_and_none_with_others():
     own = torch.stack(concentration.sets)[None]
     half_own = own.clone()
     half_own[..., 4:] = others[4:8]
-    found = concentration.shared("neurons", torch.cat([own, half_own])).tolist()
-    effect = concentration.effect.sum(1)  # heads act more on the plateau, which makes more than half of such a mean
-    by_hand = [
-        float(effect[1 - side][own[0, side, :4]].sum() / effect[1 - side][half_own[0, side]].sum()) for side in (0, 1)
-    ]
-    assert found == pytest.approx([1.0, sum(by_hand) / 2])
-    assert found[1] > 0.55
+    assert concentration.shared("neurons", torch.cat([own, half_own])).tolist() == [1.0, 0.5], "a mean over members"
+    rest = torch.tensor(others[4:8].tolist()).expand(2, 4)[None]
+    found = concentration.evaluate("neurons", torch.cat([own, half_own]), range(2), 0)
+    assert found.estimate[0] == found.statistic[0], "the plateau itself is whole"
+    assert found.estimate[1] == pytest.approx(float(concentration.evaluate("neurons", rest, range(1), 0).estimate))
+    assert found.statistic[1] != pytest.approx(float(found.estimate[1])), "ranked with all members"
     tails = catalogue.hypotheses.get("tails.weights").estimand.bind(
         Study(planted_measurements(Dials(neurons=480), 0, ["influence", "weights"]))
     )

@@ -98,10 +98,24 @@ def test_bounds_of_a_quadratic_estimate_are_where_its_variance_says(estimate):
     assert found.low < estimate < found.high
 
     def variance(x):
-        return in_pairs + (first * max(x, 0) / estimate if estimate > 0 else first * (x > 0))
+        return in_pairs + first * max(x, 0) / max(estimate, t * in_pairs**0.5)
 
     for bound in (found.low, found.high):
         assert (estimate - bound) ** 2 == pytest.approx(t**2 * variance(bound))
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_bounds_of_a_quadratic_estimate_have_no_step_and_no_pole(level):
+    """Growth read off at an estimate near 0, noise over noise, had given an upper end of 10 million."""
+    estimates = np.sort(np.concatenate([np.linspace(-0.3, 0.3, 1201), [-1e-9, 1e-9, 1e-300]]))
+    found = [intervals.quadratic_interval(e, 0.1, 0.001, 29, level) for e in estimates]
+    assert all(i.low < e < i.high for i, e in zip(found, estimates, strict=True))
+    for end in ([i.low for i in found], [i.high for i in found]):
+        assert np.abs(np.diff(end)).max() < 0.004
+    plain = intervals.t_interval(0.0, 0.1, 29, level)
+    assert max(i.high - i.low for i in found) < 2 * (plain.high - plain.low)
+    without = intervals.quadratic_interval(-0.1, 0.1, 0.0, 29, level)
+    assert without == intervals.t_interval(-0.1, 0.1, 29, level)
 
 
 def test_far_from_0_a_quadratic_estimate_has_the_plain_interval():
