@@ -96,9 +96,10 @@ def quadratic_interval(estimate: float, se: float, in_pairs: float, df: float, l
         return t_interval(estimate, se, df, level)
     bend = t**2 * max(se**2 - 2 * in_pairs, 0.0) / reached / 2
     low, high = estimate - alone, estimate + alone  # where the variance is that at 0
-    if high > 0:
-        high = estimate + bend + np.sqrt(bend**2 + 2 * bend * estimate + alone**2)
-    if low > 0:  # the product of both ends is estimate^2 - alone^2, without the cancellation of a difference
+    inside = bend**2 + 2 * bend * estimate + alone**2
+    if inside >= 0:
+        high = max(high, estimate + bend + np.sqrt(inside))
+    if low > 0:  # the ends' product is estimate^2 - alone^2: no difference that cancels
         low = (estimate**2 - alone**2) / high
     return Interval(estimate, se, df, level, float(low), float(high))
 

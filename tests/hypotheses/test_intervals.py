@@ -107,7 +107,7 @@ def test_bounds_of_a_quadratic_estimate_are_where_its_variance_says(estimate):
 @pytest.mark.parametrize("level", [0.9, 0.95])
 def test_bounds_of_a_quadratic_estimate_have_no_step_and_no_pole(level):
     """Growth read off at an estimate near 0, noise over noise, had given an upper end of 10 million."""
-    estimates = np.sort(np.concatenate([np.linspace(-0.3, 0.3, 1201), [-1e-9, 1e-9, 1e-300]]))
+    estimates = np.sort(np.concatenate([np.linspace(-0.05, 0.3, 1401), [-1e-9, 1e-9, 1e-300]]))
     found = [intervals.quadratic_interval(e, 0.1, 0.001, 29, level) for e in estimates]
     assert all(i.low < e < i.high for i, e in zip(found, estimates, strict=True))
     for end in ([i.low for i in found], [i.high for i in found]):
