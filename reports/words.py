@@ -143,7 +143,8 @@ HYPOTHESES: dict[str, HypothesisWords] = {
     "routing.concentration": HypothesisWords(
         title="Concentration over heads",
         asks="Do fewer heads drive the plateau than drive ordinary neurons?",
-        measured="Gini coefficient of head effects on the plateau less that on null sets without its own neurons; p ranks whole sets.",
+        measured="Gini coefficient of head effects on the plateau less that on null sets without its own neurons; p "
+        "ranks whole sets.",
         plus="fewer heads drive the plateau than drive ordinary neurons",
         minus="more heads drive the plateau than drive ordinary neurons",
         none="the plateau is driven by as many heads as ordinary neurons are",
