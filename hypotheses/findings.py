@@ -276,8 +276,5 @@ def _effect_size(a: Assessment, output: Output) -> dict[str, Any]:
     if effect is not None:
         return {"effect_size": effect.cohen_d, "effect_size_name": "Cohen d over documents"}
     k, null = a.outputs.index(output), a.nulls[told(a.nulls)]
-    if a.hypothesis.estimand.centred:
-        away, sd = float(null.effect[k]), float(null.effect_sd[k])
-    else:
-        away, sd = float(null.estimate[0, k] - null.mean[k]), float(null.sd[k])
+    away, sd = float(null.effect[k]), float(null.effect_sd[k])
     return {"effect_size": away / sd if sd > 0 else None, "effect_size_name": "null sd"}

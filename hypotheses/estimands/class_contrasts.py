@@ -84,9 +84,7 @@ class HeadProfile(Estimand):
         """Per-document effects on the label-blind plateau."""
         effect = head_effects_on_sets(study)[..., 0]
         sums = ClassSums(effect.permute(1, 2, 0)[..., None].contiguous(), *_unit_weights(study))
-        bound = ContrastBound(sums, regimes.nothing_chosen, routing.profile_distance)
-        bound.quadratic = True
-        return bound
+        return QuadraticBound(sums, regimes.nothing_chosen, routing.profile_distance)
 
 
 def head_effects_on_sets(study: Study) -> Tensor:
@@ -120,8 +118,6 @@ class ContrastBound(Bound):
         self.pair_document, self.lean = pair_document, lean
         self.groups: Tensor | None = None
         self.beside: Callable[[], dict[str, Any]] | None = None
-        self.quadratic = False
-        """Whether the statistic has no first derivative where nothing is there."""
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Labels of documents; for influence statistics also the class influences."""
@@ -163,9 +159,13 @@ class ContrastBound(Bound):
         """Delete-one-document estimates, [D, K]."""
         return leave_one_out(self.sums, self.choose, self.score)
 
-    def second_order(self) -> Tensor | None:
-        """Of statistics that are quadratic at their null."""
-        return second_order(self.sums, self.choose, self.score) if self.quadratic else None
+
+class QuadraticBound(ContrastBound):
+    """A class contrast without first derivative where nothing is there."""
+
+    def second_order(self) -> Tensor:
+        """Variance that documents make only two at a time, [K]."""
+        return second_order(self.sums, self.choose, self.score)
 
 
 def selectivity(n_head: int) -> Statistic:
