@@ -65,5 +65,5 @@ def _record(directory: Path) -> dict[str, Any]:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise InputError("it is not a JSON object", RECORD, "mend or remove it")
+        raise InputError("it is not a JSON object", RECORD, "hint or remove it")
     return record

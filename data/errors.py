@@ -1,10 +1,10 @@
-"""The one exception for input that cannot be used: what, where, the mend."""
+"""The one exception for input that cannot be used: what, where, the hint."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Input that the user can mend.
+    """Input that the user can hint.
 
     Parameters
     ----------
@@ -12,17 +12,17 @@ class InputError(ValueError):
         What is wrong, with the offending value.
     where
         The file, option or argument it came from; empty where `what` already says it.
-    mend
+    hint
         What to do about it.
 
     Notes
     -----
-    ``str(error)`` is one line, ``what (where); mend``; the command line prints it behind ``error:`` and exits with 2.
+    ``str(error)`` is one line, ``what (where); hint``; the command line prints it behind ``error:`` and exits with 2.
     """
 
-    def __init__(self, what: str, where: str = "", mend: str = "") -> None:
-        self.what, self.where, self.mend = what, where, mend
-        text = what + (f" ({where})" if where else "") + (f"; {mend}" if mend else "")
+    def __init__(self, what: str, where: str = "", hint: str = "") -> None:
+        self.what, self.where, self.hint = what, where, hint
+        text = what + (f" ({where})" if where else "") + (f"; {hint}" if hint else "")
         super().__init__(" ".join(text.split()))
 
 

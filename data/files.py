@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from . import schema
 from .errors import InputError
-from .measurements import Closure, Effects, Heads, Manifest, Panel
+from .measurements import Effects, Heads, JointAblation, Manifest, Panel
 
 _SEE = "the format is in data/README.md"
 
@@ -158,7 +158,7 @@ def read_heads(directory: Path) -> Heads | None:
     )
 
 
-def read_closure(directory: Path) -> Closure | None:
+def read_closure(directory: Path) -> JointAblation | None:
     """Return `closure.safetensors` with its list of sets, ``None`` where there is none.
 
     Raises
@@ -175,7 +175,7 @@ def read_closure(directory: Path) -> Closure | None:
     table = _table(directory, where, schema.CLOSURE_COLUMNS)
     sets = table.to_pandas(use_threads=False)
     sets["members"] = _lists(table, "members", where, "set")
-    return Closure(tensors["loss"], sets)
+    return JointAblation(tensors["loss"], sets)
 
 
 def read_effects(directory: Path) -> Effects | None:

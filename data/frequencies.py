@@ -213,14 +213,14 @@ def _unreadable(path: Path, option: str, error: Exception) -> InputError:
 
 def _whole_numbers(array: npt.NDArray[np.generic], name: str, option: str) -> IntArray:
     """Return an array as int64 [n] once it is sure that it holds counts."""
-    mend = "give one non-negative whole number per token id"
+    hint = "give one non-negative whole number per token id"
     if array.ndim != 1:
-        raise InputError(f"{name} has shape {list(array.shape)}, not one dimension", option, mend)
+        raise InputError(f"{name} has shape {list(array.shape)}, not one dimension", option, hint)
     if array.dtype.kind not in "iuf":
-        raise InputError(f"{name} holds {array.dtype}, not numbers", option, mend)
+        raise InputError(f"{name} holds {array.dtype}, not numbers", option, hint)
     with np.errstate(invalid="ignore"):  # NaN and infinity are reported just below
         whole = array.astype(np.int64)
         wrong = np.flatnonzero((array != whole) | (whole < 0))
     if len(wrong):
-        raise InputError(f"{name} has {array[wrong[0]]} at token id {wrong[0]:,}", option, mend)
+        raise InputError(f"{name} has {array[wrong[0]]} at token id {wrong[0]:,}", option, hint)
     return np.asarray(whole, dtype=np.int64)

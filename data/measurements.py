@@ -24,7 +24,7 @@ RARE, COMMON, NEITHER = 1, 0, -1
 """Values of the panel's ``class`` column.  (In ``[..., 2, ...]`` arrays the class *axis* is 0 = rare, 1 = common.)"""
 
 
-CLOSURE_KINDS = ("neurons", "heads")
+JOINT_KINDS = ("neurons", "heads")
 """What sets that are ablated jointly are made of."""
 
 EFFECTS = ("loss", "entropy", "unigram", "direct", "frequency")
@@ -134,11 +134,11 @@ class Heads:
 
 
 @dataclass(frozen=True)
-class Closure:
+class JointAblation:
     """Mean loss increase under joint ablation of sets of neurons, or of heads.
 
     ``loss`` float32 [S, D, 2] (nats; 0 = rare, 1 = common; NaN where a document has no matched pair).  ``sets`` has one
-    row a set: ``kind``, one of `CLOSURE_KINDS`, and ``members``, ascending numbers of neurons or rows of the heads
+    row a set: ``kind``, one of `JOINT_KINDS`, and ``members``, ascending numbers of neurons or rows of the heads
     table.  A set is known by these two alone, so that whoever asks for one need not know why it was measured.
     """
 
@@ -183,7 +183,7 @@ class Measurements:
     w_in: torch.Tensor | None = None
     w_out: torch.Tensor | None = None
     heads: Heads | None = None
-    closure: Closure | None = None
+    joint_ablation: JointAblation | None = None
     effects: Effects | None = None
     checkpoints: Mapping[int, Measurements] = field(default_factory=dict)
 

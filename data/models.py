@@ -51,8 +51,8 @@ class LoadedModel:
         Directory that it was loaded from, or None where it came from the Hub.
     step
         Step of its training, or None where nothing says which.
-    lent
-        How many blocks are on the host and lent to the device while they run, because the device is too small.
+    offloaded
+        How many blocks are on the host and offloaded to the device while they run, because the device is too small.
     """
 
     model: Any
@@ -64,12 +64,12 @@ class LoadedModel:
     config: Any
     directory: Path | None
     step: int | None = None
-    lent: int = 0
+    offloaded: int = 0
 
     @property
     def device(self) -> torch.device:
         """Device that the model runs on."""
-        # the first parameters are the embeddings, which are never lent
+        # the first parameters are the embeddings, which are never offloaded
         device: torch.device = next(iter(self.model.parameters())).device
         return device
 
@@ -144,7 +144,7 @@ def load_model(
     model.eval()
     model.requires_grad_(False)
     weights_hash, adapter = hash_parameters(model), adapter_for(model, name)
-    lent = _place(model, adapter, adapter.layers - 1 if layer is None else layer, target)
+    offloaded = _place(model, adapter, adapter.layers - 1 if layer is None else layer, target)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -155,7 +155,7 @@ def load_model(
         config=config,
         directory=source.directory,
         step=checkpoints.training_step(source.directory) if step is None and not random_init else step,
-        lent=lent,
+        offloaded=offloaded,
     )
 
 
@@ -273,15 +273,15 @@ def _load_tokenizer(source: _Source) -> Any:
     from transformers import AutoTokenizer
 
     auto: Any = AutoTokenizer
-    mend = "put tokenizer.json and tokenizer_config.json beside config.json"
+    hint = "put tokenizer.json and tokenizer_config.json beside config.json"
     try:
         tokenizer = auto.from_pretrained(source.location, trust_remote_code=False, **source.keywords)
         # without its files, transformers makes up an empty tokenizer for some model types
         if tokenizer("the", add_special_tokens=False)["input_ids"]:
             return tokenizer
     except Exception as error:
-        raise InputError(f"no usable tokenizer with {source.name}", "--model", mend) from error
-    raise InputError(f"no usable tokenizer with {source.name}", "--model", mend)
+        raise InputError(f"no usable tokenizer with {source.name}", "--model", hint) from error
+    raise InputError(f"no usable tokenizer with {source.name}", "--model", hint)
 
 
 def _load_weights(source: _Source, config: Any, dtype: torch.dtype) -> Any:

@@ -1,4 +1,4 @@
-"""Models larger than the device: blocks that do not fit stay on the host and are lent to the device while they run.
+"""Models larger than the device: blocks that do not fit are offloaded to the host until they run.
 
 Lending is `accelerate`'s. What the estimators read outside a pass stays on the device: embeddings, final norm,
 unembedding and the measured block. So everything else works as it does on a model that fits, only slower.

@@ -116,8 +116,8 @@ def existing(path: str, option: str) -> Path:
 
 def _within(option: str, value: float, low: float, high: float) -> None:
     if not low < value < high:
-        mend = f"give a number between {low:g} and {high:g}, ends excluded"
-        raise InputError(f"{value:g} is out of range", option, mend)
+        hint = f"give a number between {low:g} and {high:g}, ends excluded"
+        raise InputError(f"{value:g} is out of range", option, hint)
 
 
 def _at_least(option: str, value: int, low: int) -> None:

@@ -68,8 +68,8 @@ def open_texts(name: str) -> Texts:
         return _hub(name)
     path = Path(name).expanduser()
     if not path.exists():
-        mend = f"give a path, hf:dataset, or {EMBEDDED_CORPUS} for the embedded one"
-        raise InputError(f"no such file or directory: {name}", _OPTION, mend)
+        hint = f"give a path, hf:dataset, or {EMBEDDED_CORPUS} for the embedded one"
+        raise InputError(f"no such file or directory: {name}", _OPTION, hint)
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{name} is neither a file nor a folder", _OPTION, "save the text to a file first")
     identity = path.resolve().name
@@ -111,14 +111,14 @@ def _file(path: Path, shown: str) -> Iterator[Text]:
 
 def _lines(path: Path, shown: str) -> Iterator[str]:
     """Yield the lines of a text file, every end a line feed; a byte-order mark is dropped."""
-    mend = "give text, .jsonl, .json or .parquet"
+    hint = "give text, .jsonl, .json or .parquet"
     with path.open("rb") as file:
         if b"\0" in file.read(_FIRST_BYTES):  # before a binary file without line ends is read as one line
-            raise InputError(f"{shown} is binary: there are NUL bytes near its start", _OPTION, mend)
+            raise InputError(f"{shown} is binary: there are NUL bytes near its start", _OPTION, hint)
     with path.open(encoding="utf-8-sig") as text:
         for number, line in enumerate(text, start=1):
             if "\0" in line:
-                raise InputError(f"{shown} is binary: a NUL byte in line {number}", _OPTION, mend)
+                raise InputError(f"{shown} is binary: a NUL byte in line {number}", _OPTION, hint)
             yield line
 
 
@@ -180,8 +180,8 @@ def _json(path: Path, shown: str) -> Iterator[Text]:
         rows = json.loads("".join(_lines(path, shown)))
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        mend = "give a JSON list, or name a file of one object a line .jsonl"
-        raise InputError(f"{shown} is not JSON: {error.msg} ({where})", _OPTION, mend) from None
+        hint = "give a JSON list, or name a file of one object a line .jsonl"
+        raise InputError(f"{shown} is not JSON: {error.msg} ({where})", _OPTION, hint) from None
     except RecursionError:
         raise InputError(f"{shown} is nested too deep", _OPTION, 'give a list of strings or of {"text": ...}') from None
     if not isinstance(rows, list):

@@ -104,7 +104,7 @@ def load(directory: Path) -> Measurements:
         w_in=weights.get("w_in"),
         w_out=weights.get("w_out"),
         heads=files.read_heads(directory),
-        closure=files.read_closure(directory),
+        joint_ablation=files.read_closure(directory),
         effects=files.read_effects(directory),
     )
     validate(measurements)
@@ -187,7 +187,7 @@ def _naming(step: int) -> Iterator[None]:
         yield
     except InputError as error:
         where = f"{schema.CHECKPOINTS}/{step}" + (f", {error.where}" if error.where else "")
-        raise InputError(error.what, where, error.mend) from error
+        raise InputError(error.what, where, error.hint) from error
 
 
 def cache_directory() -> Path:
@@ -278,8 +278,8 @@ def _write_tables(measurements: Measurements, folder: Path) -> None:
     pq.write_table(pa.table(arrays), folder / schema.PANEL)
     if measurements.neurons is not None:
         pq.write_table(pa.Table.from_pandas(measurements.neurons, preserve_index=False), folder / schema.NEURONS)
-    if measurements.closure is not None:
-        table = pa.Table.from_pandas(measurements.closure.sets, preserve_index=False)
+    if measurements.joint_ablation is not None:
+        table = pa.Table.from_pandas(measurements.joint_ablation.sets, preserve_index=False)
         pq.write_table(table, folder / schema.CLOSURE_SETS)
 
 
@@ -299,8 +299,8 @@ def _tensors(measurements: Measurements) -> dict[str, dict[str, torch.Tensor | N
             "head": torch.from_numpy(heads.head),
             "reachable": torch.from_numpy(heads.reachable.astype(np.uint8)),
         }
-    if measurements.closure is not None:
-        found[schema.CLOSURE] = {"loss": measurements.closure.loss}
+    if measurements.joint_ablation is not None:
+        found[schema.CLOSURE] = {"loss": measurements.joint_ablation.loss}
     if measurements.effects is not None:
         found[schema.EFFECTS] = {"signed": measurements.effects.signed, "absolute": measurements.effects.absolute}
     return found
@@ -326,14 +326,14 @@ def _refuse_incomplete(directory: Path) -> None:
 
 def _check_contents(directory: Path, contents: Any) -> None:
     """Compare the files with the list that `save` left; a directory made by hand has none."""
-    mend = f"copy or measure it again, or take `{schema.CONTENTS}` out of {schema.MANIFEST} if you meant to change it"
+    hint = f"copy or measure it again, or take `{schema.CONTENTS}` out of {schema.MANIFEST} if you meant to change it"
     if not isinstance(contents, dict) or not all(isinstance(entry, dict) for entry in contents.values()):
-        raise InputError(f"{schema.CONTENTS} is not a list of files", schema.MANIFEST, mend)
+        raise InputError(f"{schema.CONTENTS} is not a list of files", schema.MANIFEST, hint)
     for name, entry in contents.items():
         path = directory / Path(name).name
         if not path.is_file():
-            raise InputError(f"{name} is listed in {schema.MANIFEST} but is not there", str(directory), mend)
+            raise InputError(f"{name} is listed in {schema.MANIFEST} but is not there", str(directory), hint)
         if path.stat().st_size != entry.get("bytes"):
-            raise InputError(f"{name} has {path.stat().st_size:,} bytes, {entry.get('bytes')} were written", name, mend)
+            raise InputError(f"{name} has {path.stat().st_size:,} bytes, {entry.get('bytes')} were written", name, hint)
         if _file_hash(path) != entry.get("sha256"):
-            raise InputError(f"{name} is not as it was written: its hash differs", name, mend)
+            raise InputError(f"{name} is not as it was written: its hash differs", name, hint)

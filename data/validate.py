@@ -15,14 +15,14 @@ import torch
 from . import schema
 from .errors import InputError
 from .measurements import (
-    CLOSURE_KINDS,
     COMMON,
     EFFECTS,
+    JOINT_KINDS,
     NEITHER,
     RARE,
-    Closure,
     Effects,
     Heads,
+    JointAblation,
     Manifest,
     Measurements,
     Panel,
@@ -53,9 +53,9 @@ def validate(measurements: Measurements) -> None:
         _neurons(measurements.neurons)
     if measurements.heads is not None:
         _heads(measurements.heads, paired_documents(measurements), measurements.n_neurons)
-    if measurements.closure is not None:
-        _closure(measurements.closure, paired_documents(measurements))
-        _closure_sets(measurements.closure, measurements.n_neurons, measurements.heads)
+    if measurements.joint_ablation is not None:
+        _closure(measurements.joint_ablation, paired_documents(measurements))
+        _closure_sets(measurements.joint_ablation, measurements.n_neurons, measurements.heads)
     if measurements.effects is not None:
         _effects(measurements.effects, paired_documents(measurements))
 
@@ -216,9 +216,9 @@ def _match(panel: Panel) -> None:
             "match inside a document",
         ),
     }
-    for fault, (wrong, mend) in faults.items():
+    for fault, (wrong, hint) in faults.items():
         if wrong.any():
-            raise InputError(f"row {rows[wrong][0]} {fault} (row {partners[wrong][0]})", where, mend)
+            raise InputError(f"row {rows[wrong][0]} {fault} (row {partners[wrong][0]})", where, hint)
     repeated = np.flatnonzero(np.bincount(partners, minlength=1) > 1)
     if len(repeated):
         raise InputError(f"row {repeated[0]} is the match of several positions", where, "match without replacement")
@@ -358,33 +358,35 @@ def _by_document(name: str, values: torch.Tensor, paired: npt.NDArray[np.bool_],
         )
 
 
-def _closure(closure: Closure, paired: npt.NDArray[np.bool_]) -> None:
+def _closure(joint_ablation: JointAblation, paired: npt.NDArray[np.bool_]) -> None:
     where = schema.CLOSURE
-    _dimensions("loss", closure.loss, 3, where)
-    expected = (len(closure.sets), len(paired), 2)
-    if tuple(closure.loss.shape) != expected:
+    _dimensions("loss", joint_ablation.loss, 3, where)
+    expected = (len(joint_ablation.sets), len(paired), 2)
+    if tuple(joint_ablation.loss.shape) != expected:
         raise InputError(
-            f"loss has shape {list(closure.loss.shape)}, sets, documents and classes make {list(expected)}",
+            f"loss has shape {list(joint_ablation.loss.shape)}, sets, documents and classes make {list(expected)}",
             where,
             f"give one row of {schema.CLOSURE_SETS} per set",
         )
-    for index, loss in enumerate(closure.loss):
+    for index, loss in enumerate(joint_ablation.loss):
         _by_document(f"loss of set {index}", loss, paired, where)
 
 
-def _closure_sets(closure: Closure, neurons: int, heads: Heads | None) -> None:
+def _closure_sets(joint_ablation: JointAblation, neurons: int, heads: Heads | None) -> None:
     """Check that sets are named as they are looked up: of a known kind, ascending, members there, each set once."""
     where = schema.CLOSURE_SETS
     there = {"neurons": neurons, "heads": 0 if heads is None else len(heads.head)}  # 0: not measured, so not known
-    for row, (kind, members) in enumerate(zip(closure.sets["kind"], closure.sets["members"], strict=True)):
-        if kind not in CLOSURE_KINDS:
-            raise InputError(f"kind of set {row} is {kind!r}", where, f"it must be {' or '.join(CLOSURE_KINDS)}")
+    for row, (kind, members) in enumerate(
+        zip(joint_ablation.sets["kind"], joint_ablation.sets["members"], strict=True)
+    ):
+        if kind not in JOINT_KINDS:
+            raise InputError(f"kind of set {row} is {kind!r}", where, f"it must be {' or '.join(JOINT_KINDS)}")
         if not len(members) or bool((np.diff(members) <= 0).any()):
             raise InputError(f"members of set {row} are not ascending", where, "give each member once, in order")
         below = there[kind] or members[-1] + 1
         if members[0] < 0 or members[-1] >= below:
             raise _outside("members", row, members[0] if members[0] < 0 else members[-1], where, below, "set")
-    if len(closure.rows) < len(closure.sets):
+    if len(joint_ablation.rows) < len(joint_ablation.sets):
         raise InputError("a set is listed twice", where, "give each set once")
 
 
@@ -405,5 +407,5 @@ def _effects(effects: Effects, paired: npt.NDArray[np.bool_]) -> None:
             raise InputError(what, where, "a sum over no positions is 0")
     wrong = (effects.signed.abs() > effects.absolute * (1 + _ROUNDING)).nonzero()
     if len(wrong):
-        mend = "they are sums of a number and of its absolute value"
-        raise InputError(f"signed{wrong[0].tolist()} exceeds absolute", where, mend)
+        hint = "they are sums of a number and of its absolute value"
+        raise InputError(f"signed{wrong[0].tolist()} exceeds absolute", where, hint)

@@ -177,7 +177,7 @@ class _Naive:
     def __init__(self, loaded: LoadedModel, documents: Sequence[Sequence[int]], layer: int) -> None:
         self._documents = documents
         small = sum(p.numel() for p in loaded.model.parameters()) <= _DOUBLE_PARAMETERS
-        double = small and not loaded.lent  # a copy would borrow the original's weights
+        double = small and not loaded.offloaded  # a copy would borrow the original's weights
         self._model: Any = copy.deepcopy(loaded.model).double() if double else loaded.model
         self._site = adapter_for(self._model).neuron_site(layer)
         self.method = f"full forward pass in {'float64' if double else str(loaded.dtype).removeprefix('torch.')}"

@@ -140,9 +140,7 @@ def run_forward(
     return Forward(losses, offsets, residual, activation)
 
 
-def _one(
-    loaded: LoadedModel, ids: Sequence[int], layer: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _one(loaded: LoadedModel, ids: Sequence[int], layer: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return loss [S - 1], residual [S - 1, d] and activation [S - 1, N] of one document."""
     tokens = torch.tensor([list(ids)], device=loaded.device)
     sites = {"residual": loaded.adapter.final_norm_module, "activation": loaded.adapter.neuron_site(layer)}

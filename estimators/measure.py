@@ -63,7 +63,7 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     -------
     Measurements
         Everything that format 1 holds but for checkpoints and what a second round measures
-        (`neuronull.estimators.closure`, `neuronull.estimators.effects`). Further keys of the manifest: ``warnings``
+        (`neuronull.estimators.joint_ablation`, `neuronull.estimators.effects`). Further manifest keys: ``warnings``
         (what a reader must know about text and counts), ``counts_source``, ``head_ablation`` and, where it is known,
         ``training_step``.
 

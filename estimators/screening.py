@@ -85,9 +85,11 @@ def screened_influence(
     InputError
         If there is not enough memory, or not all of the model is on its device.
     """
-    if loaded.lent:
+    if loaded.offloaded:
         raise InputError(
-            f"gradients need the whole model on the device, {loaded.lent} blocks are not", "", "measure the influence"
+            f"gradients need the whole model on the device, {loaded.offloaded} blocks are not",
+            "",
+            "measure the influence",
         )
     progress = progress or Silent()
     replaced = make_ablation(ablation, activation, panel, seed)

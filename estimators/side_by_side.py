@@ -66,7 +66,7 @@ def side_by_side(loaded: LoadedModel, floats: int, most_floats: int, documents: 
     Parameters
     ----------
     loaded
-        The model; on a GPU, and where blocks are lent, documents go one after the other.
+        The model; on a GPU, and where blocks are offloaded, documents go one after the other.
     floats
         Size of one document's largest temporary.
     most_floats
@@ -75,7 +75,7 @@ def side_by_side(loaded: LoadedModel, floats: int, most_floats: int, documents: 
         How many there are; one alone has all threads.
     """
     before = torch.get_num_threads()
-    alone = loaded.device.type != "cpu" or loaded.lent
+    alone = loaded.device.type != "cpu" or loaded.offloaded
     workers = 1 if alone else max(1, min(before, most_floats // floats, documents))
     if workers == 1:
         yield SideBySide((loaded,), None)

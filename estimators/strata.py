@@ -120,9 +120,7 @@ def strata(score: FloatArray, smallest: int) -> npt.NDArray[np.int64]:
     return out
 
 
-def balance(
-    table: FloatArray, members: npt.NDArray[np.int64], strata: npt.NDArray[np.int64]
-) -> FloatArray:
+def balance(table: FloatArray, members: npt.NDArray[np.int64], strata: npt.NDArray[np.int64]) -> FloatArray:
     """Standardised mean difference of each covariate between a set and its strata, [k]; unit: sd over all neurons."""
     x = standardised_covariates(table)
     levels = np.array([x[strata == s].mean(0) for s in range(int(strata.max()) + 1)])

@@ -10,24 +10,24 @@ import torch
 from ..estimators.strata import standardised_covariates
 from .nulls.base import Observed
 from .nulls.reselected_sets import ReselectedSets
-from .study import COVARIATES, Study
+from .prepared import COVARIATES, PreparedData
 
 DRAWS = 199
 
 
-def neurons(study: Study, label_blind: bool = False) -> Observed:
+def neurons(data: PreparedData, label_blind: bool = False) -> Observed:
     """The neurons' places, the plateaus among them, and what these were chosen by."""
     return Observed(
-        "neurons", torch.arange(study.measurements.n_neurons),
-        plateau=study.blind_plateau if label_blind else study.plateau, strata=study.strata,
-        score=study.selection_score(label_blind), covariates=study.covariates,
+        "neurons", torch.arange(data.measurements.n_neurons),
+        plateau=data.blind_plateau if label_blind else data.plateau, strata=data.strata,
+        score=data.selection_score(label_blind), covariates=data.covariates,
     )  # fmt: skip
 
 
-def reselected(study: Study, draws: int, seed: int) -> torch.Tensor:
+def reselected(data: PreparedData, draws: int, seed: int) -> torch.Tensor:
     """Sets of null `reselected_sets`, int64 [draws, 2, n]; the first are those of replicates 1, 2, ..."""
     null = ReselectedSets()
-    return null.draw(null.prepare(study.measurements, neurons(study)), range(1, 1 + draws), seed)
+    return null.draw(null.prepare(data.measurements, neurons(data)), range(1, 1 + draws), seed)
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Imbalance:
     p: float
 
 
-def against_reselected(study: Study, seed: int) -> Imbalance:
+def against_reselected(data: PreparedData, seed: int) -> Imbalance:
     """Balance of the plateaus against sets of null `reselected_sets`."""
-    x = standardised_covariates(study.covariates)
-    drawn = reselected(study, DRAWS, seed).numpy()
-    of_plateau = np.mean([x[s.numpy()].mean(0) for s in study.plateau], axis=0)
+    x = standardised_covariates(data.covariates)
+    drawn = reselected(data, DRAWS, seed).numpy()
+    of_plateau = np.mean([x[s.numpy()].mean(0) for s in data.plateau], axis=0)
     of_draws = x[drawn].mean(axis=(1, 2))
     centre, scatter = of_draws.mean(0), of_draws.std(0, ddof=1)
     scatter[scatter == 0] = np.inf

@@ -12,12 +12,12 @@ import torch
 from ..data.errors import InputError, MissingInput
 from ..estimators.class_means import ClassSums
 from .engine import sample
-from .estimands.class_contrasts import ContrastBound, selectivity
-from .findings import RowMaker
+from .findings import FindingBuilder
 from .inference.permutation import permutation_p
 from .nulls.base import generator
 from .nulls.document_swaps import DocumentSwaps
 from .result import Finding, Kind, Role, Verdict
+from .statistics.class_contrasts import BoundContrast, selectivity
 
 LARGE = 0.1
 """Sd units: ablating all heads of a layer must move the neurons it feeds by at least this much."""
@@ -36,7 +36,7 @@ class _Declared:
         return "control"
 
 
-def run_control(name: str, make: RowMaker, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
+def run_control(name: str, make: FindingBuilder, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
     """One control as a finding; its notes begin with passed, failed or not run.
 
     Parameters
@@ -55,7 +55,7 @@ def run_control(name: str, make: RowMaker, flagged: Callable[[], tuple[list[str]
     return controls[name]()
 
 
-def _row(make: RowMaker, declared: _Declared, notes: str, **given: Any) -> Finding:
+def _row(make: FindingBuilder, declared: _Declared, notes: str, **given: Any) -> Finding:
     base = {
         "hypothesis": declared.id, "family": "control", "claim": declared.claim, "kind": Kind.CONTROL,
         "role": Role.CONTROL, "estimator": declared.id.split(".")[1], "unit": declared.unit,
@@ -71,7 +71,7 @@ def _row(make: RowMaker, declared: _Declared, notes: str, **given: Any) -> Findi
     )
 
 
-def _random_init(make: RowMaker, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
+def _random_init(make: FindingBuilder, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
     declared = _Declared(
         "control.random_init", "A model with random weights shows none of the claimed effects.", "findings"
     )
@@ -100,18 +100,18 @@ def flags_an_effect(finding: Finding) -> bool:
     return finding.role is Role.PRIMARY and there.get(finding.kind) is finding.verdict
 
 
-def _permuted_labels(make: RowMaker) -> Finding:
+def _permuted_labels(make: FindingBuilder) -> Finding:
     declared = _Declared(
         "control.permuted_labels",
         "With the two classes shuffled over documents, no specialists are found.",
         "log ratio",
     )
-    study, options = make.study, make.options
-    sums = study.influence_sums
+    data, options = make.data, make.options
+    sums = data.influence_sums
     swaps = torch.from_numpy(generator(options.seed, 0, "permuted").random(sums.documents) < 0.5)
     shuffled = ClassSums(torch.where(swaps[:, None, None, None], sums.x.flip(1), sums.x), sums.weight, sums.half)
-    bound = ContrastBound(shuffled, *selectivity(study.n_head))
-    drawn = sample(bound, DocumentSwaps(), study, options.replicates, options.seed + 1, options.jobs)
+    bound = BoundContrast(shuffled, *selectivity(data.n_head))
+    drawn = sample(bound, DocumentSwaps(), data, options.replicates, options.seed + 1, options.jobs)
     p = permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0])
     passed = p.value >= options.alpha
     said = (
@@ -125,12 +125,12 @@ def _permuted_labels(make: RowMaker) -> Finding:
     return _row(make, declared, said, estimate=estimate, null_model="document_swaps", **given)
 
 
-def _unreachable_heads(make: RowMaker) -> Finding:
+def _unreachable_heads(make: FindingBuilder) -> Finding:
     declared = _Declared(
         "control.unreachable_heads", "Heads that cannot reach the layer have an effect of exactly zero.", "sd"
     )
     try:
-        heads = make.study.heads
+        heads = make.data.heads
     except MissingInput as error:
         return _row(make, declared, f"not run: {error}")
     rows = np.flatnonzero(~heads.reachable & (heads.head >= 0))
@@ -141,12 +141,12 @@ def _unreachable_heads(make: RowMaker) -> Finding:
     return _row(make, declared, said, estimate=largest, details={"heads": len(rows)})
 
 
-def _whole_layer(make: RowMaker) -> Finding:
+def _whole_layer(make: FindingBuilder) -> Finding:
     declared = _Declared(
         "control.whole_layer", "Ablating all heads of a layer together moves the neurons it feeds.", "sd"
     )
     try:
-        heads = make.study.heads
+        heads = make.data.heads
     except MissingInput as error:
         return _row(make, declared, f"not run: {error}")
     rows = np.flatnonzero(heads.reachable & (heads.head < 0))

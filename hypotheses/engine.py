@@ -1,4 +1,4 @@
-"""From a hypothesis and a study to numbers: draws of each null through the estimand, then p-values and intervals.
+"""From a hypothesis and a data to numbers: draws of each null through the statistic, then p-values and intervals.
 
 Draws are made in tiles of a fixed size whose place is given by the replicate numbers alone, so neither the number of
 workers nor the order they finish in can change a bit of the result.
@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from ..data.errors import InputError
 from ..data.options import Progress, Silent
-from .estimands.base import Bound
 from .hypothesis import Hypothesis
 from .inference import intervals
 from .inference.permutation import PermutationP, max_t, permutation_p
 from .nulls.base import NullModel
-from .study import Study
+from .prepared import PreparedData
+from .statistics.base import BoundStatistic
 
 TILE = 50
 """Replicates evaluated together."""
@@ -36,7 +36,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sampled:
-    """An estimand under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
+    """An statistic under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
 
     ``share`` [1 + B]: what each null set has in common with the observed ones, as a share of the statistic's terms;
     ``left_out``: whether null estimates are of the rest alone.
@@ -99,7 +99,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Output:
-    """One output of an estimand (a head, or the only one): estimate, p under each null, intervals, and doubts."""
+    """One output of an statistic (a head, or the only one): estimate, p under each null, intervals, and doubts."""
 
     name: str
     estimate: float
@@ -109,14 +109,14 @@ class Output:
     document: intervals.Interval | None
     verdict: intervals.Interval
     contrasts: FloatArray | None
-    doubt: str
-    views: tuple[tuple[float, float], ...] = ()
+    coverage_warning: str
+    per_null: tuple[tuple[float, float], ...] = ()
     """Estimate and standard error under each null, where the estimate is a difference from the null's mean."""
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """A hypothesis on a study, before any adjustment for multiplicity."""
+    """A hypothesis on a data, before any adjustment for multiplicity."""
 
     hypothesis: Hypothesis
     nulls: tuple[Sampled, ...]
@@ -127,9 +127,9 @@ class Assessment:
 
 
 def sample(
-    bound: Bound,
+    bound: BoundStatistic,
     null: NullModel,
-    study: Study,
+    data: PreparedData,
     replicates: int,
     seed: int,
     jobs: int = 1,
@@ -141,7 +141,7 @@ def sample(
     Raises
     ------
     InputError
-        If the estimand does not offer what the null randomises.
+        If the statistic does not offer what the null randomises.
     """
     offered = bound.offers()
     if null.randomises not in offered:
@@ -151,7 +151,7 @@ def sample(
             "choose a null that randomises one of these (neuronull ls nulls)",
         )
     kind = null.randomises
-    state = null.prepare(study.measurements, offered[kind])
+    state = null.prepare(data.measurements, offered[kind])
 
     def tile(numbers: range) -> tuple[FloatArray, FloatArray, FloatArray]:
         draws = bound.identity(kind) if numbers == range(1) else null.draw(state, numbers, seed)
@@ -190,8 +190,8 @@ def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
 
 def assess(
     hypothesis: Hypothesis,
-    bound: Bound,
-    study: Study,
+    bound: BoundStatistic,
+    data: PreparedData,
     sampled: tuple[Sampled, ...],
     alpha: float,
     with_details: bool = True,
@@ -205,13 +205,13 @@ def assess(
     for k, name in enumerate(bound.outputs):
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
         left = None if without is None else without[:, k].numpy()
-        if hypothesis.estimand.centred:
+        if hypothesis.statistic.centred:
             se = bound.member_se() or 0.0
-            outputs.append(_hull([_from_null_mean(s, k, name, p, left, se, study, alpha) for s in sampled], sampled))
+            outputs.append(_hull([_from_null_mean(s, k, name, p, left, se, data, alpha) for s in sampled], sampled))
         else:
             sd_null = max(float(s.sd[k]) for s in sampled)
             estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
-            outputs.append(_output(name, estimate, p, sd_null, left, study, alpha, in_pairs))
+            outputs.append(_output(name, estimate, p, sd_null, left, data, alpha, in_pairs))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
     details = bound.details() if with_details else {}
@@ -219,7 +219,7 @@ def assess(
 
 
 def _from_null_mean(
-    s: Sampled, k: int, name: str, p: PermutationP, left: FloatArray | None, se: float, study: Study, alpha: float
+    s: Sampled, k: int, name: str, p: PermutationP, left: FloatArray | None, se: float, data: PreparedData, alpha: float
 ) -> Output:
     """Output whose estimate is the difference from one null's mean, less what its sets share with the observed.
 
@@ -227,10 +227,10 @@ def _from_null_mean(
     """
     shift, grow = float(s.mean[k]), s.unshared
     without = None if left is None else grow * (left - (shift if s.without is None else s.without[:, k]))
-    return _output(name, float(s.effect[k]), p, max(float(s.effect_sd[k]), grow * se), without, study, alpha)
+    return _output(name, float(s.effect[k]), p, max(float(s.effect_sd[k]), grow * se), without, data, alpha)
 
 
-def told(sampled: tuple[Sampled, ...]) -> int:
+def reported_null(sampled: tuple[Sampled, ...]) -> int:
     """Which null's estimate is told: the first's, unless its sets are mostly the observed ones and another's less so.
 
     Such an estimate is too small.
@@ -239,18 +239,24 @@ def told(sampled: tuple[Sampled, ...]) -> int:
 
 
 def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
-    """One output of several nulls: the estimate of the one that is `told`, an interval that holds every null's.
+    """One output of several nulls: the estimate of the `reported_null`, an interval that holds every null's.
 
     Nulls that compare with other sets answer with other estimates; what is excluded is excluded under each.
     """
-    first = outputs[told(sampled)]
+    first = outputs[reported_null(sampled)]
     se = max(o.se for o in outputs)
     verdict = replace(
         first.verdict, se=se, low=min(o.verdict.low for o in outputs), high=max(o.verdict.high for o in outputs)
     )
-    of_coverage = next((o.doubt for o in outputs if o.doubt), "")
-    doubt = "; ".join(filter(None, (of_coverage, _too_much_shared(sampled))))
-    return replace(first, se=se, verdict=verdict, doubt=doubt, views=tuple((o.estimate, o.se) for o in outputs))
+    of_coverage = next((o.coverage_warning for o in outputs if o.coverage_warning), "")
+    coverage_warning = "; ".join(filter(None, (of_coverage, _too_much_shared(sampled))))
+    return replace(
+        first,
+        se=se,
+        verdict=verdict,
+        coverage_warning=coverage_warning,
+        per_null=tuple((o.estimate, o.se) for o in outputs),
+    )
 
 
 def _too_much_shared(sampled: tuple[Sampled, ...]) -> str:
@@ -287,15 +293,15 @@ def _spread(p: float, replicates: int) -> tuple[float, float]:
 
 
 def _output(
-    name: str, estimate: float, p: PermutationP, sd_null: float, without: FloatArray | None, study: Study, alpha: float,
-    in_pairs: float | None = None,
+    name: str, estimate: float, p: PermutationP, sd_null: float, without: FloatArray | None, data: PreparedData,
+    alpha: float, in_pairs: float | None = None,
 ) -> Output:  # fmt: skip
     """`in_pairs`: variance that documents make only two at a time, where that is a good part of the whole."""
     if without is None:
         verdict = intervals.t_interval(estimate, sd_null, np.inf, 1 - 2 * alpha)
         return Output(name, estimate, p, None, sd_null, None, verdict, None, "")
-    df = study.smaller_half - 1
-    se_documents = intervals.jackknife_se(without, study.half)
+    df = data.smaller_half - 1
+    se_documents = intervals.jackknife_se(without, data.half)
     se = max(se_documents, sd_null)
     contrasts = intervals.pseudo_values(estimate, without)
     document = intervals.t_interval(estimate, se_documents, df, DOCUMENT_LEVEL)
@@ -304,5 +310,5 @@ def _output(
     return Output(
         name, estimate, p, se_documents, se, document,
         intervals.t_interval(estimate, se, df, 1 - 2 * alpha),
-        contrasts, intervals.coverage_doubt(len(contrasts), contrasts, se_documents / se if se > 0 else 0.0),
+        contrasts, intervals.coverage_warning(len(contrasts), contrasts, se_documents / se if se > 0 else 0.0),
     )  # fmt: skip

@@ -12,13 +12,13 @@ import numpy as np
 from ..data.options import TestOptions
 from .balance import Imbalance, against_reselected
 from .calibration.record import calibration_line
-from .engine import Assessment, Output, Sampled, assess_p, told
+from .engine import Assessment, Output, Sampled, assess_p, reported_null
 from .inference import intervals
 from .inference.effects import DocumentEffect, document_effect
 from .inference.multiplicity import adjust
 from .inference.verdicts import Absence, Decision, Evidence, Presence, decide
+from .prepared import PreparedData
 from .result import Finding, Role, Setup, Verdict
-from .study import Study
 
 REWIRING = "rewiring treats edges as independent; a correlation matrix is transitive by construction"
 
@@ -49,20 +49,20 @@ def _judge(assessment: Assessment, p_adjusted: float, rows: int, alpha: float) -
     judged = []
     for output in assessment.outputs:
         p = min(1.0, output.p.value * factor)
-        firm = firm_bounds(output, alpha / (rows * len(assessment.outputs)))
-        evidence = Evidence(output.verdict.low, output.verdict.high, p, output.doubt, firm)
+        familywise = familywise_bounds(output, alpha / (rows * len(assessment.outputs)))
+        evidence = Evidence(output.verdict.low, output.verdict.high, p, output.coverage_warning, familywise)
         judged.append((output, p, decide(criterion, evidence, alpha)))
     output, p, decision = _deciding(judged, criterion)
     return Judged(assessment, p_adjusted, output, decision, rows, tuple(judged))
 
 
-def firm_bounds(output: Output, alpha: float) -> tuple[float, float]:
-    """Bounds of an output that each hold at level 1 - alpha, over all its views."""
-    firm = [
+def familywise_bounds(output: Output, alpha: float) -> tuple[float, float]:
+    """Bounds of an output that each hold at level 1 - alpha, over all its per_null."""
+    familywise = [
         intervals.t_interval(estimate, se, output.verdict.df, 1 - 2 * alpha)
-        for estimate, se in output.views or ((output.estimate, output.se),)
+        for estimate, se in output.per_null or ((output.estimate, output.se),)
     ]
-    return min(i.low for i in firm), max(i.high for i in firm)
+    return min(i.low for i in familywise), max(i.high for i in familywise)
 
 
 def _deciding(
@@ -83,10 +83,10 @@ def _deciding(
 
 
 @dataclass(frozen=True)
-class RowMaker:
-    """Makes the rows of one study."""
+class FindingBuilder:
+    """Makes the rows of one data."""
 
-    study: Study
+    data: PreparedData
     setup: Setup
     options: TestOptions
 
@@ -95,7 +95,7 @@ class RowMaker:
         setup = self.setup
         base: dict[str, Any] = {
             "hypothesis": hypothesis.id, "family": hypothesis.family, "claim": hypothesis.claim,
-            "kind": hypothesis.kind, "role": hypothesis.role, "estimator": hypothesis.estimand.name,
+            "kind": hypothesis.kind, "role": hypothesis.role, "estimator": hypothesis.statistic.name,
             "unit": hypothesis.criterion.unit,
             "margin": hypothesis.margin, "margin_means": getattr(hypothesis.criterion, "means", ""),
             "two_sided": getattr(hypothesis.criterion, "two_sided", False),
@@ -106,7 +106,7 @@ class RowMaker:
 
     @cached_property
     def _balance(self) -> Imbalance:
-        return against_reselected(self.study, self.options.seed)
+        return against_reselected(self.data, self.options.seed)
 
     def common(self) -> dict[str, Any]:
         """What is the same in every row of a run."""
@@ -129,7 +129,7 @@ class RowMaker:
         a = judged.assessment
         row = self._numbers(a, judged.output, judged.rows_in_family)
         # a difference from a null's mean stands beside that null; the larger p may be another's
-        null = a.nulls[told(a.nulls)] if a.hypothesis.estimand.centred else a.deciding_null
+        null = a.nulls[reported_null(a.nulls)] if a.hypothesis.statistic.centred else a.deciding_null
         row |= {
             "null_model": "+".join(s.null for s in a.nulls),
             "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high, "p_adjusted": judged.p_adjusted,
@@ -139,8 +139,8 @@ class RowMaker:
         }  # fmt: skip
         row |= self._null(a, judged.output, null)
         details = {**a.details, **self._head_rows(judged), "why": judged.decision.why}
-        if judged.output.doubt:
-            details["doubt"] = judged.output.doubt
+        if judged.output.coverage_warning:
+            details["doubt"] = judged.output.coverage_warning
         effect = _document_effect(a, judged.output)
         if effect is not None and [s.null for s in a.nulls] == ["document_swaps"]:
             details["document_effect"] = asdict(effect)  # a two-way row has neurons as a source of chance as well
@@ -161,8 +161,8 @@ class RowMaker:
     def component(self, a: Assessment, sampled: Sampled, output: Output) -> Finding:
         """Sensitivity row: the same hypothesis under one null alone."""
         p = assess_p(a.hypothesis, sampled)
-        views = output.views or ((output.estimate, output.se),) * len(a.nulls)
-        estimate = views[a.nulls.index(sampled)][0]
+        per_null = output.per_null or ((output.estimate, output.se),) * len(a.nulls)
+        estimate = per_null[a.nulls.index(sampled)][0]
         row = {"role": Role.SENSITIVITY, "null_model": sampled.null, "estimate": estimate, "p_value": p.value,
                "p_low": p.low, "p_high": p.high, "replicates": p.replicates, "margin": None}  # fmt: skip
         row |= self._null(a, output, sampled)
@@ -196,15 +196,15 @@ class RowMaker:
             out["smallest_supportable_margin"] = intervals.smallest_supportable_margin(output.se, alpha)
         if margin is not None:
             two_sided = bool(getattr(criterion, "two_sided", False))
-            views = output.views or ((output.estimate, output.se),)
+            per_null = output.per_null or ((output.estimate, output.se),)
             out["p_equivalence"] = max(
-                intervals.equivalence_p(estimate, se, output.verdict.df, margin, two_sided) for estimate, se in views
+                intervals.equivalence_p(estimate, se, output.verdict.df, margin, two_sided) for estimate, se in per_null
             )
         return out | _effect_size(a, output)
 
     def _null(self, a: Assessment, output: Output, sampled: Sampled) -> dict[str, Any]:
         k = a.outputs.index(output)
-        shift, grow = (sampled.mean[k], sampled.unshared) if a.hypothesis.estimand.centred else (0.0, 1.0)
+        shift, grow = (sampled.mean[k], sampled.unshared) if a.hypothesis.statistic.centred else (0.0, 1.0)
         draws = grow * (sampled.estimate[1:, k] - shift)
         return {
             "null_mean": float(sampled.mean[k]), "null_sd": float(draws.std(ddof=1)), "null_draws": draws.tolist(),
@@ -225,8 +225,8 @@ class RowMaker:
         notes = []
         if len(a.outputs) > 1:
             notes.append(f"head {judged.output.name} decides; p over all {len(a.outputs)} by maxT")
-        if judged.output.doubt:
-            notes.append(judged.output.doubt)
+        if judged.output.coverage_warning:
+            notes.append(judged.output.coverage_warning)
         if "reselected_sets" in {s.null for s in a.nulls} and self._balance.p < self.options.alpha:
             largest = sorted(self._balance.smd.items(), key=lambda item: -abs(item[1]))[:3]
             said = ", ".join(f"{name} {smd:+.2f}".replace("0.", ".") for name, smd in largest)
@@ -244,7 +244,7 @@ class RowMaker:
         if judged.decision.verdict is not Verdict.UNDETERMINED or margin is None:
             return {}
         had = self.setup.n_documents
-        if output.doubt and output.doubt != intervals.coverage_doubt(had, None):
+        if output.coverage_warning and output.coverage_warning != intervals.coverage_warning(had, None):
             return {}  # skewness, one heavy document, null sets too much like the plateau: no formula tells
         reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
         if reach > margin and (output.se_documents is None or output.se_documents < output.se):
@@ -264,7 +264,7 @@ def _document_effect(a: Assessment, output: Output) -> DocumentEffect | None:
     if (
         output.contrasts is None
         or a.nulls[0].statistic.shape != a.nulls[0].estimate.shape
-        or a.hypothesis.estimand.centred
+        or a.hypothesis.statistic.centred
     ):
         return None
     return document_effect(output.contrasts)
@@ -275,6 +275,6 @@ def _effect_size(a: Assessment, output: Output) -> dict[str, Any]:
     effect = _document_effect(a, output)
     if effect is not None:
         return {"effect_size": effect.cohen_d, "effect_size_name": "Cohen d over documents"}
-    k, null = a.outputs.index(output), a.nulls[told(a.nulls)]
+    k, null = a.outputs.index(output), a.nulls[reported_null(a.nulls)]
     away, sd = float(null.effect[k]), float(null.effect_sd[k])
     return {"effect_size": away / sd if sd > 0 else None, "effect_size_name": "null sd"}

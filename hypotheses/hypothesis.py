@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .estimands.base import Estimand
 from .inference.verdicts import Absence, Criterion, Presence, Sensitivity
 from .result import Kind, Role
+from .statistics.base import Statistic
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Hypothesis:
         One sentence.
     criterion
         `Presence`, `Absence` (with margin and unit), or `Sensitivity` for a row that decides nothing.
-    estimand
+    statistic
         What is estimated.
     nulls
         Ids of the null models; of two, the larger p counts (METHODS section 4, two-way rule).
@@ -36,7 +36,7 @@ class Hypothesis:
     id: str
     claim: str
     criterion: Criterion
-    estimand: Estimand
+    statistic: Statistic
     nulls: tuple[str, ...]
     sensitivity: tuple[str, ...] = ()
     source: str = ""
@@ -55,7 +55,7 @@ class Hypothesis:
 
     def replicates(self, asked: int) -> int:
         """Null draws that it makes where `asked` are asked for."""
-        most = self.estimand.most_replicates
+        most = self.statistic.most_replicates
         return asked if most is None else min(asked, most)
 
     @property

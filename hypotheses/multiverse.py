@@ -2,7 +2,7 @@
 
 A setting is varied by name (``--vary plateau=.01,.03``).  The run's own value is always among the values, so the first
 universe is the run itself.  Settings that decide what is measured ask for another measurement; the halves and the
-plateau for another study of the same one; resolution and density for the same study read by another estimand.
+plateau for another data of the same one; resolution and density for the same data read by another statistic.
 
 Steegen et al. 2016 (Perspectives on Psychological Science 11:702); Simonsohn, Simmons, Nelson 2020 (Nature Human
 Behaviour 4:1208).  Universes share their data, so how many agree is a description and no p-value.
@@ -22,13 +22,13 @@ from ..data.options import MeasureOptions, Progress, Silent, TestOptions
 from ..data.panel import check_panel, halves
 from . import catalogue
 from .engine import Assessment
-from .estimands.neuron_sets import RewiredExcess, Within
 from .hypothesis import Hypothesis
 from .inference.permutation import enough_replicates
 from .inference.verdicts import combine
+from .prepared import PreparedData
 from .registry import suggestion
 from .result import Multiverse, Outcome, Role, Universe, Verdict
-from .study import Study
+from .statistics.neuron_sets import RewiredExcess, Within
 from .suite import assess_under, choose, judge
 
 MOST_UNIVERSES = 200
@@ -46,7 +46,7 @@ class Axis:
     Attributes
     ----------
     decides
-        What has to be made anew for another value: the measurement, the study of it, or only what is estimated.
+        What has to be made anew for another value: the measurement, the data of it, or only what is estimated.
     parse
         The value that a word names.
     own
@@ -54,7 +54,7 @@ class Axis:
     """
 
     name: str
-    decides: Literal["measurement", "study", "estimand"]
+    decides: Literal["measurement", "data", "statistic"]
     parse: Callable[[str], Value]
     own: Callable[[MeasureOptions, TestOptions], Value]
 
@@ -102,10 +102,10 @@ AXES = (
     Axis("threshold", "measurement", _number, lambda m, t: m.threshold),
     Axis("elbow", "measurement", _switch, lambda m, t: m.elbow),
     Axis("ablation", "measurement", str, lambda m, t: m.ablation),
-    Axis("plateau", "study", _plateau, lambda m, t: _plateau(t.plateau.strip())),
-    Axis("split", "study", _split, lambda m, t: 0),
-    Axis("resolution", "estimand", _above_zero, lambda m, t: Within.resolution),
-    Axis("density", "estimand", _share, lambda m, t: RewiredExcess.density),
+    Axis("plateau", "data", _plateau, lambda m, t: _plateau(t.plateau.strip())),
+    Axis("split", "data", _split, lambda m, t: 0),
+    Axis("resolution", "statistic", _above_zero, lambda m, t: Within.resolution),
+    Axis("density", "statistic", _share, lambda m, t: RewiredExcess.density),
 )
 """In the order in which universes are told: what is dearest to change varies slowest."""
 
@@ -127,8 +127,8 @@ class Design:
 
     @property
     def bears_on(self) -> dict[str, list[str]]:
-        """The hypotheses that a setting can change, for settings that only some estimands read."""
-        read = [name for name in self.values if _BY_NAME[name].decides == "estimand"]
+        """The hypotheses that a setting can change, for settings that only some statistics read."""
+        read = [name for name in self.values if _BY_NAME[name].decides == "statistic"]
         return {name: [h.id for h in self.hypotheses if name in _carried(h, self.values)] for name in read}
 
     def some(self, settings: Settings, decides: str) -> dict[str, Value]:
@@ -169,8 +169,8 @@ def design(measure: MeasureOptions, tests: TestOptions, measured: bool = False) 
 
 def _check_name(name: str, measured: bool) -> None:
     if name not in _BY_NAME:
-        mend = suggestion(name, tuple(_BY_NAME)) or f"choose {', '.join(_BY_NAME)}"
-        raise InputError(f"{name!r} cannot be varied", "--vary", mend)
+        hint = suggestion(name, tuple(_BY_NAME)) or f"choose {', '.join(_BY_NAME)}"
+        raise InputError(f"{name!r} cannot be varied", "--vary", hint)
     if measured and _BY_NAME[name].decides == "measurement":
         free = ", ".join(a.name for a in AXES if a.decides != "measurement")
         raise InputError(f"{name} decides what is measured, and --measurements is measured already", "--vary",
@@ -184,14 +184,14 @@ def _values(axis: Axis, words: Sequence[str], measure: MeasureOptions, tests: Te
             for value in values:
                 with_settings(measure, {axis.name: value})  # refuses what --threshold refuses
     except InputError as error:
-        raise InputError(error.what, f"--vary {axis.name}", error.mend) from None
+        raise InputError(error.what, f"--vary {axis.name}", error.hint) from None
     return tuple(dict.fromkeys(values))
 
 
 def _carried(hypothesis: Hypothesis, settings: Mapping[str, object]) -> list[str]:
-    """Names of the settings that the hypothesis' estimand holds as fields."""
-    own = {f.name for f in fields(hypothesis.estimand)}
-    return [name for name in settings if _BY_NAME[name].decides == "estimand" and name in own]
+    """Names of the settings that the hypothesis' statistic holds as fields."""
+    own = {f.name for f in fields(hypothesis.statistic)}
+    return [name for name in settings if _BY_NAME[name].decides == "statistic" and name in own]
 
 
 def _check_matters(values: Mapping[str, object], tested: Sequence[Hypothesis]) -> None:
@@ -200,7 +200,7 @@ def _check_matters(values: Mapping[str, object], tested: Sequence[Hypothesis]) -
                          "leave out --vary, or ask for a hypothesis")  # fmt: skip
     carried = {name for h in tested for name in _carried(h, values)}
     for name in values:
-        if _BY_NAME[name].decides == "estimand" and name not in carried:
+        if _BY_NAME[name].decides == "statistic" and name not in carried:
             raise InputError(f"nothing that is tested depends on {name}", "--vary",
                              f"leave out {name}, or ask for a hypothesis of family clusters")  # fmt: skip
 
@@ -243,9 +243,7 @@ def explore(
             universes.append(universe)
             stage.advance()
     varied = {name: [told_value(v) for v in values] for name, values in design.values.items()}
-    return Multiverse(
-        varied=varied, replicates=design.replicates, bears_on=design.bears_on, universes=universes
-    )
+    return Multiverse(varied=varied, replicates=design.replicates, bears_on=design.bears_on, universes=universes)
 
 
 class _Explorer:
@@ -262,7 +260,7 @@ class _Explorer:
         self.design, self.measure, self.options, self.remeasure = design, measure, options, remeasure
         self.own, self.first = measurements, next(design.universes())
         self.measured: tuple[Settings, Measurements] | None = None
-        self.study: tuple[Settings, Study] | None = None
+        self.data: tuple[Settings, PreparedData] | None = None
         self.assessed: dict[tuple[object, ...], Assessment | None] = {}
 
     def outcomes(self, settings: Settings) -> list[Outcome]:
@@ -273,11 +271,11 @@ class _Explorer:
         InputError
             If they leave nothing to test.
         """
-        study = self._study(settings)
+        data = self._study(settings)
         out: dict[str, Outcome] = {}
         found: list[Assessment] = []
         for hypothesis in self.design.hypotheses:
-            assessment = self._assessment(hypothesis, settings, study)
+            assessment = self._assessment(hypothesis, settings, data)
             if assessment is None:
                 verdict = Verdict.NOT_RUN if hypothesis.role is Role.PRIMARY else None
                 out[hypothesis.id] = Outcome(hypothesis=hypothesis.id, verdict=verdict)
@@ -296,29 +294,29 @@ class _Explorer:
             )  # fmt: skip
         return list(out.values())
 
-    def _assessment(self, hypothesis: Hypothesis, settings: Settings, study: Study) -> Assessment | None:
+    def _assessment(self, hypothesis: Hypothesis, settings: Settings, data: PreparedData) -> Assessment | None:
         here = with_fields(hypothesis, settings)
         key = (here.id, *(settings[name] for name in _carried(here, settings)))
         if key not in self.assessed:
             try:
-                bound = here.estimand.bind(study)
-                self.assessed[key] = assess_under(here, bound, study, self.options, Silent(), False)
+                bound = here.statistic.bind(data)
+                self.assessed[key] = assess_under(here, bound, data, self.options, Silent(), False)
             except MissingInput:
                 self.assessed[key] = None
         return self.assessed[key]
 
-    def _study(self, settings: Settings) -> Study:
-        of_study = self.design.some(settings, "measurement") | self.design.some(settings, "study")
-        if self.study is None or self.study[0] != of_study:
-            self.study, self.assessed = None, {}
+    def _study(self, settings: Settings) -> PreparedData:
+        of_study = self.design.some(settings, "measurement") | self.design.some(settings, "data")
+        if self.data is None or self.data[0] != of_study:
+            self.data, self.assessed = None, {}
             measurements = self._measurements(self.design.some(settings, "measurement"))
-            study = Study(measurements, str(settings.get("plateau", self.options.plateau)))
+            data = PreparedData(measurements, str(settings.get("plateau", self.options.plateau)))
             split = int(settings.get("split", 0))
             if split:
-                study = study.split(halves(measurements.documents, measurements.manifest.seed, split))
-            check_panel(study.panel)
-            self.study = (of_study, study)
-        return self.study[1]
+                data = data.split(halves(measurements.documents, measurements.manifest.seed, split))
+            check_panel(data.panel)
+            self.data = (of_study, data)
+        return self.data[1]
 
     def _measurements(self, settings: Settings) -> Measurements:
         if settings == self.design.some(self.first, "measurement"):
@@ -343,9 +341,9 @@ def with_settings(measure: MeasureOptions, settings: Settings) -> MeasureOptions
 
 
 def with_fields(hypothesis: Hypothesis, settings: Settings) -> Hypothesis:
-    """The hypothesis with those of the settings that its estimand holds as fields."""
+    """The hypothesis with those of the settings that its statistic holds as fields."""
     carried: dict[str, Any] = {name: settings[name] for name in _carried(hypothesis, settings)}
-    return replace(hypothesis, estimand=replace(hypothesis.estimand, **carried)) if carried else hypothesis
+    return replace(hypothesis, statistic=replace(hypothesis.statistic, **carried)) if carried else hypothesis
 
 
 def claims_of(outcomes: Sequence[Outcome]) -> dict[int, Verdict]:

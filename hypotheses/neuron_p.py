@@ -19,7 +19,7 @@ def neuron_p_values(sums: ClassSums, swaps: Tensor, alternative: Alternative = "
     Parameters
     ----------
     sums
-        Per-document sums, as of `Study.influence_sums`.
+        Per-document sums, as of `PreparedData.influence_sums`.
     swaps : bool [R, D]
         Drawn without the observed labels, as by `DocumentSwaps.draw`.
     alternative

@@ -23,7 +23,7 @@ from .suite import choose
 
 FORMAT = "1"
 COVERS = (
-    "options that decide numbers; hypotheses with claim, criterion, margin, estimand, null models and sensitivity "
+    "options that decide numbers; hypotheses with claim, criterion, margin, statistic, null models and sensitivity "
     "rows; controls; seeds; what is varied; version of the software"
 )
 _NO_NUMBER = frozenset({"device", "batch", "random_init"})
@@ -78,7 +78,7 @@ def _hypothesis(hypothesis: Hypothesis, tests: TestOptions) -> dict[str, Any]:
         "id": hypothesis.id,
         "claim": hypothesis.claim,
         "criterion": _plain(hypothesis.criterion),
-        "estimand": _plain(hypothesis.estimand),
+        "statistic": _plain(hypothesis.statistic),
         "nulls": {name: catalogue.nulls.origin(name) for name in deciding},
         "sensitivity": {name: catalogue.nulls.origin(name) for name in hypothesis.sensitivity},
         "source": hypothesis.source,

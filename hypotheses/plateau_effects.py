@@ -12,8 +12,8 @@ from ..estimators.class_means import ClassSums, leave_one_out, means_under
 from ..estimators.routing import set_and_strata
 from .engine import DOCUMENT_LEVEL
 from .inference.intervals import jackknife_se, t_interval
+from .prepared import PreparedData
 from .result import PlateauEffect
-from .study import Study
 
 CLASSES = ("rare", "common")
 _PLATEAU, _STRATA, _SIZE = range(3)
@@ -21,7 +21,7 @@ _FROZEN = ("direct", "frequency")
 """Effects on the loss with a part of the change frozen, told as a share of the whole."""
 
 
-def plateau_effects(study: Study) -> list[PlateauEffect]:
+def plateau_effects(data: PreparedData) -> list[PlateauEffect]:
     """Mean effect a position of each class, of the plateau's neurons and of its strata's.
 
     Plateaus are chosen by influence on rare on one half and read on the other; halves are averaged.  The interval is
@@ -35,7 +35,7 @@ def plateau_effects(study: Study) -> list[PlateauEffect]:
     MissingInput
         If effects, influence or covariates were not measured.
     """
-    sums = _sums(study)
+    sums = _sums(data)
     observed = means_under(sums, torch.zeros(1, sums.documents, dtype=torch.bool))
     mean = observed[0].mean(0)
     out = []
@@ -43,8 +43,8 @@ def plateau_effects(study: Study) -> list[PlateauEffect]:
         without = leave_one_out(sums, lambda means: None, _plateau_of(side)).numpy()
         whole = float(mean[side, _SIZE, EFFECTS.index("loss")])
         for k, effect in enumerate(EFFECTS):
-            se = jackknife_se(without[:, k], study.half)
-            found = t_interval(float(mean[side, _PLATEAU, k]), se, study.smaller_half - 1, DOCUMENT_LEVEL)
+            se = jackknife_se(without[:, k], data.half)
+            found = t_interval(float(mean[side, _PLATEAU, k]), se, data.smaller_half - 1, DOCUMENT_LEVEL)
             left = float(mean[side, _SIZE, k]) / whole if effect in _FROZEN and whole > 0 else None
             strata = float(mean[side, _STRATA, k])
             out.append(PlateauEffect(effect=effect, label=label, plateau=found.estimate, low=found.low,
@@ -52,18 +52,18 @@ def plateau_effects(study: Study) -> list[PlateauEffect]:
     return sorted(out, key=lambda one: EFFECTS.index(one.effect))
 
 
-def _sums(study: Study) -> ClassSums:
+def _sums(data: PreparedData) -> ClassSums:
     """Each document's sums on the other half's plateau: signed, of its strata, absolute; x is [D, 2, 3, 5]."""
-    rows = torch.from_numpy(study.documents)
-    signed, absolute = (part[:, rows].double() for part in (study.effects.signed, study.effects.absolute))
+    rows = torch.from_numpy(data.documents)
+    signed, absolute = (part[:, rows].double() for part in (data.effects.signed, data.effects.absolute))
     x = torch.zeros(len(rows), 2, 3, len(EFFECTS), dtype=torch.float64)
-    half = torch.from_numpy(study.half)
-    for chosen, plateau in enumerate(study.plateau):
+    half = torch.from_numpy(data.half)
+    for chosen, plateau in enumerate(data.plateau):
         at = (half != chosen).nonzero()[:, 0]
-        both = set_and_strata(signed[:, at], study.strata, plateau)
+        both = set_and_strata(signed[:, at], data.strata, plateau)
         size = absolute[:, at][..., plateau].mean(-1)
         x[at] = torch.stack([both[..., 0], both[..., 1], size], -1).permute(1, 2, 3, 0)
-    return ClassSums(x, study.pairs, half)
+    return ClassSums(x, data.pairs, half)
 
 
 def _plateau_of(side: int) -> Any:

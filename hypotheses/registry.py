@@ -100,7 +100,7 @@ class Registry(Generic[T]):
         value = self._load(name, entry)
         if entry.error:
             raise InputError(f"{self.what} {name} cannot be loaded: {entry.error}", entry.origin,
-                             "mend or uninstall that plug-in")  # fmt: skip
+                             "hint or uninstall that plug-in")  # fmt: skip
         return value
 
     def names(self) -> tuple[str, ...]:
@@ -139,8 +139,8 @@ class Registry(Generic[T]):
     def _entry(self, name: str) -> _Entry:
         known = self._known()
         if name not in known:
-            mend = suggestion(name, known) or f"known: {', '.join(known)}"
-            raise InputError(f"unknown {self.what} {name!r}", "", mend)
+            hint = suggestion(name, known) or f"known: {', '.join(known)}"
+            raise InputError(f"unknown {self.what} {name!r}", "", hint)
         return known[name]
 
     def _known(self) -> dict[str, _Entry]:
@@ -191,15 +191,15 @@ def import_target(target: str, where: str = "") -> Any:
     """
     module, colon, attribute = target.partition(":")
     if not (module and colon and attribute):
-        mend = "give for instance my_package.nulls:MyNull"
-        raise InputError(f"{target!r} is not of the form module:attribute", where, mend)
+        hint = "give for instance my_package.nulls:MyNull"
+        raise InputError(f"{target!r} is not of the form module:attribute", where, hint)
     try:
         found: Any = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
     except Exception as error:  # other people's code: importing it may raise anything
-        mend = "check the name, and that it can be imported from here"
-        raise InputError(f"{target} cannot be loaded: {type(error).__name__}: {error}", where, mend) from error
+        hint = "check the name, and that it can be imported from here"
+        raise InputError(f"{target} cannot be loaded: {type(error).__name__}: {error}", where, hint) from error
     return found
 
 

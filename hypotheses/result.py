@@ -193,7 +193,7 @@ class Certificate(BaseModel):
     versions: dict[str, str] = Field(description="Software that the checks were run with")
 
 
-class NullCard(BaseModel):
+class NullSummary(BaseModel):
     """A null model that the run used: what its author declares of it, where it came from, and what vouches for it."""
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
@@ -294,7 +294,7 @@ class Result(BaseModel):
     head_map: HeadMap | None = None
     graphs: list[GraphTwin] = Field(default_factory=list)
     balance: list[Balance] = Field(default_factory=list)
-    nulls: list[NullCard] = Field(default_factory=list)
+    nulls: list[NullSummary] = Field(default_factory=list)
     plateau_effects: list[PlateauEffect] | None = Field(default=None, description="Left out where none were measured")
     multiverse: Multiverse | None = Field(default=None, description="Left out where nothing was varied")
     provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)

@@ -1,4 +1,4 @@
-"""The suite: which hypotheses run, all of them on one study, their verdicts, and the claims' verdicts."""
+"""The suite: which hypotheses run, all of them on one data, their verdicts, and the claims' verdicts."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
 from ..data.options import Progress, Silent, TestOptions
 from ..data.panel import check_panel
-from . import catalogue, exhibits
+from . import catalogue, figure_data
 from .controls import flags_an_effect, run_control
 from .engine import Assessment, assess, sample
-from .estimands.base import Bound
-from .findings import Judged, RowMaker, judge_family
+from .findings import FindingBuilder, Judged, judge_family
 from .hypothesis import Hypothesis
 from .inference.multiplicity import adjust
 from .inference.permutation import enough_replicates
 from .inference.verdicts import combine
+from .prepared import PreparedData
 from .result import ClaimVerdict, Finding, Result, Role, Setup, Verdict
-from .study import Study
+from .statistics.base import BoundStatistic
 
-MOST_BESIDE = 999
+MOST_SENSITIVITY_DRAWS = 999
 """Draws of a null whose row decides nothing, at most: graph nulls cost most, and no adjusted p needs their tail."""
 
 
@@ -47,9 +47,9 @@ def run_suite(
     progress = progress or Silent()
     check_panel(measurements.panel)
     wanted, controls = choose(options)
-    study = Study(measurements, options.plateau)
+    data = PreparedData(measurements, options.plateau)
     check_replicates(wanted, options)
-    make = RowMaker(study, describe(study, options), options)
+    make = FindingBuilder(data, describe(data, options), options)
     findings, left_out = run_hypotheses(wanted, make, progress)
 
     def flagged() -> tuple[list[str], int]:
@@ -62,7 +62,7 @@ def run_suite(
     caution(findings)
     return Result(
         setup=make.setup, findings=findings, left_out=left_out, claims=claim_verdicts(findings, options),
-        warnings=list(measurements.manifest.extra("warnings", [])), **exhibits.collect(study, findings, options.seed),
+        warnings=list(measurements.manifest.extra("warnings", [])), **figure_data.collect(data, findings, options.seed),
     )  # fmt: skip
 
 
@@ -119,20 +119,20 @@ def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None
 
 
 def run_hypotheses(
-    wanted: Sequence[Hypothesis], make: RowMaker, progress: Progress
+    wanted: Sequence[Hypothesis], make: FindingBuilder, progress: Progress
 ) -> tuple[list[Finding], dict[str, str]]:
     """Findings of all hypotheses, families adjusted together, and what was left out and why."""
     assessed: dict[str, Assessment] = {}
-    beside: dict[str, list[Finding]] = {}
+    sensitivity_rows: dict[str, list[Finding]] = {}
     left_out: dict[str, str] = {}
     for hypothesis in wanted:
         try:
-            bound = hypothesis.estimand.bind(make.study)
-            assessed[hypothesis.id] = assess_under(hypothesis, bound, make.study, make.options, progress)
+            bound = hypothesis.statistic.bind(make.data)
+            assessed[hypothesis.id] = assess_under(hypothesis, bound, make.data, make.options, progress)
         except MissingInput as error:
             left_out[hypothesis.id] = str(error)
             continue
-        beside[hypothesis.id] = _beside(hypothesis, bound, make, progress)
+        sensitivity_rows[hypothesis.id] = _sensitivity_rows(hypothesis, bound, make, progress)
     judged = judge(assessed.values(), make.options.alpha)
     q_values = dict(zip(judged, adjust([j.assessment.p.value for j in judged.values()], "fdr_bh"), strict=True))
     findings: list[Finding] = []
@@ -143,14 +143,14 @@ def run_hypotheses(
             findings += make.primary(judged[hypothesis.id], float(q_values[hypothesis.id]))
         else:
             findings.append(make.sensitivity(assessed[hypothesis.id]))
-        findings += beside.get(hypothesis.id, [])
+        findings += sensitivity_rows.get(hypothesis.id, [])
     return findings, left_out
 
 
 def assess_under(
     hypothesis: Hypothesis,
-    bound: Bound,
-    study: Study,
+    bound: BoundStatistic,
+    data: PreparedData,
     options: TestOptions,
     progress: Progress,
     with_details: bool = True,
@@ -158,24 +158,24 @@ def assess_under(
     """Assess a bound hypothesis under its null models, or under the one that the options choose."""
     replicates = hypothesis.replicates(options.replicates)
     if hypothesis.role is not Role.PRIMARY:
-        replicates = min(replicates, MOST_BESIDE)
+        replicates = min(replicates, MOST_SENSITIVITY_DRAWS)
     chosen = options.nulls.get(hypothesis.id)
     nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
     drawn = []
     for null in nulls:
-        drawn.append(
-            sample(bound, null, study, replicates, options.seed, options.jobs, progress, hypothesis.id)
-        )
-    return assess(hypothesis, bound, study, tuple(drawn), options.alpha, with_details)
+        drawn.append(sample(bound, null, data, replicates, options.seed, options.jobs, progress, hypothesis.id))
+    return assess(hypothesis, bound, data, tuple(drawn), options.alpha, with_details)
 
 
-def _beside(hypothesis: Hypothesis, bound: Bound, make: RowMaker, progress: Progress) -> list[Finding]:
+def _sensitivity_rows(
+    hypothesis: Hypothesis, bound: BoundStatistic, make: FindingBuilder, progress: Progress
+) -> list[Finding]:
     """Rows of the further nulls that a hypothesis declares."""
     rows = []
     for name in hypothesis.sensitivity:
         alone = replace(hypothesis, nulls=(name,), sensitivity=())
-        options = replace(make.options, nulls={}, replicates=min(make.options.replicates, MOST_BESIDE))
-        rows.append(make.sensitivity(assess_under(alone, bound, make.study, options, progress)))
+        options = replace(make.options, nulls={}, replicates=min(make.options.replicates, MOST_SENSITIVITY_DRAWS))
+        rows.append(make.sensitivity(assess_under(alone, bound, make.data, options, progress)))
     return rows
 
 
@@ -202,8 +202,8 @@ def flags(
     wanted: Sequence[Hypothesis], measurements: Measurements, options: TestOptions, progress: Progress
 ) -> tuple[list[str], int]:
     """Names of the verdict rows that find an effect in `measurements`, and how many rows were tested."""
-    study = Study(measurements, options.plateau)
-    make = RowMaker(study, describe(study, options), options)
+    data = PreparedData(measurements, options.plateau)
+    make = FindingBuilder(data, describe(data, options), options)
     primary = [replace(h, sensitivity=()) for h in wanted if h.role is Role.PRIMARY]
     findings, _ = run_hypotheses(primary, make, progress)
     rows = [f for f in findings if f.role is Role.PRIMARY and f.verdict is not Verdict.NOT_RUN]
@@ -238,17 +238,17 @@ def _claim_sentence(rows: Sequence[Finding], verdict: Verdict) -> str:
     return ", ".join(parts)
 
 
-def describe(study: Study, options: TestOptions) -> Setup:
+def describe(data: PreparedData, options: TestOptions) -> Setup:
     """What was measured on what."""
-    m = study.measurements.manifest
+    m = data.measurements.manifest
     audit = (m.audit.model_extra or {}) if m.audit else {}
     given: dict[str, Any] = {
         "model": m.model.id, "revision": m.model.revision, "architecture": m.architecture, "layer": m.layer,
         "corpus": m.corpus.id, "conditioning": m.conditioning, "threshold": m.threshold, "elbow": m.elbow_rank,
-        "ablation": m.ablation, "plateau": options.plateau, "n_head": study.n_head, "dtype": m.dtype,
+        "ablation": m.ablation, "plateau": options.plateau, "n_head": data.n_head, "dtype": m.dtype,
         "model_hash": m.model.hash, "corpus_hash": m.corpus.hash, "counts_hash": m.counts_hash,
-        "n_documents": len(study.documents), "n_positions": len(study.panel), "n_pairs": len(study.panel.rare_rows),
-        "n_neurons": study.measurements.n_neurons, "replicates": options.replicates, "alpha": options.alpha,
+        "n_documents": len(data.documents), "n_positions": len(data.panel), "n_pairs": len(data.panel.rare_rows),
+        "n_neurons": data.measurements.n_neurons, "replicates": options.replicates, "alpha": options.alpha,
         "seed": options.seed, "audit_entries": m.audit.n if m.audit else None,
         "audit_max_abs_error": m.audit.max_abs_error if m.audit else None, "versions": dict(sorted(m.versions.items())),
         "suite": "only " + " ".join(options.only) if options.only else options.suite, "audit": audit,

@@ -91,8 +91,8 @@ def declared(name: str) -> dict[str, Any]:
             found[what] = {"id": entry.id, "origin": entry.origin, "what": entry.what}
     if not found:
         known = [entry.id for entries in KINDS.values() for entry in entries()]
-        mend = suggestion(name, tuple(known)) or "neuronull ls hypotheses, estimators or nulls lists what there is"
-        raise InputError(f"nothing is called {name!r}", "ID", mend)
+        hint = suggestion(name, tuple(known)) or "neuronull ls hypotheses, estimators or nulls lists what there is"
+        raise InputError(f"nothing is called {name!r}", "ID", hint)
     return found
 
 

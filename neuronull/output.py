@@ -72,8 +72,8 @@ def staged(out: Path, option: str = "--out") -> Iterator[Path]:
         work.mkdir(parents=True)
     except OSError as error:
         _remove_empty(made)
-        mend = "choose a directory that can be written"
-        raise InputError(f"cannot write to {out}: {error.strerror or error}", option, mend) from error
+        hint = "choose a directory that can be written"
+        raise InputError(f"cannot write to {out}: {error.strerror or error}", option, hint) from error
     try:
         yield work
         _take_place(work, out, option)

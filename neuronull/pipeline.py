@@ -101,7 +101,7 @@ def check_tests(tests: TestOptions) -> Wanted:
     for hypothesis, null in tests.nulls.items():
         hypotheses.get(hypothesis)
         nulls.get(null)
-    return Wanted(RANDOM_INIT in controls, any(h.estimand.checkpoints for h in wanted))
+    return Wanted(RANDOM_INIT in controls, any(h.statistic.checkpoints for h in wanted))
 
 
 def varied_design(request: Request) -> Design | None:
@@ -128,8 +128,8 @@ class _Run:
 
     def found(self, wanted: Wanted) -> Result:
         """Measure or load, then test."""
-        from .hypotheses.null_cards import null_cards
-        from .hypotheses.study import Study
+        from .hypotheses.null_summaries import null_summaries
+        from .hypotheses.prepared import PreparedData
         from .hypotheses.suite import run_suite
 
         tests = self.request.tests
@@ -137,7 +137,7 @@ class _Run:
         measured = self.request.measurements is not None
         measurements = self._measurements()
         if not measured:
-            measurements = self._with_closures(self.request.measure, measurements)
+            measurements = self._with_joint_ablation(self.request.measure, measurements)
             measurements = self._with_effects(measurements)
             if wanted.checkpoints:
                 measurements = replace(measurements, checkpoints=self._checkpoints())
@@ -146,7 +146,9 @@ class _Run:
         if self.design is not None:
             result.multiverse = self._multiverse(self.design, measurements)
         with self.timed.stage("null models", 1) as stage:
-            result.nulls = null_cards(Study(measurements, tests.plateau), result.findings, tests.seed, certificates)
+            result.nulls = null_summaries(
+                PreparedData(measurements, tests.plateau), result.findings, tests.seed, certificates
+            )
             stage.advance()
         result.warnings += [
             f"null model {card.name} fails its conformance checks ({', '.join(card.certificate.failed)}): do not trust "
@@ -235,24 +237,24 @@ class _Run:
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
         options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            return self._with_closures(options, measure(options, self.timed))
+            return self._with_joint_ablation(options, measure(options, self.timed))
 
-    def _with_closures(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
+    def _with_joint_ablation(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
         """The measurements with the joint ablations that the hypotheses asked for will look up; as they are for none.
 
         A second round of measuring: which sets are needed hangs on what the first has chosen.
         """
         from .data.panel import check_panel
-        from .estimators.closure import measure_closure
-        from .hypotheses.closures import closure_sets
-        from .hypotheses.study import Study
+        from .estimators.joint_ablation import measure_joint_ablation
+        from .hypotheses.joint_sets import joint_sets
+        from .hypotheses.prepared import PreparedData
         from .hypotheses.suite import choose
 
         check_panel(measurements.panel)  # what the suite would refuse is refused before more is measured
         tests = self.request.tests
         wanted, _ = choose(tests)
-        sets = closure_sets(Study(measurements, tests.plateau), wanted, tests)
-        return measure_closure(options, measurements, sets, self.timed) if sets else measurements
+        sets = joint_sets(PreparedData(measurements, tests.plateau), wanted, tests)
+        return measure_joint_ablation(options, measurements, sets, self.timed) if sets else measurements
 
     def _with_effects(self, measurements: Measurements) -> Measurements:
         """The measurements with what ablating each neuron does to whole distributions, where the full suite runs."""
@@ -319,8 +321,8 @@ def nulls_of(pairs: Mapping[str, str] | list[str] | tuple[str, ...]) -> dict[str
     for pair in pairs:
         hypothesis, equals, null = (part.strip() for part in pair.partition("="))
         if not (hypothesis and equals and null):
-            mend = "give HYPOTHESIS=NULL, for instance clusters.within=hqs"
-            raise InputError(f"{pair!r} is not of the form HYPOTHESIS=NULL", "--null", mend)
+            hint = "give HYPOTHESIS=NULL, for instance clusters.within=hqs"
+            raise InputError(f"{pair!r} is not of the form HYPOTHESIS=NULL", "--null", hint)
         if hypothesis in chosen:
             raise InputError(f"{hypothesis} is given two null models, {chosen[hypothesis]} and {null}", "--null",
                              "give one for each hypothesis")  # fmt: skip

@@ -123,8 +123,8 @@ def new_null(name: str, directory: Path) -> Path:
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        mend = "give small letters, digits and underscores, for instance shuffled_layers"
-        raise InputError(f"{name!r} cannot name a null model", "NAME", mend)
+        hint = "give small letters, digits and underscores, for instance shuffled_layers"
+        raise InputError(f"{name!r} cannot name a null model", "NAME", hint)
     from .hypotheses.catalogue import nulls
 
     if name in nulls:

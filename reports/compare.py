@@ -189,8 +189,7 @@ def _setups(results: Sequence[Result], names: Sequence[str]) -> tuple[Table, Tab
 def _sources(results: Sequence[Result], names: Sequence[str]) -> Table:
     """How each run was made, and the hash of what it declared."""
     rows = [
-        (name, origin.command(r), origin.plan_hash(r), origin.frozen(r))
-        for name, r in zip(names, results, strict=True)
+        (name, origin.command(r), origin.plan_hash(r), origin.frozen(r)) for name, r in zip(names, results, strict=True)
     ]
     columns = ("Run", "Command", "Plan hash (SHA-256)", "Frozen before")
     return tables.table_of("Where the runs came from", columns, rows, words_in=(1, 2, 3))

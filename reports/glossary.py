@@ -54,7 +54,7 @@ VERDICT_MARKS: dict[Verdict, str] = {
 VERDICT_MEANS: dict[Verdict, str] = {
     Verdict.SUPPORTED: "the evidence is strong enough, by a rule fixed beforehand, to say that the claim holds here",
     Verdict.REFUTED: "the evidence is strong enough to say that the claim does not hold here",
-    Verdict.UNDETERMINED: "the data fit both answers; this is a finding about the size of the study, not a no",
+    Verdict.UNDETERMINED: "the data fit both answers; this is a finding about the size of the data, not a no",
     Verdict.NOT_RUN: "not measured in this run",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..hypotheses.result import Certificate, NullCard, Result
+from ..hypotheses.result import Certificate, NullSummary, Result
 from . import words
 from .numbers import ABSENT, count, number
 from .tables import Table, table_of
@@ -41,13 +41,13 @@ def passed(certificate: Certificate | None) -> str:
     return f"{told}; failed: {', '.join(certificate.failed)}" if certificate.failed else told
 
 
-def _at_random(card: NullCard) -> str:
+def _at_random(card: NullSummary) -> str:
     """The report's own words for it; for a foreign one, its author's."""
     own = words.null_words(card.name) if card.origin == "built in" else ""
     return own or f"{card.randomises.capitalize()}; it breaks: {_joined(card.breaks)}."
 
 
-def _card(card: NullCard) -> Table:
+def _card(card: NullSummary) -> Table:
     pairs = [
         ("Randomises", card.randomises),
         ("Keeps", _joined(card.preserves)),
@@ -71,7 +71,7 @@ def _vouched(certificate: Certificate | None) -> list[tuple[str, str]]:
     return [("Checks that do not apply", ", ".join(certificate.skipped)), ("Checked with", versions)]
 
 
-def _diagnostics(card: NullCard) -> list[tuple[str, str]]:
+def _diagnostics(card: NullSummary) -> list[tuple[str, str]]:
     """Diagnostics on these data; hypotheses with the same numbers share them."""
     shared: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for hypothesis, found in card.diagnostics.items():

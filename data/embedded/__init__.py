@@ -32,7 +32,7 @@ def embedded_model_path(name: str) -> Path:
         return present[name]
     if name in _NAMES:
         raise InputError(f"the embedded model {name} is missing from this installation", str(_HERE), "install again")
-    raise InputError(f"no embedded model {name!r}", mend=f"choose one of {', '.join(_NAMES)}")
+    raise InputError(f"no embedded model {name!r}", hint=f"choose one of {', '.join(_NAMES)}")
 
 
 def embedded_checkpoints(name: str) -> dict[int, Path]:

@@ -89,7 +89,7 @@ def held_out_documents(directory: Path = _HERE) -> EmbeddedCorpus:
         wanted = " ".join(f"{package}=={version}" for package, version in indexed.items())
         raise InputError(
             f"none of the {len(index)} documents of the embedded corpus matches the installed packages",
-            mend=f"give another --corpus, or pip install {wanted}",
+            hint=f"give another --corpus, or pip install {wanted}",
         )
     warning = _warning(len(documents), len(index), indexed, versions)
     return EmbeddedCorpus(documents, len(documents), len(index), versions, warning)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from .closures import ClosureDials, PlantedClosure, planted_closure
-from .dials import LAWS, PIECES, Dials, Piece
+from .joint import JointSettings, PlantedJoint, planted_joint_ablation
 from .measurements import Planted, Truth, planted, planted_measurements
-from .training import TrainingDials
+from .settings import LAWS, PIECES, Piece, Settings
+from .training import TrainingSettings
 
 __all__ = [
     "LAWS",
     "PIECES",
-    "ClosureDials",
-    "Dials",
+    "JointSettings",
     "Piece",
     "Planted",
-    "PlantedClosure",
-    "TrainingDials",
+    "PlantedJoint",
+    "Settings",
+    "TrainingSettings",
     "Truth",
     "planted",
-    "planted_closure",
+    "planted_joint_ablation",
     "planted_measurements",
 ]

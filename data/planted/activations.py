@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .dials import Dials
 from .influence import BLOCK
+from .settings import Settings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -41,28 +41,28 @@ class Circuit:
     scale: FloatArray
 
 
-def scales(dials: Dials, rng: np.random.Generator) -> FloatArray:
+def scales(settings: Settings, rng: np.random.Generator) -> FloatArray:
     """Log activation scale of each neuron, [N], mean 0 and sd `SCALE_SD`."""
-    return SCALE_SD * rng.standard_normal(dials.neurons)
+    return SCALE_SD * rng.standard_normal(settings.neurons)
 
 
-def circuit(dials: Dials, plateau: IntArray, log_scale: FloatArray, rng: np.random.Generator) -> Circuit:
+def circuit(settings: Settings, plateau: IntArray, log_scale: FloatArray, rng: np.random.Generator) -> Circuit:
     """Loadings on global mode, diffuse factors, blocks of neighbours, and the plateau's planted factors."""
-    n = dials.neurons
-    columns = [np.sqrt(dials.loading * rng.uniform(0, 2, n))[:, None]]
-    strength = np.exp(dials.confounding * log_scale / SCALE_SD - dials.confounding**2)[:, None]
-    diffuse = np.sqrt(dials.background / np.sqrt(DIFFUSE)) * _capped(rng.standard_normal((n, DIFFUSE)))
+    n = settings.neurons
+    columns = [np.sqrt(settings.loading * rng.uniform(0, 2, n))[:, None]]
+    strength = np.exp(settings.confounding * log_scale / SCALE_SD - settings.confounding**2)[:, None]
+    diffuse = np.sqrt(settings.background / np.sqrt(DIFFUSE)) * _capped(rng.standard_normal((n, DIFFUSE)))
     columns.append(_strengthened(diffuse, strength))
     blocks = np.arange(n)[:, None] // BLOCK == np.arange(-(-n // BLOCK))
-    columns.append(np.sqrt(dials.block_share) * blocks)
-    columns.append(_planted(dials, plateau, rng))
+    columns.append(np.sqrt(settings.block_share) * blocks)
+    columns.append(_planted(settings, plateau, rng))
     loadings = np.concatenate(columns, axis=1)
     own = np.sqrt(np.maximum(1 - (loadings**2).sum(1), 0.01))
     loadings /= np.sqrt((loadings**2).sum(1) + own**2)[:, None]
     own = np.sqrt(1 - (loadings**2).sum(1))
-    low = -0.5 if np.isfinite(dials.sparsity) else -np.inf
-    threshold = low + (dials.sparsity - low) * rng.random(n) if np.isfinite(low) else np.full(n, -np.inf)
-    return Circuit(loadings, own, dials.document_share, threshold, np.exp(log_scale))
+    low = -0.5 if np.isfinite(settings.sparsity) else -np.inf
+    threshold = low + (settings.sparsity - low) * rng.random(n) if np.isfinite(low) else np.full(n, -np.inf)
+    return Circuit(loadings, own, settings.document_share, threshold, np.exp(log_scale))
 
 
 def _capped(x: FloatArray) -> FloatArray:
@@ -80,15 +80,15 @@ def _strengthened(loadings: FloatArray, strength: FloatArray) -> FloatArray:
     return stronger
 
 
-def _planted(dials: Dials, plateau: IntArray, rng: np.random.Generator) -> FloatArray:
+def _planted(settings: Settings, plateau: IntArray, rng: np.random.Generator) -> FloatArray:
     """Loadings on four planted factors: two modules of the plateau, the plateau as one, and one with random signs."""
-    out = np.zeros((dials.neurons, 4))
+    out = np.zeros((settings.neurons, 4))
     shuffled = rng.permutation(plateau)
     split = len(shuffled) // 2
-    out[shuffled[:split], 0] = np.sqrt(dials.modules)
-    out[shuffled[split:], 1] = np.sqrt(dials.modules)
-    out[plateau, 2] = np.sqrt(dials.cohesion)
-    out[shuffled, 3] = np.sqrt(dials.mirrored) * np.where(np.arange(len(shuffled)) % 2, 1.0, -1.0)
+    out[shuffled[:split], 0] = np.sqrt(settings.modules)
+    out[shuffled[split:], 1] = np.sqrt(settings.modules)
+    out[plateau, 2] = np.sqrt(settings.cohesion)
+    out[shuffled, 3] = np.sqrt(settings.mirrored) * np.where(np.arange(len(shuffled)) % 2, 1.0, -1.0)
     return out
 
 

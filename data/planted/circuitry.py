@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..measurements import Heads
-from .dials import Dials
+from .settings import Settings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -29,37 +29,39 @@ class PlantedHeads:
     truth: FloatArray
 
 
-def planted_heads(dials: Dials, plateau: IntArray, rng: np.random.Generator) -> PlantedHeads:
+def planted_heads(settings: Settings, plateau: IntArray, rng: np.random.Generator) -> PlantedHeads:
     """Effects of reachable heads, of unreachable ones (exactly 0), and of the whole layer (the sum of the first)."""
-    h, d, n = dials.heads, dials.documents, dials.neurons
-    centre = _log_effects(dials, plateau, rng)
+    h, d, n = settings.heads, settings.documents, settings.neurons
+    centre = _log_effects(settings, plateau, rng)
     of_document = 0.2 * rng.standard_normal((1, d, 1)) + 0.15 * rng.standard_normal((1, d, 2))
-    of_head = dials.head_document_sd * (rng.standard_normal((h, d, 1)) + rng.standard_normal((h, d, 2)))
+    of_head = settings.head_document_sd * (rng.standard_normal((h, d, 1)) + rng.standard_normal((h, d, 2)))
     noise = rng.standard_normal((h, d, 2, n), dtype=np.float32)
-    noise *= np.float32(dials.head_noise_sd)
+    noise *= np.float32(settings.head_noise_sd)
     noise += (of_document + of_head).astype(np.float32)[..., None]
     noise += centre.astype(np.float32)[:, None]
     single = np.exp(noise, out=noise)
-    effect = np.concatenate([single, np.zeros((dials.unreachable, d, 2, n), np.float32), single.sum(0, keepdims=True)])
-    head = np.concatenate([np.arange(h), np.arange(dials.unreachable), [-1]])
-    layer = np.concatenate([np.zeros(h), np.ones(dials.unreachable), [0]]).astype(np.int64)
-    reachable = np.concatenate([np.ones(h, bool), np.zeros(dials.unreachable, bool), [True]])
+    effect = np.concatenate(
+        [single, np.zeros((settings.unreachable, d, 2, n), np.float32), single.sum(0, keepdims=True)]
+    )
+    head = np.concatenate([np.arange(h), np.arange(settings.unreachable), [-1]])
+    layer = np.concatenate([np.zeros(h), np.ones(settings.unreachable), [0]]).astype(np.int64)
+    reachable = np.concatenate([np.ones(h, bool), np.zeros(settings.unreachable, bool), [True]])
     heads = Heads(torch.from_numpy(effect), torch.arange(n), layer, head.astype(np.int64), reachable)
-    spread = 0.2**2 + 0.15**2 + 2 * dials.head_document_sd**2 + dials.head_noise_sd**2
+    spread = 0.2**2 + 0.15**2 + 2 * settings.head_document_sd**2 + settings.head_noise_sd**2
     return PlantedHeads(heads, np.exp(centre + spread / 2))
 
 
-def _log_effects(dials: Dials, plateau: IntArray, rng: np.random.Generator) -> FloatArray:
+def _log_effects(settings: Settings, plateau: IntArray, rng: np.random.Generator) -> FloatArray:
     """True log effect of each head on each neuron for each class, [H, 2, N]."""
-    h, n = dials.heads, dials.neurons
-    head = np.sort(dials.head_sd * rng.standard_normal(h))[::-1][:, None, None]
-    out = HEAD_BASE + head + 0.3 * rng.standard_normal(n) + dials.head_neuron_sd * rng.standard_normal((h, 1, n))
-    out = out + 0.2 * np.array([1.0, 0.0])[:, None] + dials.head_class_sd * rng.standard_normal((h, 2, 1))
-    out = out + dials.head_scatter * rng.standard_normal((h, 2, n))
-    out[..., plateau] += dials.plateau_head_scale + dials.concentrated * head
-    out[..., plateau] += dials.profile * rng.standard_normal((h, 2, 1))
-    out[min(dials.router, h - 1), 0, plateau] += np.log1p(dials.routing)
-    out[:, 0, plateau] += np.log1p(dials.routing_all)
+    h, n = settings.heads, settings.neurons
+    head = np.sort(settings.head_sd * rng.standard_normal(h))[::-1][:, None, None]
+    out = HEAD_BASE + head + 0.3 * rng.standard_normal(n) + settings.head_neuron_sd * rng.standard_normal((h, 1, n))
+    out = out + 0.2 * np.array([1.0, 0.0])[:, None] + settings.head_class_sd * rng.standard_normal((h, 2, 1))
+    out = out + settings.head_scatter * rng.standard_normal((h, 2, n))
+    out[..., plateau] += settings.plateau_head_scale + settings.concentrated * head
+    out[..., plateau] += settings.profile * rng.standard_normal((h, 2, 1))
+    out[min(settings.router, h - 1), 0, plateau] += np.log1p(settings.routing)
+    out[:, 0, plateau] += np.log1p(settings.routing_all)
     made: FloatArray = out
     return made
 
@@ -72,27 +74,29 @@ class PlantedWeights:
     w_out: npt.NDArray[np.float32]
 
 
-def norms(dials: Dials, rng: np.random.Generator) -> FloatArray:
+def norms(settings: Settings, rng: np.random.Generator) -> FloatArray:
     """Log norm of each neuron's output weights, [N]."""
-    return 0.3 * rng.standard_normal(dials.neurons)
+    return 0.3 * rng.standard_normal(settings.neurons)
 
 
-def planted_weights(dials: Dials, plateau: IntArray, log_norm: FloatArray, rng: np.random.Generator) -> PlantedWeights:
+def planted_weights(
+    settings: Settings, plateau: IntArray, log_norm: FloatArray, rng: np.random.Generator
+) -> PlantedWeights:
     """Gaussian rows over unequal dimensions; the plateau's share a direction, or have few strong directions."""
-    w_in, w_out = (_rows(dials, plateau, rng) for _ in range(2))
-    if dials.weight_tail != 0:
-        w_out[plateau] = _heavier(w_out[plateau], dials.weight_tail)
+    w_in, w_out = (_rows(settings, plateau, rng) for _ in range(2))
+    if settings.weight_tail != 0:
+        w_out[plateau] = _heavier(w_out[plateau], settings.weight_tail)
     w_out *= np.exp(log_norm)[:, None] / np.linalg.norm(w_out, axis=1, keepdims=True)
     return PlantedWeights(w_in.astype(np.float32), w_out.astype(np.float32))
 
 
-def _rows(dials: Dials, plateau: IntArray, rng: np.random.Generator) -> FloatArray:
-    dimension = np.exp(ANISOTROPY * rng.standard_normal(dials.width))
-    rows = rng.standard_normal((dials.neurons, dials.width)) * dimension
+def _rows(settings: Settings, plateau: IntArray, rng: np.random.Generator) -> FloatArray:
+    dimension = np.exp(ANISOTROPY * rng.standard_normal(settings.width))
+    rows = rng.standard_normal((settings.neurons, settings.width)) * dimension
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    shared = rng.standard_normal(dials.width) * dimension
+    shared = rng.standard_normal(settings.width) * dimension
     shared /= np.linalg.norm(shared)
-    cosine = dials.weight_cluster
+    cosine = settings.weight_cluster
     rows[plateau] = np.sqrt(cosine) * shared + np.sqrt(1 - cosine) * rows[plateau]
     made: FloatArray = rows
     return made

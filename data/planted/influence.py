@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.stats
 
 from ..measurements import COMMON, RARE, Panel
-from .dials import Dials
+from .settings import Settings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -36,15 +36,19 @@ class Text:
     input_ids: list[list[int]]
 
 
-def planted_text(dials: Dials, rng: np.random.Generator) -> Text:
+def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
     """Documents of matched pairs in random order, with a loss that is higher on rare positions; ranks are token ids."""
-    spread = dials.pairs_spread
-    pairs = np.maximum(1, np.rint(dials.pairs * (1 + spread * rng.uniform(-1, 1, dials.documents)))).astype(np.int64)
-    half = np.empty(dials.documents, dtype=np.int64)
-    half[rng.permutation(dials.documents)] = (np.arange(dials.documents) >= (dials.documents + 1) // 2).astype(np.int64)
+    spread = settings.pairs_spread
+    pairs = np.maximum(1, np.rint(settings.pairs * (1 + spread * rng.uniform(-1, 1, settings.documents)))).astype(
+        np.int64
+    )
+    half = np.empty(settings.documents, dtype=np.int64)
+    half[rng.permutation(settings.documents)] = (np.arange(settings.documents) >= (settings.documents + 1) // 2).astype(
+        np.int64
+    )
     parts, input_ids, start = [], [], 0
     for d, count in enumerate(pairs.tolist()):
-        length = 2 * count + dials.spare
+        length = 2 * count + settings.spare
         place = rng.permutation(length)
         label, match = np.full(length, COMMON), np.full(length, -1)
         label[place[:count]] = RARE
@@ -56,8 +60,8 @@ def planted_text(dials: Dials, rng: np.random.Generator) -> Text:
         input_ids.append(ids.tolist())
         start += length
     document, position, given, target, label, match = (np.concatenate(column) for column in zip(*parts, strict=True))
-    mood = 0.3 * rng.standard_normal(dials.documents)
-    loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + dials.loss_gap * (label == RARE)
+    mood = 0.3 * rng.standard_normal(settings.documents)
+    loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + settings.loss_gap * (label == RARE)
     panel = Panel(document, position, given, target, loss, given, target, half[document], label, match)
     return Text(panel, input_ids)
 
@@ -71,7 +75,7 @@ def _tokens(label: IntArray, rng: np.random.Generator) -> IntArray:
     return np.concatenate([rng.integers(common, size=FIRST + 1), target])
 
 
-def true_log_influence(dials: Dials, scale: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
+def true_log_influence(settings: Settings, scale: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
     """True log influence [2 (rare, common), N] and the planted plateau (largest on both classes), int64 [n_h].
 
     Parameters
@@ -79,21 +83,21 @@ def true_log_influence(dials: Dials, scale: FloatArray, rng: np.random.Generator
     scale : [N]
         Standardised covariate to which influence is linked.
     """
-    link = dials.covariate_link
-    free = _standard_law(dials.law, rng.random(dials.neurons))
-    base = dials.influence_sd * (link * scale + np.sqrt(1 - link**2) * free)
-    base = _gathered(base, dials, rng)
+    link = settings.covariate_link
+    free = _standard_law(settings.law, rng.random(settings.neurons))
+    base = settings.influence_sd * (link * scale + np.sqrt(1 - link**2) * free)
+    base = _gathered(base, settings, rng)
     order = np.argsort(-base, kind="stable")
-    plateau = np.sort(order[: dials.n_head])
-    base[plateau] = _bent(base[order], dials.flat_both, dials.raised_both, dials.n_head)[
-        np.argsort(order[: dials.n_head])
+    plateau = np.sort(order[: settings.n_head])
+    base[plateau] = _bent(base[order], settings.flat_both, settings.raised_both, settings.n_head)[
+        np.argsort(order[: settings.n_head])
     ]
-    out = np.stack([base, base]) + dials.scatter / np.sqrt(2) * rng.standard_normal((2, dials.neurons))
-    out += dials.covariate_lean / 2 * np.outer([1, -1], scale)
-    out[0] = out[0].mean() + (1 - dials.recruited) * (out[0] - out[0].mean()) + dials.class_shift
-    out[0, plateau] += np.log1p(dials.specialists)
+    out = np.stack([base, base]) + settings.scatter / np.sqrt(2) * rng.standard_normal((2, settings.neurons))
+    out += settings.covariate_lean / 2 * np.outer([1, -1], scale)
+    out[0] = out[0].mean() + (1 - settings.recruited) * (out[0] - out[0].mean()) + settings.class_shift
+    out[0, plateau] += np.log1p(settings.specialists)
     own = np.argsort(-out[0], kind="stable")
-    out[0, own[: dials.n_head]] = _bent(out[0, own], dials.flat_rare, dials.raised_rare, dials.n_head)
+    out[0, own[: settings.n_head]] = _bent(out[0, own], settings.flat_rare, settings.raised_rare, settings.n_head)
     return BASE + out, plateau.astype(np.int64)
 
 
@@ -108,12 +112,12 @@ def _standard_law(law: str, uniform: FloatArray) -> FloatArray:
     return made[law]
 
 
-def _gathered(base: FloatArray, dials: Dials, rng: np.random.Generator) -> FloatArray:
+def _gathered(base: FloatArray, settings: Settings, rng: np.random.Generator) -> FloatArray:
     """The same values with a share of the largest moved to neighbouring indices."""
-    count = round(dials.index_cluster * dials.n_head)
+    count = round(settings.index_cluster * settings.n_head)
     if count == 0:
         return base
-    start = int(rng.integers(dials.neurons - count))
+    start = int(rng.integers(settings.neurons - count))
     out = base.copy()
     for place, neuron in zip(
         range(start, start + count), np.argsort(-base, kind="stable")[:count].tolist(), strict=True
@@ -136,36 +140,40 @@ def _middle_slope(ordered: FloatArray, n_head: int) -> float:
     return abs(float(np.polyfit(np.log(ranks), ordered[ranks - 1], 1)[0]))
 
 
-def document_effects(dials: Dials, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def document_effects(settings: Settings, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Log effects of a document on a class, [D, 2], and of a document on a class and neuron, [D, 2, N]."""
-    d = dials.documents
-    of_class = dials.document_class_sd * rng.standard_normal((d, 2)) + dials.document_sd * rng.standard_normal((d, 1))
-    return of_class, dials.document_neuron_sd * rng.standard_normal((d, 2, dials.neurons))
+    d = settings.documents
+    of_class = settings.document_class_sd * rng.standard_normal((d, 2)) + settings.document_sd * rng.standard_normal(
+        (d, 1)
+    )
+    return of_class, settings.document_neuron_sd * rng.standard_normal((d, 2, settings.neurons))
 
 
-def loss_changes(dials: Dials, panel: Panel, truth: FloatArray, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def loss_changes(
+    settings: Settings, panel: Panel, truth: FloatArray, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """Loss change of every position under ablation of every neuron, float32 [T, N] nats.
 
     |D| is lognormal around the true influence of its neuron on its class, up to one factor a class that all
     neurons share.
     """
-    of_class, of_neuron = document_effects(dials, rng)
-    return changes_around(dials, panel, truth[None] + of_class[..., None] + of_neuron, rng)
+    of_class, of_neuron = document_effects(settings, rng)
+    return changes_around(settings, panel, truth[None] + of_class[..., None] + of_neuron, rng)
 
 
 def changes_around(
-    dials: Dials, panel: Panel, cell: FloatArray, rng: np.random.Generator
+    settings: Settings, panel: Panel, cell: FloatArray, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
     """Loss changes whose logarithms scatter around `cell` [D, 2 (rare, common), N], float32 [T, N] nats."""
-    t, n = len(panel), dials.neurons
+    t, n = len(panel), settings.neurons
     side = (panel.label != RARE).astype(np.int64)
-    of_position = dials.loss_slope * (panel.loss - panel.loss.mean())
+    of_position = settings.loss_slope * (panel.loss - panel.loss.mean())
     noise = rng.standard_normal((t, n), dtype=np.float32)
-    if dials.neighbours > 0:
+    if settings.neighbours > 0:
         shared = rng.standard_normal((t, -(-n // BLOCK)), dtype=np.float32)
-        noise *= np.float32(np.sqrt(1 - dials.neighbours))
-        noise += np.float32(np.sqrt(dials.neighbours)) * np.repeat(shared, BLOCK, axis=1)[:, :n]
-    noise *= np.float32(dials.position_sd)
+        noise *= np.float32(np.sqrt(1 - settings.neighbours))
+        noise += np.float32(np.sqrt(settings.neighbours)) * np.repeat(shared, BLOCK, axis=1)[:, :n]
+    noise *= np.float32(settings.position_sd)
     noise += cell.astype(np.float32)[panel.document, side]
     noise += of_position.astype(np.float32)[:, None]
     np.exp(noise, out=noise)

@@ -1,4 +1,4 @@
-"""Planted measurements: what a measured model would have given, had its truth been the one that the dials say."""
+"""Planted measurements: what a measured model would have given, had its truth been the one that the settings say."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pandas as pd
 import scipy.stats
 import torch
 
-from ..measurements import Closure, CorpusId, Manifest, Measurements, ModelId
+from ..measurements import CorpusId, JointAblation, Manifest, Measurements, ModelId
 from . import activations, circuitry, influence
-from .dials import PIECES, Dials, Piece
-from .training import Checkpoint, TrainingDials, planted_training
+from .settings import PIECES, Piece, Settings
+from .training import Checkpoint, TrainingSettings, planted_training
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ class Truth:
     circuit: activations.Circuit | None = None
     head_effect: FloatArray | None = None
     at_step: Mapping[int, FloatArray] = field(default_factory=dict)
-    closure: Closure | None = None
+    joint_ablation: JointAblation | None = None
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,17 @@ class Planted:
     truth: Truth
 
 
-def planted_measurements(dials: Dials, seed: int, pieces: Collection[Piece] = PIECES) -> Measurements:
-    """Measurements of a planted world; the same for the same dials and seed, whatever other `pieces` are made."""
-    return planted(dials, seed, pieces).measurements
+def planted_measurements(settings: Settings, seed: int, pieces: Collection[Piece] = PIECES) -> Measurements:
+    """Measurements of a planted world; the same for the same settings and seed, whatever other `pieces` are made."""
+    return planted(settings, seed, pieces).measurements
 
 
-def planted(dials: Dials, seed: int, pieces: Collection[Piece] = PIECES) -> Planted:
+def planted(settings: Settings, seed: int, pieces: Collection[Piece] = PIECES) -> Planted:
     """Measurements of a planted world and its truth.
 
     Parameters
     ----------
-    dials
+    settings
         The world.
     seed
         Everything random follows from it.
@@ -80,16 +80,16 @@ def planted(dials: Dials, seed: int, pieces: Collection[Piece] = PIECES) -> Plan
     def rng(stream: str) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, _STREAMS.index(stream)])))
 
-    text = influence.planted_text(dials, rng("text"))
-    log_scale, log_norm = activations.scales(dials, rng("scale")), circuitry.norms(dials, rng("norm"))
+    text = influence.planted_text(settings, rng("text"))
+    log_scale, log_norm = activations.scales(settings, rng("scale")), circuitry.norms(settings, rng("norm"))
     scale = log_scale + log_norm
-    log_influence, plateau = influence.true_log_influence(dials, scale / scale.std(), rng("truth"))
-    wiring = activations.circuit(dials, plateau, log_scale, rng("circuit")) if "activations" in pieces else None
+    log_influence, plateau = influence.true_log_influence(settings, scale / scale.std(), rng("truth"))
+    wiring = activations.circuit(settings, plateau, log_scale, rng("circuit")) if "activations" in pieces else None
     active = None if wiring is None else activations.activations(wiring, text.panel.document, rng("activations"))
-    heads = circuitry.planted_heads(dials, plateau, rng("heads")) if "heads" in pieces else None
-    weights = circuitry.planted_weights(dials, plateau, log_norm, rng("weights")) if "weights" in pieces else None
+    heads = circuitry.planted_heads(settings, plateau, rng("heads")) if "heads" in pieces else None
+    weights = circuitry.planted_weights(settings, plateau, log_norm, rng("weights")) if "weights" in pieces else None
     changes = (
-        influence.loss_changes(dials, text.panel, log_influence, rng("influence")) if "influence" in pieces else None
+        influence.loss_changes(settings, text.panel, log_influence, rng("influence")) if "influence" in pieces else None
     )
     measurements = Measurements(
         manifest=_manifest(seed),
@@ -98,14 +98,14 @@ def planted(dials: Dials, seed: int, pieces: Collection[Piece] = PIECES) -> Plan
         delta_loss=_tensor(changes),
         activation=_tensor(active),
         mean=None if active is None else torch.from_numpy(active.mean(0)),
-        neurons=_covariates(dials, active, log_scale, log_norm, rng("covariates")),
+        neurons=_covariates(settings, active, log_scale, log_norm, rng("covariates")),
         w_in=_tensor(None if weights is None else weights.w_in),
         w_out=_tensor(None if weights is None else weights.w_out),
         heads=None if heads is None else heads.heads,
     )
     made = Planted(measurements, Truth(log_influence, plateau, wiring, None if heads is None else heads.truth))
-    if isinstance(dials, TrainingDials) and "influence" in pieces:
-        return _trained(made, planted_training(dials, text.panel, rng("training")))
+    if isinstance(settings, TrainingSettings) and "influence" in pieces:
+        return _trained(made, planted_training(settings, text.panel, rng("training")))
     return made
 
 
@@ -133,14 +133,14 @@ def _tensor(array: npt.NDArray[np.float32] | None) -> torch.Tensor | None:
 
 
 def _covariates(
-    dials: Dials,
+    settings: Settings,
     active: npt.NDArray[np.float32] | None,
     log_scale: FloatArray,
     log_norm: FloatArray,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Covariates of the neurons: of the activations where they were made, else drawn to look alike."""
-    n = dials.neurons
+    n = settings.neurons
     shares = {
         "w_out_norm": np.exp(log_norm),
         "weak_direction_share": rng.beta(2, 30, n),

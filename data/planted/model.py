@@ -1,7 +1,7 @@
 """A small GPT-2 whose weights are edited so that an effect is there by construction, and a language that shows it.
 
 The language: tokens w0, w1, ... follow a Zipf law; after a *cue* (one of a few middling tokens) a rare token of
-the cue's own topic comes `FOLLOWS` of the time.  The model is random but for what the dials plant:
+the cue's own topic comes `FOLLOWS` of the time.  The model is random but for what the settings plant:
 
 - ``specialists``: neuron j of the plateau reads cue j and writes topic j, with weights no longer than those of others.
 - ``modules``: the plateau writes a loud dimension, and its halves read one feature each, which every token has a random
@@ -9,7 +9,7 @@ the cue's own topic comes `FOLLOWS` of the time.  The model is random but for wh
 - ``routing``: the plateau writes the loud dimension and reads another, to which one head of the first layer copies
   "this is a cue".
 
-With every dial at 0 the model is the *unedited twin*: same language, same random weights.
+With every setting at 0 the model is the *unedited twin*: same language, same random weights.
 """
 
 from __future__ import annotations
@@ -80,30 +80,30 @@ class PlantedFiles:
     plateau: IntArray
 
 
-def write_planted_model(folder: Path, dials: ModelDials, seed: int) -> PlantedFiles:
+def write_planted_model(folder: Path, settings: ModelDials, seed: int) -> PlantedFiles:
     """Write model, tokenizer, counts and corpus, to be run as any other: ``neuronull run --model ... --corpus ...``.
 
     Parameters
     ----------
     folder
         Made if it is not there.
-    dials
+    settings
         The world.
     seed
-        Everything random follows from it; dials change only what they plant.
+        Everything random follows from it; settings change only what they plant.
     """
     sequence = np.random.SeedSequence(seed)
     of_text, of_weights, of_groups = (np.random.Generator(np.random.Philox(s)) for s in sequence.spawn(3))
-    topic = of_groups.permutation(dials.vocabulary) % TOPICS
-    rare = np.arange(dials.vocabulary) >= round(0.15 * dials.vocabulary)
+    topic = of_groups.permutation(settings.vocabulary) % TOPICS
+    rare = np.arange(settings.vocabulary) >= round(0.15 * settings.vocabulary)
     groups = [np.flatnonzero(rare & (topic == cue)) for cue in range(CUES)]
-    plateau = np.sort(of_groups.choice(dials.neurons, CUES, replace=False))
+    plateau = np.sort(of_groups.choice(settings.neurons, CUES, replace=False))
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / "model"
-    _write_model(model, _weights(dials, topic, plateau, of_weights), dials)
+    _write_model(model, _weights(settings, topic, plateau, of_weights), settings)
     corpus = folder / "corpus.jsonl"
-    law = _zipf(dials.vocabulary)
-    documents = [_document(dials.length, law, groups, of_text) for _ in range(dials.documents)]
+    law = _zipf(settings.vocabulary)
+    documents = [_document(settings.length, law, groups, of_text) for _ in range(settings.documents)]
     corpus.write_text("".join(json.dumps({"text": " ".join(f"w{t}" for t in d)}) + "\n" for d in documents), "utf-8")
     np.savez(model / COUNTS_FILE, counts=np.round(1e6 * law).astype(np.int64))
     return PlantedFiles(model, corpus, plateau)
@@ -127,9 +127,11 @@ def _document(length: int, law: FloatArray, groups: list[IntArray], rng: np.rand
     return tokens
 
 
-def _weights(dials: ModelDials, topic: IntArray, plateau: IntArray, rng: np.random.Generator) -> dict[str, FloatArray]:
+def _weights(
+    settings: ModelDials, topic: IntArray, plateau: IntArray, rng: np.random.Generator
+) -> dict[str, FloatArray]:
     """State of the model by its name in GPT-2; linear weights are [input, output], as Conv1D keeps them."""
-    d, n, v = dials.width, dials.neurons, dials.vocabulary
+    d, n, v = settings.width, settings.neurons, settings.vocabulary
     embedding = rng.standard_normal((v, d))
     embedding[:, [FLAG, COPY]] = 0.0
     embedding[FIRST_CUE : FIRST_CUE + CUES, FLAG] = 3.0
@@ -138,7 +140,7 @@ def _weights(dials: ModelDials, topic: IntArray, plateau: IntArray, rng: np.rand
     unembedding[:, topics] = TOPIC_LOGIT * (topic[:, None] == np.arange(TOPICS))
     unembedding[:, LOUD] = LOUD_LOGIT * rng.choice([-1.0, 1.0], v)
     state = {"transformer.wte.weight": embedding, "lm_head.weight": unembedding}
-    state["transformer.wpe.weight"] = 0.05 * rng.standard_normal((dials.length, d))
+    state["transformer.wpe.weight"] = 0.05 * rng.standard_normal((settings.length, d))
     for layer in range(LAYERS):
         state |= {f"transformer.h.{layer}.{name}": x for name, x in _layer(d, n, rng).items()}
     last = f"transformer.h.{LAYERS - 1}.mlp"
@@ -151,17 +153,17 @@ def _weights(dials: ModelDials, topic: IntArray, plateau: IntArray, rng: np.rand
     write += length[:, None] * np.eye(d)[FIRST_TOPIC + rng.integers(TOPICS, size=n)]
     long_in, long_out = np.median(np.linalg.norm(read, axis=0)), np.median(np.linalg.norm(write, axis=1))
     for cue, neuron in enumerate(plateau):
-        if dials.specialists:
+        if settings.specialists:
             own = embedding[FIRST_CUE + cue].copy()
             own[[FLAG, COPY]] = 0.0
             read[:, neuron] = long_in * _unit(own)
-            write[neuron] = dials.specialists * long_out * _unit(np.eye(d)[FIRST_TOPIC + cue] + _unit(aside[cue]))
-        elif dials.modules or dials.routing:
+            write[neuron] = settings.specialists * long_out * _unit(np.eye(d)[FIRST_TOPIC + cue] + _unit(aside[cue]))
+        elif settings.modules or settings.routing:
             write[neuron] = long_out * _unit(np.eye(d)[LOUD] + _unit(aside[cue]))
-            read[:, neuron] += dials.modules * long_in * features[cue % 2]
+            read[:, neuron] += settings.modules * long_in * features[cue % 2]
             read[:, neuron] *= long_in / np.linalg.norm(read[:, neuron])
-            read[COPY, neuron] = dials.routing * long_in
-    if dials.routing:
+            read[COPY, neuron] = settings.routing * long_in
+    if settings.routing:
         _copying_head(state, d)
     state["transformer.ln_f.weight"] = np.ones(d)
     state["transformer.ln_f.bias"] = np.zeros(d)
@@ -207,21 +209,21 @@ def _unit(x: FloatArray) -> FloatArray:
     return unit
 
 
-def _write_model(folder: Path, state: dict[str, FloatArray], dials: ModelDials) -> None:
+def _write_model(folder: Path, state: dict[str, FloatArray], settings: ModelDials) -> None:
     """Configuration, safetensors and a tokenizer that knows the words, as `AutoModelForCausalLM` reads them."""
     import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     folder.mkdir(exist_ok=True)
-    settings: dict[str, Any] = {
-        "vocab_size": dials.vocabulary, "n_positions": dials.length, "n_embd": dials.width, "n_layer": LAYERS,
-        "n_head": HEADS, "n_inner": dials.neurons, "tie_word_embeddings": False, "bos_token_id": None,
+    config: dict[str, Any] = {
+        "vocab_size": settings.vocabulary, "n_positions": settings.length, "n_embd": settings.width, "n_layer": LAYERS,
+        "n_head": HEADS, "n_inner": settings.neurons, "tie_word_embeddings": False, "bos_token_id": None,
         "eos_token_id": None, "architectures": ["GPT2LMHeadModel"],
     }  # fmt: skip
-    transformers.GPT2Config(**settings).save_pretrained(folder)
+    transformers.GPT2Config(**config).save_pretrained(folder)
     tensors = {name: torch.from_numpy(x.astype(np.float32)).contiguous() for name, x in state.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    words = {f"w{t}": t for t in range(dials.vocabulary)}
+    words = {f"w{t}": t for t in range(settings.vocabulary)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast: Any = transformers.PreTrainedTokenizerFast

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..measurements import Panel
-from .dials import Dials
 from .influence import BASE, changes_around, document_effects
+from .settings import Settings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ CLOSE = 0.02
 
 
 @dataclass(frozen=True)
-class TrainingDials(Dials):
+class TrainingSettings(Settings):
     """A planted world with checkpoints; influence only, of lognormal shape.  Null data where ``emergence`` is 0.
 
     Training
@@ -66,7 +66,7 @@ class Checkpoint:
     changes: npt.NDArray[np.float32]
 
 
-def planted_training(dials: TrainingDials, panel: Panel, rng: np.random.Generator) -> dict[int, Checkpoint]:
+def planted_training(settings: TrainingSettings, panel: Panel, rng: np.random.Generator) -> dict[int, Checkpoint]:
     """Every checkpoint, by step.
 
     Parameters
@@ -74,47 +74,51 @@ def planted_training(dials: TrainingDials, panel: Panel, rng: np.random.Generato
     panel
         Positions, classes and halves, the same at every step; losses and matches are made for each.
     """
-    n, keep = dials.neurons, dials.memory
+    n, keep = settings.neurons, settings.memory
     base, lean = rng.standard_normal(n), rng.standard_normal((2, n))
-    of_class, of_neuron = document_effects(dials, rng)
+    of_class, of_neuron = document_effects(settings, rng)
     shared = of_class[..., None] + of_neuron
     out = {}
-    for place, step in enumerate(dials.steps):
+    for place, step in enumerate(settings.steps):
         if place:
             base = keep * base + np.sqrt(1 - keep**2) * rng.standard_normal(n)
             lean = keep * lean + np.sqrt(1 - keep**2) * rng.standard_normal((2, n))
-        truth, plateau = _truth(dials, step, base, lean)
-        own_class, own_neuron = document_effects(dials, rng)
+        truth, plateau = _truth(settings, step, base, lean)
+        own_class, own_neuron = document_effects(settings, rng)
         own = own_class[..., None] + own_neuron
-        effects = np.sqrt(dials.document_memory) * shared + np.sqrt(1 - dials.document_memory) * own
-        at_step = _panel(dials, step, panel, rng)
-        out[step] = Checkpoint(at_step, truth, plateau, changes_around(dials, at_step, truth[None] + effects, rng))
+        effects = np.sqrt(settings.document_memory) * shared + np.sqrt(1 - settings.document_memory) * own
+        at_step = _panel(settings, step, panel, rng)
+        out[step] = Checkpoint(at_step, truth, plateau, changes_around(settings, at_step, truth[None] + effects, rng))
     return out
 
 
-def _gone(dials: TrainingDials, step: int) -> float:
+def _gone(settings: TrainingSettings, step: int) -> float:
     """Share of the log steps from the first checkpoint to the last that have gone by."""
-    return float(np.log(step / dials.steps[0]) / np.log(dials.steps[-1] / dials.steps[0]))
+    return float(np.log(step / settings.steps[0]) / np.log(settings.steps[-1] / settings.steps[0]))
 
 
-def _truth(dials: TrainingDials, step: int, base: FloatArray, lean: FloatArray) -> tuple[FloatArray, IntArray]:
+def _truth(settings: TrainingSettings, step: int, base: FloatArray, lean: FloatArray) -> tuple[FloatArray, IntArray]:
     """True log influence and plateau at one step."""
-    log_steps = np.log(step / dials.steps[0])
-    spread = dials.early + (1 - dials.early) * _gone(dials, step)
-    plateau = np.sort(np.argsort(-base, kind="stable")[: dials.n_head])
-    out = BASE + dials.growth * log_steps + spread * (dials.influence_sd * base + dials.scatter / np.sqrt(2) * lean)
-    out[0] += dials.class_shift
-    out[0, plateau] += np.log1p(dials.specialists) + dials.emergence * log_steps
+    log_steps = np.log(step / settings.steps[0])
+    spread = settings.early + (1 - settings.early) * _gone(settings, step)
+    plateau = np.sort(np.argsort(-base, kind="stable")[: settings.n_head])
+    out = (
+        BASE
+        + settings.growth * log_steps
+        + spread * (settings.influence_sd * base + settings.scatter / np.sqrt(2) * lean)
+    )
+    out[0] += settings.class_shift
+    out[0, plateau] += np.log1p(settings.specialists) + settings.emergence * log_steps
     return out, plateau.astype(np.int64)
 
 
-def _panel(dials: TrainingDials, step: int, panel: Panel, rng: np.random.Generator) -> Panel:
+def _panel(settings: TrainingSettings, step: int, panel: Panel, rng: np.random.Generator) -> Panel:
     """Panel of one step: losses that fall over training, partners of like loss drawn anew inside each document."""
     rare, common = panel.rare_rows, panel.common_rows
     partner = common[np.lexsort((rng.random(len(common)), panel.document[common]))]
-    loss = rng.gamma(3.0, 1.0, len(panel)) + 3 * (1 - _gone(dials, step))
-    gap = dials.early_gap * (1 - _gone(dials, step)) + CLOSE * rng.uniform(-1, 1, len(rare))
+    loss = rng.gamma(3.0, 1.0, len(panel)) + 3 * (1 - _gone(settings, step))
+    gap = settings.early_gap * (1 - _gone(settings, step)) + CLOSE * rng.uniform(-1, 1, len(rare))
     loss[partner] = loss[rare] - gap * loss.std()
     match = np.full(len(panel), -1, dtype=np.int64)
-    match[rare] = np.where(rng.random(len(rare)) < dials.unmatched, -1, partner)
+    match[rare] = np.where(rng.random(len(rare)) < settings.unmatched, -1, partner)
     return replace(panel, loss=loss, match=match)

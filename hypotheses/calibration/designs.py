@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ...data.planted import ClosureDials, Dials
+from ...data.planted import JointSettings, Settings
 from .worlds import (
     BRIEF,
     CERTAIN,
@@ -20,10 +20,10 @@ from .worlds import (
     Scenario,
 )
 
-MANY = Dials(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
-LARGE = Dials(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
-DEEP = Dials(documents=60, pairs=8, neurons=2560, width=256)
-FEW = Dials(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
+MANY = Settings(documents=240, pairs=8, neurons=480, head_class_sd=0.0)
+LARGE = Settings(documents=120, pairs=20, neurons=1280, plateau_share=0.04, background=0.02)
+DEEP = Settings(documents=60, pairs=8, neurons=2560, width=256)
+FEW = Settings(documents=24, pairs=8, neurons=480, head_class_sd=0.0)
 
 
 def designs() -> list[Scenario]:
@@ -169,22 +169,22 @@ def closures() -> list[Scenario]:
     """Worlds of the hypotheses that ablate sets jointly."""
     change, neurons, heads = dataclasses.replace, ("specialists.closure",), ("routing.closure",)
     many = change(BRIEF, heads=40)
-    alike = ClosureDials(head_class_sd=0.0)
+    alike = JointSettings(head_class_sd=0.0)
     nulls = [
-        ("closure.neurons", WIDE, ClosureDials(), "neurons of uneven net effect, larger on rare and on the plateau"),
+        ("closure.neurons", WIDE, JointSettings(), "neurons of uneven net effect, larger on rare and on the plateau"),
         (
             "closure.neurons-uneven",
             change(WIDE, scatter=0.3),
-            ClosureDials(net_class_sd=0.2, net_shift=0.3),
+            JointSettings(net_class_sd=0.2, net_shift=0.3),
             "the same, more unlike between the classes, every neuron's loss increase far larger on rare",
         ),
         (
             "closure.neurons-few-documents",
-            Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
-            ClosureDials(),
+            Settings(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
+            JointSettings(),
             "40 documents of 12 pairs",
         ),
-        ("closure.heads", many, ClosureDials(), "40 heads, each hurting one class more, all hurting rare more"),
+        ("closure.heads", many, JointSettings(), "40 heads, each hurting one class more, all hurting rare more"),
         ("closure.heads-alike", many, alike, "40 heads, alike for both classes but that all hurt rare more"),
     ]
     large = change(many, documents=160, heads=80)
@@ -204,18 +204,20 @@ def closures() -> list[Scenario]:
         ),
     ]
     made = []
-    for name, world, dials, says in nulls:
+    for name, world, settings, says in nulls:
         of_neurons = "neurons" in name
         pieces = ON_INFLUENCE if of_neurons else ON_HEADS
         tested = neurons if of_neurons else heads
-        made.append(Scenario(name, "null", world, pieces, tested, says, share=0.5, closure=dials))
-    for dial, strength, world, says in powers:
-        tested, pieces = (neurons, ON_INFLUENCE) if dial == "closure" else (heads, ON_HEADS)
-        given: dict[str, Any] = {dial: strength}
-        name = f"{tested[0]}@{dial}={strength:g}"
+        made.append(Scenario(name, "null", world, pieces, tested, says, share=0.5, joint_ablation=settings))
+    for setting, strength, world, says in powers:
+        tested, pieces = (neurons, ON_INFLUENCE) if setting == "closure" else (heads, ON_HEADS)
+        given: dict[str, Any] = {setting: strength}
+        name = f"{tested[0]}@{setting}={strength:g}"
         made.append(
-            Scenario(name, "power", world, pieces, tested, says, dial, strength, closure=ClosureDials(**given))
+            Scenario(
+                name, "power", world, pieces, tested, says, setting, strength, joint_ablation=JointSettings(**given)
+            )
         )
-    for name, world, dials, says, dial, strength in designs:
-        made.append(Scenario(name, "design", world, ON_HEADS, heads, says, dial, strength, closure=dials))
+    for name, world, settings, says, setting, strength in designs:
+        made.append(Scenario(name, "design", world, ON_HEADS, heads, says, setting, strength, joint_ablation=settings))
     return made

@@ -19,7 +19,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     curves: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         if row["purpose"] == "power":
-            curves.setdefault((row["hypothesis"], row["dial"]), []).append(row)
+            curves.setdefault((row["hypothesis"], row["setting"]), []).append(row)
     columns = 4
     deep = -(-len(curves) // columns)
     figure = Figure(figsize=(12, max(2.5, 0.22 * len(nulls)) + 2.3 * deep), layout="constrained")
@@ -28,8 +28,8 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     _sizes(size.subplots(), nulls)
     if curves:
         axes = power.subplots(deep, columns, squeeze=False).ravel()
-        for axis, ((hypothesis, dial), points) in zip(axes, curves.items(), strict=False):
-            _power(axis, hypothesis, dial, points)
+        for axis, ((hypothesis, setting), points) in zip(axes, curves.items(), strict=False):
+            _power(axis, hypothesis, setting, points)
         for axis in axes[len(curves) :]:
             axis.set_visible(False)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -48,7 +48,7 @@ def _sizes(axis: Axes, rows: Sequence[dict[str, Any]]) -> None:
     axis.set_xlabel("rejection rate at .05 on null data, 95 % interval")
 
 
-def _power(axis: Axes, hypothesis: str, dial: str, points: Sequence[dict[str, Any]]) -> None:
+def _power(axis: Axes, hypothesis: str, setting: str, points: Sequence[dict[str, Any]]) -> None:
     points = sorted(points, key=lambda row: row["strength"])
     strength = [row["strength"] for row in points]
     share = [row["rejected"]["share"] for row in points]
@@ -60,5 +60,5 @@ def _power(axis: Axes, hypothesis: str, dial: str, points: Sequence[dict[str, An
     axis.axhline(0.8, color="0.6", linewidth=0.8)
     axis.set_ylim(0, 1.03)
     axis.set_title(hypothesis, fontsize=8)
-    axis.set_xlabel(dial.replace("_", " "), fontsize=7)
+    axis.set_xlabel(setting.replace("_", " "), fontsize=7)
     axis.tick_params(labelsize=7)

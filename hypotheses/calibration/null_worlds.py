@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ...data.planted import Dials, Piece
+from ...data.planted import Piece, Settings
 from .worlds import (
     ACTIVATIONS,
     ALIKE,
@@ -23,9 +23,9 @@ from .worlds import (
 )
 
 
-def _null(name: str, dials: Dials, pieces: tuple[Piece, ...], hypotheses: tuple[str, ...], says: str) -> Scenario:
+def _null(name: str, settings: Settings, pieces: tuple[Piece, ...], hypotheses: tuple[str, ...], says: str) -> Scenario:
     share = {"influence": 1.0, "activations": 0.5, "weights": 1.0, "heads": 1.0}
-    return Scenario(name, "null", dials, pieces, hypotheses, says, share=share[pieces[-1]])
+    return Scenario(name, "null", settings, pieces, hypotheses, says, share=share[pieces[-1]])
 
 
 def nulls() -> list[Scenario]:
@@ -67,7 +67,7 @@ def _influence_nulls() -> list[Scenario]:
         *laws,
         _null(
             "influence.few-documents",
-            Dials(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
+            Settings(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
             ON_INFLUENCE,
             ("regimes.shape", *INFLUENCE),
             "40 documents of 12 pairs",
@@ -89,28 +89,28 @@ def _activation_nulls() -> list[Scenario]:
     return [
         _null(
             "activations.sparse",
-            Dials(),
+            Settings(),
             ON_ACTIVATIONS,
             ACTIVATIONS,
             "skewed sparse activations, heterogeneous loading, correlated neighbours, true correlations of sd .05",
         ),
         _null(
             "activations.diffuse",
-            Dials(background=0.1, loading=0.05),
+            Settings(background=0.1, loading=0.05),
             ON_ACTIVATIONS,
             ACTIVATIONS,
             "diffuse true correlations of sd .1",
         ),
         _null(
             "activations.linked",
-            Dials(covariate_link=0.6),
+            Settings(covariate_link=0.6),
             ON_ACTIVATIONS,
             ACTIVATIONS,
             "influence follows activation scale and output norm (correlation .6)",
         ),
         _null(
             "activations.confounded",
-            Dials(neurons=960, covariate_link=0.93, confounding=0.45),
+            Settings(neurons=960, covariate_link=0.93, confounding=0.45),
             ON_ACTIVATIONS,
             ACTIVATIONS,
             "influence follows activation scale (correlation .93), and neurons of large scale are more correlated",

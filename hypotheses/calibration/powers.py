@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ...data.planted import Dials, Piece
+from ...data.planted import Piece, Settings
 from .worlds import (
     ALIKE,
     BRIEF,
@@ -24,18 +24,18 @@ from .worlds import (
 
 @dataclass(frozen=True)
 class Effect:
-    """A dial that plants what a hypothesis looks for, its strengths, the world around it, and what it means."""
+    """A setting that plants what a hypothesis looks for, its strengths, the world around it, and what it means."""
 
     hypothesis: str
-    dial: str
+    setting: str
     strengths: tuple[float, ...]
-    world: Dials
+    world: Settings
     pieces: tuple[Piece, ...]
     means: str
 
-    def planted(self, strength: float) -> Dials:
-        """The world with the dial set."""
-        change: dict[str, Any] = {self.dial: strength}
+    def planted(self, strength: float) -> Settings:
+        """The world with the setting set."""
+        change: dict[str, Any] = {self.setting: strength}
         return dataclasses.replace(self.world, **change)
 
 
@@ -92,7 +92,7 @@ EFFECTS = (
         "clusters.within",
         "modules",
         (0.05, 0.1, 0.2, 0.3, 0.4),
-        Dials(),
+        Settings(),
         ON_ACTIVATIONS,
         "share of latent variance that each of two blocks of the plateau has in common",
     ),
@@ -100,7 +100,7 @@ EFFECTS = (
         "clusters.rewired",
         "modules",
         (0.1, 0.2, 0.3, 0.4),
-        Dials(),
+        Settings(),
         ON_ACTIVATIONS,
         "share of latent variance that each of two blocks of the plateau has in common",
     ),
@@ -108,7 +108,7 @@ EFFECTS = (
         "clusters.cohesion",
         "cohesion",
         (0.02, 0.05, 0.1, 0.2),
-        Dials(),
+        Settings(),
         ON_ACTIVATIONS,
         "share of latent variance that the plateau has in common",
     ),
@@ -156,7 +156,7 @@ EFFECTS = (
         "coordination.dimension",
         "mirrored",
         (0.1, 0.2, 0.3, 0.4),
-        Dials(),
+        Settings(),
         ON_ACTIVATIONS,
         "share of latent variance that the plateau has in common, half with opposite sign",
     ),
@@ -183,13 +183,13 @@ def powers() -> list[Scenario]:
     """Every effect at every strength."""
     return [
         Scenario(
-            f"{e.hypothesis}@{e.dial}={strength:g}",
+            f"{e.hypothesis}@{e.setting}={strength:g}",
             "power",
             e.planted(strength),
             e.pieces,
             (e.hypothesis,),
             e.means,
-            e.dial,
+            e.setting,
             strength,
         )
         for e in EFFECTS

@@ -74,10 +74,10 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
         "scenario": scenario.name,
         "purpose": scenario.purpose,
         "says": scenario.says,
-        "dial": scenario.dial,
+        "setting": scenario.setting,
         "strength": scenario.strength,
-        "documents": scenario.dials.documents,
-        "neurons": scenario.dials.neurons,
+        "documents": scenario.settings.documents,
+        "neurons": scenario.settings.neurons,
         "unit": declared.criterion.unit,
         "datasets": len(rows),
         "rejected": rate(sum(row["p"] < alpha for row in rows), len(rows)),
@@ -92,7 +92,7 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
     skewness = outputs[:, SKEWNESS][np.isfinite(outputs[:, SKEWNESS])]
     modest = len(skewness) > 0 and bool(abs(skewness.mean()) <= 1)
     out["skewness"] = float(skewness.mean()) if len(skewness) else None
-    out["asked"] = modest and scenario.dials.documents >= FEWEST_DOCUMENTS
+    out["asked"] = modest and scenario.settings.documents >= FEWEST_DOCUMENTS
     out["doubted"] = rate(int((outputs[:, DOUBT] == 1).sum()), len(outputs))
     out |= {
         "document": _covered(outputs, CI_LOW, CI_HIGH, each),

@@ -22,13 +22,13 @@ from threadpoolctl import threadpool_limits
 
 from ...data.errors import InputError
 from ...data.options import Progress, Silent, TestOptions
-from ...data.planted import ClosureDials, Planted, Truth, planted, planted_closure
+from ...data.planted import JointSettings, Planted, Truth, planted, planted_joint_ablation
 from .. import catalogue
-from ..closures import closure_sets
-from ..engine import assess, sample, told
+from ..engine import assess, reported_null, sample
 from ..findings import judge_family
+from ..joint_sets import joint_sets
+from ..prepared import PreparedData
 from ..result import Role
-from ..study import Study
 from .scenarios import SCENARIOS
 from .truths import true_values
 from .worlds import Scenario
@@ -38,7 +38,7 @@ CHUNK = 20
 TRUTH_EVERY = 4
 """Of thousands of data sets coverage is measured on every fourth: finding the truth costs as much as the test."""
 OUTPUT = ("estimate", "ci_low", "ci_high", "verdict_low", "verdict_high", "truth", "doubt", "skewness")
-"""What is kept of each output of an estimand; doubt is 1 where the finding says that coverage was not shown; skewness
+"""What is kept of each output of an statistic; doubt is 1 where the finding says that coverage was not shown; skewness
 is that of the document contrasts."""
 REPLICATES = 199
 ALPHA = 0.05
@@ -76,29 +76,33 @@ def run_chunk(chunk: Chunk) -> dict[str, Any]:
         for index in range(chunk.first, chunk.first + chunk.count):
             seed = dataset_seed(scenario.name, index)
             with_truth = scenario.purpose != "null" or index % TRUTH_EVERY == 0
-            made = planted(scenario.dials, seed, scenario.pieces)
+            made = planted(scenario.settings, seed, scenario.pieces)
             twin = None
-            if with_truth and scenario.dial and scenario.closure is None:
-                without: dict[str, Any] = {scenario.dial: 0.0}
-                twin = planted(replace(scenario.dials, **without), seed, scenario.pieces).truth
-            if scenario.closure is not None:
-                made = with_closures(scenario.closure, made, scenario.dials.n_head, chunk.hypotheses, seed, index)
-            study = Study(made.measurements, str(scenario.dials.n_head))
+            if with_truth and scenario.setting and scenario.joint_ablation is None:
+                without: dict[str, Any] = {scenario.setting: 0.0}
+                twin = planted(replace(scenario.settings, **without), seed, scenario.pieces).truth
+            if scenario.joint_ablation is not None:
+                made = with_joint_ablation(
+                    scenario.joint_ablation, made, scenario.settings.n_head, chunk.hypotheses, seed, index
+                )
+            data = PreparedData(made.measurements, str(scenario.settings.n_head))
             for hypothesis in chunk.hypotheses:
-                rows[hypothesis].append(test(hypothesis, study, made, index, with_truth, twin))
+                rows[hypothesis].append(test(hypothesis, data, made, index, with_truth, twin))
     return {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
 
 
-def with_closures(
-    dials: ClosureDials, made: Planted, n_head: int, hypotheses: Sequence[str], seed: int, index: int
+def with_joint_ablation(
+    settings: JointSettings, made: Planted, n_head: int, hypotheses: Sequence[str], seed: int, index: int
 ) -> Planted:
     """The planted world with the joint ablations that its hypotheses will look up, as a run measures them."""
     rule = str(n_head)
     options = TestOptions(plateau=rule, replicates=REPLICATES, seed=index)
     wanted = [catalogue.hypotheses.get(name) for name in hypotheses]
-    sets = closure_sets(Study(made.measurements, rule), wanted, options)
-    found = planted_closure(dials, made, sets.table, seed)
-    return Planted(replace(made.measurements, closure=found.closure), replace(made.truth, closure=found.truth))
+    sets = joint_sets(PreparedData(made.measurements, rule), wanted, options)
+    found = planted_joint_ablation(settings, made, sets.table, seed)
+    return Planted(
+        replace(made.measurements, joint_ablation=found.joint_ablation), replace(made.truth, joint_ablation=found.truth)
+    )
 
 
 def dataset_seed(scenario: str, index: int) -> int:
@@ -108,7 +112,7 @@ def dataset_seed(scenario: str, index: int) -> int:
 
 def test(
     name: str,
-    study: Study,
+    data: PreparedData,
     made: Planted,
     index: int,
     with_truth: bool,
@@ -116,20 +120,21 @@ def test(
 ) -> dict[str, Any]:
     """P-value, verdict (of the row alone, without Holm) and, for each output, the values of `OUTPUT`."""
     hypothesis = catalogue.hypotheses.get(name)
-    bound = hypothesis.estimand.bind(study)
+    bound = hypothesis.statistic.bind(data)
     nulls = [catalogue.nulls.get(null) for null in hypothesis.nulls]
-    sampled = tuple(sample(bound, null, study, REPLICATES, index) for null in nulls)
-    found = assess(hypothesis, bound, study, sampled, ALPHA, with_details=False)
+    sampled = tuple(sample(bound, null, data, REPLICATES, index) for null in nulls)
+    found = assess(hypothesis, bound, data, sampled, ALPHA, with_details=False)
     truth = np.full(len(found.outputs), np.nan)
     if with_truth:
-        held = told(sampled)
-        truth = true_values(hypothesis, bound, study, made.truth, nulls[held], sampled[held], index, twin)
+        held = reported_null(sampled)
+        truth = true_values(hypothesis, bound, data, made.truth, nulls[held], sampled[held], index, twin)
     outputs = []
     for output, true in zip(found.outputs, truth.tolist(), strict=True):
         document = output.document
         low, high = (document.low, document.high) if document is not None else (None, None)
         values = (
-            output.estimate, low, high, output.verdict.low, output.verdict.high, true, float(bool(output.doubt)),
+            output.estimate, low, high, output.verdict.low, output.verdict.high, true,
+            float(bool(output.coverage_warning)),
             None if output.contrasts is None else float(scipy.stats.skew(output.contrasts)),
         )  # fmt: skip
         outputs.append([_short(x) for x in values])

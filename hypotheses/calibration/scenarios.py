@@ -14,7 +14,6 @@ from .worlds import Scenario
 SCENARIOS: dict[str, Scenario] = {s.name: s for s in (*nulls(), *powers(), *designs(), *closures())}
 
 
-
 def choose(hypotheses: Sequence[str] = (), scenarios: Sequence[str] = ()) -> list[Scenario]:
     """Scenarios that test any of the hypotheses (ids or families) and whose name begins with one of those given.
 

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ...data.planted import ClosureDials, Dials, Piece, TrainingDials
+from ...data.planted import JointSettings, Piece, Settings, TrainingSettings
 
 Purpose: TypeAlias = Literal["null", "power", "design"]
 
@@ -21,21 +21,21 @@ class Scenario:
     """One planted world and the hypotheses that it is a test of.
 
     ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one
-    at the margin, other sizes: how absence claims fare).  ``dial`` and ``strength`` name the effect; ``says`` is
+    at the margin, other sizes: how absence claims fare).  ``setting`` and ``strength`` name the effect; ``says`` is
     for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
-    ``closure``: how joint ablation acts in it, for hypotheses that ablate sets; ``dial`` may be one of its fields.
+    ``closure``: how joint ablation acts in it, for hypotheses that ablate sets; ``setting`` may be one of its fields.
     """
 
     name: str
     purpose: Purpose
-    dials: Dials
+    settings: Settings
     pieces: tuple[Piece, ...]
     hypotheses: tuple[str, ...]
     says: str
-    dial: str = ""
+    setting: str = ""
     strength: float = 0.0
     share: float = FEWER
-    closure: ClosureDials | None = None
+    joint_ablation: JointSettings | None = None
 
     def datasets(self, asked: int) -> int:
         """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""
@@ -45,13 +45,13 @@ class Scenario:
     def fingerprint(self) -> str:
         """Hash of the world, so that results of another one are never taken for its own.
 
-        Of the dials that are not where they stand by default: a dial that is added later leaves other worlds alone.
+        Of the settings that are not where they stand by default: one that is added later leaves other worlds alone.
         """
-        default, told = dataclasses.asdict(type(self.dials)()), dataclasses.asdict(self.dials)
-        dials = {name: value for name, value in told.items() if value != default[name]}
-        if self.closure is not None:
-            dials["closure"] = dataclasses.asdict(self.closure)
-        return hashlib.sha256(json.dumps(dials, sort_keys=True).encode()).hexdigest()[:12]
+        default, told = dataclasses.asdict(type(self.settings)()), dataclasses.asdict(self.settings)
+        settings = {name: value for name, value in told.items() if value != default[name]}
+        if self.joint_ablation is not None:
+            settings["closure"] = dataclasses.asdict(self.joint_ablation)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 INFLUENCE = ("regimes.selectivity", "regimes.contrast")
@@ -59,10 +59,10 @@ ACTIVATIONS = ("clusters.within", "clusters.rewired", "clusters.cohesion", "coor
 WEIGHTS = ("clusters.weights", "clusters.index", "tails.weights")
 HEADS = ("routing.heads", "routing.concentration")
 
-WIDE = Dials(neurons=640)
-ALIKE = Dials(neurons=480, pairs=8, head_class_sd=0.0)
-TRAINING = TrainingDials(neurons=640)
-BRIEF = Dials(neurons=480, pairs=8)
+WIDE = Settings(neurons=640)
+ALIKE = Settings(neurons=480, pairs=8, head_class_sd=0.0)
+TRAINING = TrainingSettings(neurons=640)
+BRIEF = Settings(neurons=480, pairs=8)
 """For effects that lie in heads or weights: influence only chooses the plateau, so few positions do."""
 
 CERTAIN: dict[str, Any] = {"raised_both": 3.0}

@@ -12,14 +12,14 @@ import numpy as np
 
 from ...data.errors import MissingInput
 from ...data.options import TestOptions
-from ..closures import closure_sets
 from ..engine import sample
-from ..estimands.base import Bound
 from ..hypothesis import Hypothesis
 from ..inference.permutation import permutation_p
 from ..inference.verdicts import Sensitivity
-from ..study import Study
-from . import beds
+from ..joint_sets import joint_sets
+from ..prepared import PreparedData
+from ..statistics.base import BoundStatistic
+from . import test_problems
 from .outcome import Skipped, require
 
 B = 19
@@ -32,17 +32,17 @@ class HypothesisSubject:
     hypothesis: Hypothesis
 
     @cached_property
-    def study(self) -> Study:
+    def data(self) -> PreparedData:
         """Planted measurements, a plateau of 8; with the joint ablations that the hypothesis looks up."""
-        study = Study(beds.measurements(), TestOptions.plateau)
-        sets = closure_sets(study, [self.hypothesis], TestOptions(replicates=B))
-        return Study(beds.with_closures(sets.table), TestOptions.plateau) if sets else study
+        data = PreparedData(test_problems.measurements(), TestOptions.plateau)
+        sets = joint_sets(data, [self.hypothesis], TestOptions(replicates=B))
+        return PreparedData(test_problems.with_joint_ablation(sets.table), TestOptions.plateau) if sets else data
 
     @cached_property
-    def bound(self) -> Bound:
-        """The estimand on them."""
+    def bound(self) -> BoundStatistic:
+        """The statistic on them."""
         try:
-            return self.hypothesis.estimand.bind(self.study)
+            return self.hypothesis.statistic.bind(self.data)
         except MissingInput as missing:
             raise Skipped(f"the planted measurements have not what it needs: {missing}") from missing
 
@@ -60,14 +60,14 @@ def declared(subject: HypothesisSubject) -> str:
 
 
 def nulls(subject: HypothesisSubject) -> str:
-    """Every declared null is registered and randomises something that the estimand offers."""
+    """Every declared null is registered and randomises something that the statistic offers."""
     from .. import catalogue
 
     names = (*subject.hypothesis.nulls, *subject.hypothesis.sensitivity)
     offered = subject.bound.offers()
     for name in names:
         kind = catalogue.nulls.get(name).randomises
-        require(kind in offered, f"{name} randomises {kind}, and the estimand offers {', '.join(offered)}")
+        require(kind in offered, f"{name} randomises {kind}, and the statistic offers {', '.join(offered)}")
     return ", ".join(names)
 
 
@@ -95,7 +95,7 @@ def identity(subject: HypothesisSubject) -> str:
 def repeat(subject: HypothesisSubject) -> str:
     """The same seed gives the same numbers, alone and with three workers."""
     null = _null(subject.hypothesis.nulls[0])
-    first, second = (sample(subject.bound, null, subject.study, B, 0, jobs) for jobs in (1, 3))
+    first, second = (sample(subject.bound, null, subject.data, B, 0, jobs) for jobs in (1, 3))
     require(bool(np.array_equal(first.estimate, second.estimate)), "estimates differ between one and three workers")
     return f"{B} draws of {null.name}"
 
@@ -104,7 +104,7 @@ def p_value(subject: HypothesisSubject) -> str:
     """Under each declared null a p-value comes out, above 0."""
     said = []
     for name in (*subject.hypothesis.nulls, *subject.hypothesis.sensitivity):
-        drawn = sample(subject.bound, _null(name), subject.study, B, 0)
+        drawn = sample(subject.bound, _null(name), subject.data, B, 0)
         p = permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value
         require(0 < p <= 1, f"p under {name} is {p}")
         said.append(f"{name} {p:.2f}")
@@ -116,7 +116,7 @@ def leave_one_out(subject: HypothesisSubject) -> str:
     without = subject.bound.leave_one_out()
     if without is None:
         raise Skipped("no document enters the estimate, or none may be left out of an optimum")
-    wanted = (len(subject.study.documents), len(subject.bound.outputs))
+    wanted = (len(subject.data.documents), len(subject.bound.outputs))
     require(tuple(without.shape) == wanted, f"leave_one_out has shape {tuple(without.shape)}, not {wanted}")
     require(bool(without.isfinite().all()), "an estimate without a document is not finite")
     return f"{wanted[0]} documents"

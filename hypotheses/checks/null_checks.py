@@ -17,7 +17,7 @@ import torch
 
 from ..inference.permutation import permutation_p
 from ..nulls.base import RANDOMISES, NullModel, Observed
-from . import beds
+from . import test_problems
 from .outcome import Failed, Skipped, require
 from .plain import Coder, copied, same
 from .spaces import identity_of, space_of
@@ -44,7 +44,7 @@ class Subject:
 
     def state(self, observed: Observed | None = None) -> Any:
         """State for `observed`, by default for the example."""
-        return self.null.prepare(beds.measurements(), self.observed() if observed is None else observed)
+        return self.null.prepare(test_problems.measurements(), self.observed() if observed is None else observed)
 
     def draws(self, numbers: range, seed: int = 0, state: Any = None) -> list[Any]:
         """Draws as a list of copies."""
@@ -210,17 +210,17 @@ def untouched(subject: Subject) -> str:
 
 def size(subject: Subject) -> str:
     """On data drawn from the null itself it rejects no more often than alpha."""
-    null, bed = subject.null, beds.BEDS[subject.null.randomises]
-    world = bed.world(False, subject.one())
+    null, problem = subject.null, test_problems.PROBLEMS[subject.null.randomises]
+    world = problem.world(False, subject.one())
     source = subject.state(world.observed)
     low = 0
-    for dataset in range(bed.datasets):
+    for dataset in range(problem.datasets):
         at = 1 + dataset * (B + 1)
-        drawn = bed.applied(world, subject.draws(range(at, at + 1), seed=11, state=source)[0])
+        drawn = problem.applied(world, subject.draws(range(at, at + 1), seed=11, state=source)[0])
         null_draws = subject.draws(range(at + 1, at + 1 + B), seed=12, state=subject.state(drawn.observed))
-        low += _p(bed, drawn, null_draws) <= ALPHA + 1e-12
-    most = int(scipy.stats.binom.ppf(1 - UNLIKELY, bed.datasets, ALPHA))
-    said = f"{low} of {bed.datasets} data sets of the null itself rejected at {ALPHA:g}"
+        low += _p(problem, drawn, null_draws) <= ALPHA + 1e-12
+    most = int(scipy.stats.binom.ppf(1 - UNLIKELY, problem.datasets, ALPHA))
+    said = f"{low} of {problem.datasets} data sets of the null itself rejected at {ALPHA:g}"
     require(
         low <= most, f"{said}; more than {most} is too many: p-values are too small ({null.name} is anti-conservative)"
     )
@@ -229,9 +229,9 @@ def size(subject: Subject) -> str:
 
 def power(subject: Subject) -> str:
     """A planted effect, large, is found."""
-    bed = beds.BEDS[subject.null.randomises]
-    world = bed.world(True, subject.one())
-    p = _p(bed, world, subject.draws(range(1, 100), state=subject.state(world.observed)))
+    problem = test_problems.PROBLEMS[subject.null.randomises]
+    world = problem.world(True, subject.one())
+    p = _p(problem, world, subject.draws(range(1, 100), state=subject.state(world.observed)))
     require(p <= ALPHA, f"a large planted effect has p = {p:.2f}; the draws do not break what carries it")
     return f"p = {p:.2f}"
 
@@ -295,11 +295,11 @@ def _tiles() -> list[range]:
     return [range(start, start + TILE) for start in range(1, 25, TILE)]
 
 
-def _p(bed: beds.Bed, world: beds.World, null_draws: Sequence[Any]) -> float:
+def _p(problem: test_problems.Problem, world: test_problems.Instance, null_draws: Sequence[Any]) -> float:
     identity = copied(identity_of(world.observed, null_draws[0]))
     alone = torch.as_tensor(identity) if isinstance(identity, np.ndarray) else identity
-    observed = float(bed.statistic(world, [alone])[0])
-    return permutation_p(observed, bed.statistic(world, null_draws)).value
+    observed = float(problem.statistic(world, [alone])[0])
+    return permutation_p(observed, problem.statistic(world, null_draws)).value
 
 
 def _form(draw: Any) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..estimands.neuron_sets import Cohesion, RewiredExcess, Within
-from ..estimands.weight_sets import WeightStatistic, index_clustering, weight_cosine
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Absence, Sensitivity
 from ..result import Kind
+from ..statistics.neuron_sets import Cohesion, RewiredExcess, Within
+from ..statistics.weight_sets import WeightStatistic, index_clustering, weight_cosine
 
 within = Hypothesis(
     id="clusters.within",
@@ -14,7 +14,7 @@ within = Hypothesis(
     criterion=Absence(
         margin=0.05, unit="correlation", means="two blocks that share 5 % more variance inside than across"
     ),
-    estimand=Within("modular_contrast", centred=True),
+    statistic=Within("modular_contrast", centred=True),
     nulls=("reselected_sets", "matched_sets"),
     sensitivity=("hqs", "correlation_cm", "document_permuted"),
     source="Liu 2025, section 4; METHODS 3",
@@ -24,7 +24,7 @@ rewired = Hypothesis(
     id="clusters.rewired",
     claim="Plateau neurons are no more modular than their degrees imply, compared with ordinary neurons.",
     criterion=Sensitivity(kind=Kind.ABSENCE, unit="delta Q"),
-    estimand=RewiredExcess("rewired_excess", centred=True),
+    statistic=RewiredExcess("rewired_excess", centred=True),
     nulls=("reselected_sets",),
     source="Maslov, Sneppen 2002; METHODS 3 and 4",
 )
@@ -35,7 +35,7 @@ cohesion = Hypothesis(
     criterion=Absence(
         margin=0.05, unit="Fisher z", means="plateau neurons correlate .05 more with each other than with their like"
     ),
-    estimand=Cohesion("cohesion", centred=True),
+    statistic=Cohesion("cohesion", centred=True),
     nulls=("reselected_sets", "matched_sets"),
     source="Liu 2025, section 4; METHODS 3",
 )
@@ -44,7 +44,7 @@ weights = Hypothesis(
     id="clusters.weights",
     claim="Plateau neurons are not clustered in weight space.",
     criterion=Absence(margin=0.05, unit="cosine", means="weight vectors .05 more alike than those of ordinary neurons"),
-    estimand=WeightStatistic("mean_cosine", centred=True, weights_only=True, statistic=weight_cosine),
+    statistic=WeightStatistic("mean_cosine", centred=True, weights_only=True, of_sets=weight_cosine),
     nulls=("reselected_sets", "matched_sets"),
     source="METHODS 3",
 )
@@ -53,7 +53,7 @@ index = Hypothesis(
     id="clusters.index",
     claim="Plateau neurons do not lie at neighbouring indices.",
     criterion=Sensitivity(kind=Kind.ABSENCE, unit="log ratio"),
-    estimand=WeightStatistic("nearest_index_gap", centred=True, weights_only=True, statistic=index_clustering),
+    statistic=WeightStatistic("nearest_index_gap", centred=True, weights_only=True, of_sets=index_clustering),
     nulls=("random_sets",),
     source="METHODS 3: small sets cannot decide it",
 )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..estimands.neuron_sets import Dimension
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Presence
+from ..statistics.neuron_sets import Dimension
 
 dimension = Hypothesis(
     id="coordination.dimension",
     claim="Plateau activations have a lower effective dimension than those of ordinary neurons.",
     criterion=Presence(margin=0.1, unit="log ratio", means="ten per cent fewer dimensions than matched sets"),
-    estimand=Dimension("participation_ratio", centred=True),
+    statistic=Dimension("participation_ratio", centred=True),
     nulls=("reselected_sets", "matched_sets"),
     source="Liu, Wang, Li 2025; METHODS 3",
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..estimands.trend import Trend
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Presence
+from ..statistics.trend import Trend
 
 trend = Hypothesis(
     id="emergence.trend",
@@ -14,7 +14,7 @@ trend = Hypothesis(
         unit="log ratio per log step",
         means="the two plateaus come to lean 2 % more to rare tokens whenever the training is e (2.7) times as long",
     ),
-    estimand=Trend("log_step_slope"),
+    statistic=Trend("log_step_slope"),
     nulls=("document_swaps", "neuron_swaps"),
     source="Liu, Wang, Li 2025 (arXiv 2505.12822); METHODS 3. One training run: other seeds may differ",
     default=False,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..estimands import class_contrasts as contrasts
-from ..estimands.class_contrasts import InfluenceContrast
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Presence, Sensitivity
 from ..result import Kind
+from ..statistics import class_contrasts as contrasts
+from ..statistics.class_contrasts import InfluenceContrast
 
 shape = Hypothesis(
     id="regimes.shape",
@@ -16,8 +16,8 @@ shape = Hypothesis(
         unit="log ranks",
         means="the head lies as far below the middle band's line as a tenth of a log rank",
     ),
-    estimand=InfluenceContrast(
-        "shape", centred=True, statistic=contrasts.shape, beside=contrasts.described_shape
+    statistic=InfluenceContrast(
+        "shape", centred=True, contrast=contrasts.shape, descriptives=contrasts.described_shape
     ),
     nulls=("influence_law",),
     source="Liu 2025, claim 1; METHODS 3. Supported reads: not a lognormal, Weibull or power law",
@@ -31,7 +31,7 @@ contrast = Hypothesis(
         unit="log ranks",
         means="the head of rare lies further below its line than that of common, by a tenth of a log rank",
     ),
-    estimand=InfluenceContrast("contrast", statistic=contrasts.contrast),
+    statistic=InfluenceContrast("contrast", contrast=contrasts.contrast),
     nulls=("document_swaps", "neuron_swaps"),
     source="Liu 2025, claim 1; METHODS 3",
 )
@@ -44,11 +44,11 @@ selectivity = Hypothesis(
         unit="log ratio",
         means="the plateau of rare tokens leans 5 % more to rare than the plateau of common tokens does to common",
     ),
-    estimand=InfluenceContrast(
+    statistic=InfluenceContrast(
         "selectivity",
         covariate_lean_stays=True,
-        statistic=contrasts.selectivity,
-        beside=contrasts.mixed_selectivity,
+        contrast=contrasts.selectivity,
+        descriptives=contrasts.mixed_selectivity,
     ),
     nulls=("document_swaps", "neuron_swaps"),
     source="Liu 2025, claim 1; METHODS 3",
@@ -58,7 +58,7 @@ recruitment = Hypothesis(
     id="regimes.recruitment",
     claim="Rare tokens recruit a different number of neurons than common tokens.",
     criterion=Sensitivity(kind=Kind.PRESENCE, unit="log ratio", two_sided=True),
-    estimand=InfluenceContrast("recruitment", statistic=contrasts.recruitment),
+    statistic=InfluenceContrast("recruitment", contrast=contrasts.recruitment),
     nulls=("document_swaps",),
     source="METHODS 3",
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from ..estimands.class_contrasts import HeadPreference, HeadProfile
-from ..estimands.closures import JointHeads
-from ..estimands.neuron_sets import Concentration
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Absence
+from ..statistics.class_contrasts import HeadPreference, HeadProfile
+from ..statistics.joint import JointHeads
+from ..statistics.neuron_sets import Concentration
 
 heads = Hypothesis(
     id="routing.heads",
@@ -16,7 +16,7 @@ heads = Hypothesis(
     criterion=Absence(
         margin=math.log(1.25), unit="log ratio", means="a head that acts on the plateau 25 % more for rare tokens"
     ),
-    estimand=HeadPreference("preference"),
+    statistic=HeadPreference("preference"),
     nulls=("document_swaps",),
     source="Liu 2025, claim 3; METHODS 3",
 )
@@ -25,7 +25,7 @@ concentration = Hypothesis(
     id="routing.concentration",
     claim="Head effects are no more concentrated on few heads for the plateau than for ordinary neurons.",
     criterion=Absence(margin=0.05, unit="Gini", means="a Gini coefficient over heads that is .05 higher"),
-    estimand=Concentration("concentration", centred=True),
+    statistic=Concentration("concentration", centred=True),
     nulls=("reselected_sets", "matched_sets"),
     source="METHODS 3",
 )
@@ -34,18 +34,18 @@ profile = Hypothesis(
     id="routing.profile",
     claim="Heads act on the plateau alike for rare and for common tokens.",
     criterion=Absence(margin=0.1, unit="1 - r", means="a correlation of the two head profiles of .9 beyond noise"),
-    estimand=HeadProfile("profile_distance"),
+    statistic=HeadProfile("profile_distance"),
     nulls=("document_swaps",),
     source="METHODS 3",
 )
 
-closure = Hypothesis(
+joint_ablation = Hypothesis(
     id="routing.closure",
     claim="Ablating the heads that act most on the plateau hurts rare tokens no more than ablating other heads does.",
     criterion=Absence(
         margin=math.log(1.25), unit="log ratio", means="a loss increase on rare tokens that is 25 % larger"
     ),
-    estimand=JointHeads("log_ratio", centred=True),
+    statistic=JointHeads("log_ratio", centred=True),
     nulls=("head_sets",),
     source="Liu 2025, claim 3; METHODS 3",
     default=False,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..estimands.closures import JointNeurons
 from ..hypothesis import Hypothesis
 from ..inference.verdicts import Presence
+from ..statistics.joint import JointNeurons
 
-closure = Hypothesis(
+joint_ablation = Hypothesis(
     id="specialists.closure",
     claim="Ablating the plateau jointly hurts rare tokens more than ablating matched sets does.",
     criterion=Presence(
@@ -14,7 +14,7 @@ closure = Hypothesis(
         unit="share of influence",
         means="a loss increase on rare tokens that is larger by 5 % of what the neurons' single influences add up to",
     ),
-    estimand=JointNeurons("net_contrast"),
+    statistic=JointNeurons("net_contrast"),
     nulls=("matched_sets", "document_swaps"),
     source="Liu 2025, claim 1; METHODS 3",
     default=False,

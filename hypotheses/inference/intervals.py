@@ -156,7 +156,7 @@ def largest_share(contrasts: FloatArray, share: float) -> float:
     return float(away.max()) / total * share**2 if total > 0 else 0.0
 
 
-def coverage_doubt(documents: int, contrasts: FloatArray | None, share: float = 1.0) -> str:
+def coverage_warning(documents: int, contrasts: FloatArray | None, share: float = 1.0) -> str:
     """Why the interval's coverage was not shown for data like these, or an empty string.
 
     Contrasts and share are those of `estimate_skewness`.

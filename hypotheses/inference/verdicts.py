@@ -50,16 +50,16 @@ Criterion: TypeAlias = Presence | Absence | Sensitivity
 class Evidence:
     """What a verdict is made of: verdict interval [low, high], adjusted superiority p, and any doubt about coverage.
 
-    ``firm``: the same bounds at the level that each of several tests must meet so that all of them
+    ``familywise``: the same bounds at the level that each of several tests must meet so that all of them
     hold together; None for a single test.  A claim falls with any of its rows, and a row with any of its heads, so
-    whatever refutes must be firm; what supports a claim must hold in every row and every head anyway.
+    whatever refutes must be familywise; what supports a claim must hold in every row and every head anyway.
     """
 
     low: float
     high: float
     p_adjusted: float
-    doubt: str = ""
-    firm: tuple[float, float] | None = None
+    coverage_warning: str = ""
+    familywise: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,27 +73,28 @@ class Decision:
 def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> Decision:
     """Verdict on one row; the first rule that matches wins.
 
-    Presence: *refuted* if the firm interval lies below the margin (two-sided: within +-margin); *supported* if adjusted
-    p < alpha.  Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and the
-    firm interval lies at or beyond the margin.  Else *undetermined*: a plain non-rejection never supports anything.
+    Presence: *refuted* if the familywise interval lies below the margin (two-sided: within +-margin); *supported* if
+    adjusted p < alpha.  Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and
+    the familywise interval lies at or beyond the margin.  Else *undetermined*: a plain non-rejection never supports
+    anything.
 
     Where the interval's coverage is in doubt, what rests on it (equivalence) is not granted; nor is a presence then
     supported whose interval lies inside the margin.
     """
     inside = _inside(criterion, evidence.low, evidence.high)
-    firm = evidence.firm or (evidence.low, evidence.high)
+    familywise = evidence.familywise or (evidence.low, evidence.high)
     significant = evidence.p_adjusted < alpha
     side, margin = "within +-" if criterion.two_sided else "below ", _told(criterion.margin)
     within = f"the {_level(alpha)} interval lies {side}{margin}"
     if isinstance(criterion, Presence):
-        if _inside(criterion, *firm) and not evidence.doubt:
+        if _inside(criterion, *familywise) and not evidence.coverage_warning:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
         if significant and not inside:
             return Decision(Verdict.SUPPORTED, f"adjusted p is below {_told(alpha)}")
     else:
-        if inside and not evidence.doubt:
+        if inside and not evidence.coverage_warning:
             return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
-        if significant and _beyond(criterion, *firm):
+        if significant and _beyond(criterion, *familywise):
             return Decision(
                 Verdict.REFUTED,
                 f"adjusted p is below {_told(alpha)} and the whole {_level(alpha)} interval is beyond {margin}",
@@ -112,7 +113,7 @@ def _beyond(criterion: Presence | Absence, low: float, high: float) -> bool:
 def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, significant: bool, alpha: float) -> str:
     margin = _told(criterion.margin)
     if inside:
-        but = evidence.doubt or "not once all the tests that could refute the claim are allowed for"
+        but = evidence.coverage_warning or "not once all the tests that could refute the claim are allowed for"
         return f"the interval lies inside the margin, but {but}"
     if significant and isinstance(criterion, Absence) and _beyond(criterion, evidence.low, evidence.high):
         return (

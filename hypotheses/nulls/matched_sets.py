@@ -68,6 +68,6 @@ class MatchedSets(NullModel):
         return float(len(state) * np.log2(max(2, len(state))))
 
     def diagnostics(self, state: npt.NDArray[np.int64], draws: Any) -> dict[str, Any]:
-        """Strata and their sizes; the balance of the covariates stands in the report (`Study.balance`)."""
+        """Strata and their sizes; the balance of the covariates stands in the report (`PreparedData.balance`)."""
         sizes = np.bincount(state)
         return {"strata": len(sizes), "smallest": int(sizes.min()), "largest": int(sizes.max())}

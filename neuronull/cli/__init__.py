@@ -80,8 +80,8 @@ def main(args: Sequence[str] | None = None) -> int:
             return _end(f"the audit failed: {_first_line(error)}", FAILED, debug)
         if not _out_of_memory(error):
             raise
-        mend = "give a smaller --batch, --context or --documents, or another --device"
-        return _end(f"out of memory: {_first_line(error)}; {mend}", BAD_INPUT, debug)
+        hint = "give a smaller --batch, --context or --documents, or another --device"
+        return _end(f"out of memory: {_first_line(error)}; {hint}", BAD_INPUT, debug)
 
 
 @contextmanager
@@ -152,17 +152,17 @@ def _usage(error: typer.TyperException) -> str:
     text, asks, near = text.partition(" Did you mean ")
     near = near.strip("?'") if asks else next(iter(getattr(error, "possibilities", None) or ()), "")
     text = " ".join(text.split()).rstrip(".")
-    mend = f"did you mean {near}?" if near else f"see {path} --help"
-    return f"{text[:1].lower()}{text[1:]} ({where}); {mend}"
+    hint = f"did you mean {near}?" if near else f"see {path} --help"
+    return f"{text[:1].lower()}{text[1:]} ({where}); {hint}"
 
 
 def _system(error: OSError) -> str:
     """One line for what the operating system, or a library in its name, refused."""
     where = f" ({error.filename})" if error.filename else ""
-    mends = {errno.ENOSPC: "free some space, or choose another --out", errno.EDQUOT: "free some space",
+    hints = {errno.ENOSPC: "free some space, or choose another --out", errno.EDQUOT: "free some space",
              errno.EACCES: "check the permissions", errno.EROFS: "choose another place"}  # fmt: skip
-    mend = f"; {mends[error.errno]}" if error.errno in mends else ""
-    return f"{error.strerror or _first_line(error)}{where}{mend}"
+    hint = f"; {hints[error.errno]}" if error.errno in hints else ""
+    return f"{error.strerror or _first_line(error)}{where}{hint}"
 
 
 def _out_of_memory(error: BaseException) -> bool:

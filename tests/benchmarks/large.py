@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from neuronull.data.measurements import Heads
-from neuronull.data.planted import Dials, planted
+from neuronull.data.planted import Settings, planted
 from neuronull.data.store import save
 from neuronull.estimators.memory import host_tensor
 
@@ -31,20 +31,20 @@ PAIRS = 24
 EVERY_S = 0.2
 
 
-def planted_heads(dials: Dials, layers: int, per_layer: int, seed: int) -> Heads:
+def planted_heads(settings: Settings, layers: int, per_layer: int, seed: int) -> Heads:
     """Null effects of all heads and whole layers, made and kept one head at a time."""
     rng = np.random.default_rng(seed)
-    shape = (dials.documents, 2, dials.neurons)
+    shape = (settings.documents, 2, settings.neurons)
     rows = layers * (per_layer + 1)
     effect = host_tensor(rows, *shape)
-    of_neuron = 0.3 * rng.standard_normal(dials.neurons)
+    of_neuron = 0.3 * rng.standard_normal(settings.neurons)
     for row in range(rows):
-        log = -2 + 0.7 * rng.standard_normal() + of_neuron + 0.2 * rng.standard_normal(dials.neurons)
+        log = -2 + 0.7 * rng.standard_normal() + of_neuron + 0.2 * rng.standard_normal(settings.neurons)
         log = log + 0.15 * rng.standard_normal((*shape[:2], 1)) + 0.3 * rng.standard_normal(shape, dtype=np.float32)
         effect[row] = torch.from_numpy(np.exp(log, dtype=np.float32))
     return Heads(
         effect,
-        torch.arange(dials.neurons),
+        torch.arange(settings.neurons),
         np.repeat(np.arange(layers), per_layer + 1),
         np.tile([*range(per_layer), -1], layers),
         np.ones(rows, dtype=bool),
@@ -69,14 +69,14 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=48)
     parser.add_argument("--heads", type=int, default=25)
     options = parser.parse_args()
-    dials = Dials(
+    settings = Settings(
         documents=options.documents, pairs=PAIRS, spare=POSITIONS - 2 * PAIRS, neurons=options.neurons,
         width=options.neurons // 4,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         measured, out = Path(folder, "measured"), Path(folder, "out")
-        made = planted(dials, 1, ("influence", "activations", "weights")).measurements
-        heads = planted_heads(dials, options.layers, options.heads, 1)
+        made = planted(settings, 1, ("influence", "activations", "weights")).measurements
+        heads = planted_heads(settings, options.layers, options.heads, 1)
         manifest = made.manifest.model_copy(update={"layer": options.layers - 1})
         save(replace(made, heads=heads, manifest=manifest), measured)
         shape = list(heads.effect.shape)

@@ -19,8 +19,8 @@ import neuronull as nn
 from neuronull.cli import INTERRUPTED, OK, main
 from neuronull.data.measurements import Effects
 from neuronull.data.options import Silent
-from neuronull.data.planted.dials import Dials
 from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.planted.settings import Settings
 from neuronull.data.store import load, save
 from neuronull.hypotheses.result import COLUMNS
 
@@ -33,7 +33,7 @@ OPTIONS = ("--only", *ONLY, "--replicates", "59")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a planted world as a measurement directory."""
     directory = tmp_path_factory.mktemp("measured") / "m"
-    save(planted_measurements(Dials(documents=40, pairs=8, neurons=320), 1), directory)
+    save(planted_measurements(Settings(documents=40, pairs=8, neurons=320), 1), directory)
     return directory
 
 
@@ -69,7 +69,7 @@ def test_equal_runs_are_equal_to_the_byte(measured: Path, ran: Path, tmp_path: P
 
 def test_the_full_suite_alone_measures_effects(monkeypatch: pytest.MonkeyPatch):
     """Whatever hypotheses are named, and never by default."""
-    made = planted_measurements(Dials(documents=40, pairs=8, neurons=320), 1, ("influence",))
+    made = planted_measurements(Settings(documents=40, pairs=8, neurons=320), 1, ("influence",))
     zero = torch.zeros(5, made.n_documents, 2, made.n_neurons)
     monkeypatch.setattr("neuronull.estimators.measure.measure", lambda *a: made)
     monkeypatch.setattr(

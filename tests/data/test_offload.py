@@ -52,7 +52,7 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_measured_is_the_same_bits(family: str, layer: str | int, monkeypatch, tmp_path: Path):
     options = replace(options_of(family, tmp_path, "tiny", seed=0, inflation=1.5), layer=layer)
-    # both audited by passes in float32: a lent block cannot be copied into float64
+    # both audited by passes in float32: a offloaded block cannot be copied into float64
     monkeypatch.setattr("neuronull.estimators.audit._DOUBLE_PARAMETERS", 0)
     whole = measure(options, cache=False)
     leave_room(monkeypatch, options, 1)
@@ -75,18 +75,18 @@ def test_blocks_near_the_measured_one_come_first(family: str, monkeypatch, tmp_p
     ):
         leave_room(monkeypatch, options, room)
         loaded = load_model(str(options.model), layer=layer)
-        lent = [any(p.is_meta for p in block.parameters()) for block in loaded.adapter.blocks]
-        assert {i for i, away in enumerate(lent) if not away} == there
-        assert loaded.lent == LAYERS - len(there)
+        offloaded = [any(p.is_meta for p in block.parameters()) for block in loaded.adapter.blocks]
+        assert {i for i, away in enumerate(offloaded) if not away} == there
+        assert loaded.offloaded == LAYERS - len(there)
         monkeypatch.undo()
 
 
 def test_a_model_that_fits_is_moved_whole_even_if_little_is_left_for_the_work(monkeypatch, tmp_path: Path):
     options = options_of("gpt2", tmp_path, "tiny", seed=0)
     whole = size(load_model(str(options.model)).model)
-    for free, lent in ((whole / 0.89, 0), (whole / 0.91, 1)):
+    for free, offloaded in ((whole / 0.89, 0), (whole / 0.91, 1)):
         monkeypatch.setattr(offload, "room", lambda device, free=free: free)
-        assert (load_model(str(options.model)).lent > 0) == lent
+        assert (load_model(str(options.model)).offloaded > 0) == offloaded
 
 
 def test_memory_that_pytorch_holds_for_nobody_is_free(monkeypatch):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from neuronull.data.planted import LAWS, PIECES, Dials, planted, planted_measurements
+from neuronull.data.planted import LAWS, PIECES, Settings, planted, planted_measurements
 from neuronull.data.planted.activations import true_correlation
 
-SMALL = Dials(documents=24, pairs=6, neurons=120, width=16, heads=5)
-MUCH = Dials(documents=900, pairs=12, neurons=100, heads=4, pairs_spread=0.0)
+SMALL = Settings(documents=24, pairs=6, neurons=120, width=16, heads=5)
+MUCH = Settings(documents=900, pairs=12, neurons=100, heads=4, pairs_spread=0.0)
 
 
 def class_means(m):
@@ -95,15 +95,15 @@ def test_head_effects_are_the_truth():
 
 @pytest.mark.parametrize("law", LAWS)
 def test_laws_have_the_spread_that_was_asked_for(law):
-    dials = Dials(documents=2, neurons=4000, law=law, covariate_link=0.0, scatter=0.0, influence_sd=0.8)
-    truth = planted(dials, 0, []).truth.log_influence
+    settings = Settings(documents=2, neurons=4000, law=law, covariate_link=0.0, scatter=0.0, influence_sd=0.8)
+    truth = planted(settings, 0, []).truth.log_influence
     assert truth[0].std() == pytest.approx(0.8, rel=0.06)
     assert truth[1].mean() == pytest.approx(-5, abs=0.06)
     assert truth[0] - truth[1] == pytest.approx(np.full(4000, 0.3))
 
 
-def truth_of(**dials):
-    return planted(dataclasses.replace(Dials(documents=2, neurons=600, scatter=0.0), **dials), 3, []).truth
+def truth_of(**settings):
+    return planted(dataclasses.replace(Settings(documents=2, neurons=600, scatter=0.0), **settings), 3, []).truth
 
 
 def test_specialists_are_stronger_for_rare_by_what_was_asked():
@@ -114,9 +114,9 @@ def test_specialists_are_stronger_for_rare_by_what_was_asked():
     assert np.abs(np.delete(gap[0], plain.plateau)).max() == 0
 
 
-@pytest.mark.parametrize(("dial", "classes"), [("flat_rare", [0]), ("flat_both", [0, 1])])
-def test_flat_heads_are_flat(dial, classes):
-    bent = truth_of(**{dial: 1.0}).log_influence
+@pytest.mark.parametrize(("setting", "classes"), [("flat_rare", [0]), ("flat_both", [0, 1])])
+def test_flat_heads_are_flat(setting, classes):
+    bent = truth_of(**{setting: 1.0}).log_influence
     for c in (0, 1):
         head = np.sort(bent[c])[::-1][:10]
         assert (np.ptp(head) < 1e-9) == (c in classes)

@@ -1,4 +1,4 @@
-"""Planted training runs: the same documents at every step, and what the dials say about growth."""
+"""Planted training runs: the same documents at every step, and what the settings say about growth."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from neuronull.data.panel import within_caliper
-from neuronull.data.planted import TrainingDials, planted
+from neuronull.data.planted import TrainingSettings, planted
 from neuronull.data.validate import validate, validate_checkpoint
 
-SMALL = TrainingDials(documents=24, pairs=6, neurons=120, width=16)
+SMALL = TrainingSettings(documents=24, pairs=6, neurons=120, width=16)
 
 
 def steps_of(made):

@@ -29,8 +29,14 @@ def assert_same(a, b):
     assert a.manifest == b.manifest
     pd.testing.assert_frame_equal(a.documents, b.documents)
     pd.testing.assert_frame_equal(a.neurons, b.neurons)
-    pd.testing.assert_frame_equal(a.closure.sets, b.closure.sets)
-    pairs = [(a.panel, b.panel), (a.heads, b.heads), (a, b), (a.closure, b.closure), (a.effects, b.effects)]
+    pd.testing.assert_frame_equal(a.joint_ablation.sets, b.joint_ablation.sets)
+    pairs = [
+        (a.panel, b.panel),
+        (a.heads, b.heads),
+        (a, b),
+        (a.joint_ablation, b.joint_ablation),
+        (a.effects, b.effects),
+    ]
     for x, y in pairs:
         for field in fields(x):
             left, right = getattr(x, field.name), getattr(y, field.name)
@@ -83,7 +89,7 @@ def test_what_is_optional_may_be_absent(folder, tmp_path):
         if path.name not in ("manifest.json", "documents.parquet", "panel.parquet"):
             path.unlink()
     m = load(folder)
-    optional = ("delta_loss", "activation", "mean", "neurons", "w_in", "w_out", "heads", "closure")
+    optional = ("delta_loss", "activation", "mean", "neurons", "w_in", "w_out", "heads", "joint_ablation")
     assert [getattr(m, name) for name in optional] == [None] * 8
     save(m, tmp_path / "copy")
     assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == [

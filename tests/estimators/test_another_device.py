@@ -17,8 +17,8 @@ from neuronull.data.models import LoadedModel, load_model
 from neuronull.data.options import MeasureOptions
 from neuronull.estimators import measure as measure_module
 from neuronull.estimators.closed_form import ClosedForm
-from neuronull.estimators.closure import Sets, measure_closure
 from neuronull.estimators.effects import measure_effects
+from neuronull.estimators.joint_ablation import Sets, measure_joint_ablation
 from neuronull.estimators.measure import measure
 
 FAMILIES = ("gpt2", "gpt_neox", "llama")
@@ -84,7 +84,7 @@ def test_joint_ablation_and_effects_on_distributions(family: str, on_device, tmp
     sets = Sets(((3,), (0, 7, 11, 30), tuple(range(25))), ((reachable[0],), tuple(reachable[1:4])))
 
     def more() -> Measurements:
-        closed = measure_closure(replace(options), measured, sets, cache=False)
+        closed = measure_joint_ablation(replace(options), measured, sets, cache=False)
         return replace(closed, effects=measure_effects(options, measured, cache=False).effects)
 
     here, there = more(), on_device(more)

@@ -12,28 +12,28 @@ import scipy.stats
 from neuronull.cli import main
 from neuronull.data.errors import InputError
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, planted
+from neuronull.data.planted import Settings, planted
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import calibration_line, figure, record, run, scenarios
-from neuronull.hypotheses.calibration.truths import true_study, true_values
+from neuronull.hypotheses.calibration.truths import true_data, true_values
 from neuronull.hypotheses.calibration.worlds import Scenario
 from neuronull.hypotheses.engine import sample
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
     """Two small worlds in place of the real ones."""
-    dials = Dials(documents=20, pairs=2, neurons=120, width=8, heads=3)
+    settings = Settings(documents=20, pairs=2, neurons=120, width=8, heads=3)
     made = {
         "tiny.null": Scenario(
-            "tiny.null", "null", dials, ("influence", "weights"), ("clusters.weights", "tails.weights"), "", share=1
+            "tiny.null", "null", settings, ("influence", "weights"), ("clusters.weights", "tails.weights"), "", share=1
         ),
         "tiny@x=1": Scenario(
             "tiny@x=1",
             "power",
-            dataclasses.replace(dials, weight_cluster=0.9),
+            dataclasses.replace(settings, weight_cluster=0.9),
             ("influence", "weights"),
             ("clusters.weights",),
             "",
@@ -201,13 +201,15 @@ def test_chunks_hold_every_data_set_once():
 
 # truths ---------------------------------------------------------------------------------------------------------
 
-MANY = Dials(documents=600, pairs=6, neurons=200, heads=4, head_class_sd=0.0, routing=0.5, modules=0.3, specialists=0.5)
+MANY = Settings(
+    documents=600, pairs=6, neurons=200, heads=4, head_class_sd=0.0, routing=0.5, modules=0.3, specialists=0.5
+)
 
 
 @pytest.fixture(scope="module")
-def much() -> tuple[Study, object]:
+def much() -> tuple[PreparedData, object]:
     made = planted(MANY, 2)
-    return Study(made.measurements), made.truth
+    return PreparedData(made.measurements), made.truth
 
 
 @pytest.mark.parametrize(
@@ -225,24 +227,24 @@ def much() -> tuple[Study, object]:
     ],
 )
 def test_the_truth_is_what_much_data_come_near(name, much):
-    study, truth = much
+    prepared, truth = much
     hypothesis = catalogue.hypotheses.get(name)
-    bound = hypothesis.estimand.bind(study)
+    bound = hypothesis.statistic.bind(prepared)
     null = catalogue.nulls.get(hypothesis.nulls[0])
-    sampled = sample(bound, null, study, 49, 0)
-    shift = sampled.mean if hypothesis.estimand.centred else 0.0
-    true = true_values(hypothesis, bound, study, truth, null, sampled, 0)
+    sampled = sample(bound, null, prepared, 49, 0)
+    shift = sampled.mean if hypothesis.statistic.centred else 0.0
+    true = true_values(hypothesis, bound, prepared, truth, null, sampled, 0)
     without = bound.leave_one_out().numpy()
     se = np.sqrt((len(without) - 1) / len(without) * ((without - without.mean(0)) ** 2).sum(0))
     assert np.abs(sampled.estimate[0] - shift - true).max() < 4.5 * se.max() + 1e-3
 
 
 def test_a_true_study_holds_the_truth(much):
-    study, truth = much
-    there = true_study(study, truth)
+    prepared, truth = much
+    there = true_data(prepared, truth)
     ratio = there.influence[0].numpy() / np.exp(truth.log_influence)
     assert ratio == pytest.approx(np.ones_like(ratio))
-    assert there.plateau is study.plateau
+    assert there.plateau is prepared.plateau
     assert (there.correlation[0].diagonal() == 1).all()
 
 
@@ -282,7 +284,9 @@ def test_the_command_says_what_is_wrong_in_one_line(words, says, tmp_path, capsy
 
 def test_a_finding_carries_its_calibration(monkeypatch):
     monkeypatch.setattr("neuronull.hypotheses.findings.calibration_line", lambda name: f"measured for {name}")
-    measurements = planted(Dials(documents=24, pairs=4, neurons=200, heads=2), 0, ["influence", "weights"]).measurements
+    measurements = planted(
+        Settings(documents=24, pairs=4, neurons=200, heads=2), 0, ["influence", "weights"]
+    ).measurements
     result = run_suite(measurements, TestOptions(replicates=39, only=("clusters.weights",)))
     assert result.finding("clusters.weights").details["calibration"] == "measured for clusters.weights"
 

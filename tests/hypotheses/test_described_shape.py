@@ -7,17 +7,17 @@ import pytest
 import scipy.stats
 
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, planted_measurements
-from neuronull.hypotheses.exhibits import curves
+from neuronull.data.planted import Settings, planted_measurements
+from neuronull.hypotheses.figure_data import curves
 from neuronull.hypotheses.nulls.influence_law import best_law, law_distances
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
 from neuronull.reports.tables import also_measured
 
 
 @pytest.fixture(scope="module")
 def measurements():
-    return planted_measurements(Dials(), seed=3)
+    return planted_measurements(Settings(), seed=3)
 
 
 def test_distances_are_the_statistic_of_cramer_and_von_mises():
@@ -52,4 +52,4 @@ def test_the_knots_drawn_are_those_of_the_lowest_bic_and_stand_beside_the_findin
 
 
 def test_knots_are_the_same_in_every_run(measurements):
-    assert curves(Study(measurements)) == curves(Study(measurements))
+    assert curves(PreparedData(measurements)) == curves(PreparedData(measurements))

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 import torch
 
-from neuronull.data.planted import Dials, planted_measurements
+from neuronull.data.planted import Settings, planted_measurements
 from neuronull.estimators import regimes
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.engine import assess, sample
@@ -17,7 +17,7 @@ from neuronull.hypotheses.inference.permutation import permutation_p
 from neuronull.hypotheses.nulls.base import Observed
 from neuronull.hypotheses.nulls.document_swaps import DocumentSwaps
 from neuronull.hypotheses.nulls.matched_sets import MatchedSets
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.prepared import PreparedData
 
 DATASETS = 120
 REPLICATES = 59
@@ -27,26 +27,26 @@ BAR = ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / DATASETS)
 
 
 @pytest.fixture(scope="module")
-def null_studies() -> list[Study]:
+def null_studies() -> list[PreparedData]:
     """Classes alike in every neuron; noisy documents, so that the plateau is partly chosen by noise."""
-    dials = Dials(documents=30, pairs=4, neurons=240, scatter=0.0, influence_sd=0.3, document_neuron_sd=0.4)
-    return [Study(planted_measurements(dials, seed, ["influence"])) for seed in range(DATASETS)]
+    settings = Settings(documents=30, pairs=4, neurons=240, scatter=0.0, influence_sd=0.3, document_neuron_sd=0.4)
+    return [PreparedData(planted_measurements(settings, seed, ["influence"])) for seed in range(DATASETS)]
 
 
-def same_half_p(study: Study) -> float:
+def same_half_p(prepared: PreparedData) -> float:
     """The plateau of each half scored on that half: t-test of the documents' leanings."""
-    sums = study.influence_sums.x[..., 0].clamp_min(1e-12).log()
+    sums = prepared.influence_sums.x[..., 0].clamp_min(1e-12).log()
     lean = sums[:, 0] - sums[:, 1]
     lean = lean - lean.mean(1, keepdim=True)
-    chosen = regimes.top(study.influence[:, 0], study.n_head)
-    contrast = torch.stack([lean[d, chosen[side]].mean() for d, side in enumerate(study.half.tolist())])
+    chosen = regimes.top(prepared.influence[:, 0], prepared.n_head)
+    contrast = torch.stack([lean[d, chosen[side]].mean() for d, side in enumerate(prepared.half.tolist())])
     return float(scipy.stats.ttest_1samp(contrast.numpy(), 0, alternative="greater").pvalue)
 
 
-def other_half_p(study: Study) -> float:
+def other_half_p(prepared: PreparedData) -> float:
     """The shipped design, document null alone (there is no neuron-by-class scatter in these data)."""
-    bound = catalogue.hypotheses.get("regimes.selectivity").estimand.bind(study)
-    drawn = sample(bound, DocumentSwaps(), study, REPLICATES, 0)
+    bound = catalogue.hypotheses.get("regimes.selectivity").statistic.bind(prepared)
+    drawn = sample(bound, DocumentSwaps(), prepared, REPLICATES, 0)
     return permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value
 
 
@@ -63,15 +63,15 @@ def test_choosing_on_the_other_half_does_not(null_studies):
 
 
 def test_document_swaps_alone_take_scatter_for_specialists_and_the_two_way_rule_does_not():
-    dials = Dials(documents=24, pairs=3, neurons=240, scatter=0.5, position_sd=0.4)
+    settings = Settings(documents=24, pairs=3, neurons=240, scatter=0.5, position_sd=0.4)
     hypothesis = catalogue.hypotheses.get("regimes.selectivity")
     alone, both = [], []
     for seed in range(1000, 1000 + DATASETS):
-        study = Study(planted_measurements(dials, seed, ["influence"]))
-        bound = hypothesis.estimand.bind(study)
+        prepared = PreparedData(planted_measurements(settings, seed, ["influence"]))
+        bound = hypothesis.statistic.bind(prepared)
         ps = []
         for name in hypothesis.nulls:
-            drawn = sample(bound, catalogue.nulls.get(name), study, REPLICATES, seed)
+            drawn = sample(bound, catalogue.nulls.get(name), prepared, REPLICATES, seed)
             ps.append(permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value)
         alone.append(ps[0])
         both.append(max(ps))
@@ -146,13 +146,13 @@ def test_other_ways_to_draw_control_sets_cry_wolf(design):
 
 def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_not():
     """Neurons of large scale are more influential and more correlated; the plateau is nothing beyond that."""
-    dials = Dials(neurons=960, covariate_link=0.93, confounding=0.45)
+    settings = Settings(neurons=960, covariate_link=0.93, confounding=0.45)
     by_strata, reselected = [], []
     for seed in range(DATASETS // 2):
-        study = Study(planted_measurements(dials, seed, ["influence", "activations"]))
-        bound = catalogue.hypotheses.get("coordination.dimension").estimand.bind(study)
+        prepared = PreparedData(planted_measurements(settings, seed, ["influence", "activations"]))
+        bound = catalogue.hypotheses.get("coordination.dimension").statistic.bind(prepared)
         for null, ps in (("matched_sets", by_strata), ("reselected_sets", reselected)):
-            drawn = sample(bound, catalogue.nulls.get(null), study, REPLICATES, seed)
+            drawn = sample(bound, catalogue.nulls.get(null), prepared, REPLICATES, seed)
             ps.append(permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value)
     assert rejected(by_strata) > 0.15
     assert rejected(reselected) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / len(reselected))
@@ -160,27 +160,27 @@ def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_no
 
 def test_what_null_sets_share_with_the_plateau_is_taken_out_of_the_estimate():
     """Half of each null set is plateau here; the effect is what the same sets show beyond an unplanted twin."""
-    world = Dials(neurons=960, covariate_link=0.93, confounding=0.45, raised_both=1.0)
+    world = Settings(neurons=960, covariate_link=0.93, confounding=0.45, raised_both=1.0)
     hypothesis = catalogue.hypotheses.get("clusters.cohesion")
     null = catalogue.nulls.get("reselected_sets")
     found, true = [], []
     for seed in range(10):
         pieces = ["influence", "activations"]
-        study = Study(planted_measurements(dataclasses.replace(world, cohesion=0.1), seed, pieces))
-        twin = Study(planted_measurements(world, seed, pieces))
-        bound, without = (hypothesis.estimand.bind(s) for s in (study, twin))
-        drawn = sample(bound, null, study, REPLICATES, 0)
+        prepared = PreparedData(planted_measurements(dataclasses.replace(world, cohesion=0.1), seed, pieces))
+        twin = PreparedData(planted_measurements(world, seed, pieces))
+        bound, without = (hypothesis.statistic.bind(s) for s in (prepared, twin))
+        drawn = sample(bound, null, prepared, REPLICATES, 0)
         assert 0.1 < drawn.shared < 0.4
-        found.append(assess(hypothesis, bound, study, (drawn,), ALPHA).outputs[0].estimate)
-        sets = torch.stack(study.plateau)[None]
+        found.append(assess(hypothesis, bound, prepared, (drawn,), ALPHA).outputs[0].estimate)
+        sets = torch.stack(prepared.plateau)[None]
         values = [b.evaluate("neurons", sets, range(1), 0).estimate.item() for b in (bound, without)]
         true.append(values[0] - values[1])
     assert np.mean(found) == pytest.approx(np.mean(true), rel=0.12)
 
 
 def test_sets_share_all_pairs_with_themselves_and_none_with_others():
-    study = Study(planted_measurements(Dials(neurons=480), 0, ["influence", "activations", "heads"]))
-    bound = catalogue.hypotheses.get("clusters.cohesion").estimand.bind(study)
+    prepared = PreparedData(planted_measurements(Settings(neurons=480), 0, ["influence", "activations", "heads"]))
+    bound = catalogue.hypotheses.get("clusters.cohesion").statistic.bind(prepared)
     own = torch.stack(bound.sets)[None]
     others = torch.tensor([i for i in range(480) if i not in set(own.flatten().tolist())])
     half_own = own.clone()
@@ -188,7 +188,7 @@ def test_sets_share_all_pairs_with_themselves_and_none_with_others():
     drawn = torch.cat([own, others[:8].expand(1, 2, 8), half_own])
     assert bound.shared("neurons", drawn).tolist() == pytest.approx([1.0, 0.0, 4 * 3 / (8 * 7)])
     assert bound.shared("labels", None) is None
-    concentration = catalogue.hypotheses.get("routing.concentration").estimand.bind(study)
+    concentration = catalogue.hypotheses.get("routing.concentration").statistic.bind(prepared)
     own = torch.stack(concentration.sets)[None]
     half_own = own.clone()
     half_own[..., 4:] = others[4:8]
@@ -198,8 +198,8 @@ def test_sets_share_all_pairs_with_themselves_and_none_with_others():
     assert found.estimate[0] == found.statistic[0], "the plateau itself is whole"
     assert found.estimate[1] == pytest.approx(float(concentration.evaluate("neurons", rest, range(1), 0).estimate))
     assert found.statistic[1] != pytest.approx(float(found.estimate[1])), "ranked with all members"
-    tails = catalogue.hypotheses.get("tails.weights").estimand.bind(
-        Study(planted_measurements(Dials(neurons=480), 0, ["influence", "weights"]))
+    tails = catalogue.hypotheses.get("tails.weights").statistic.bind(
+        PreparedData(planted_measurements(Settings(neurons=480), 0, ["influence", "weights"]))
     )
     assert tails.shared("neurons", own) is None, "no mean"
 
@@ -207,15 +207,15 @@ def test_sets_share_all_pairs_with_themselves_and_none_with_others():
 @pytest.mark.parametrize("link", [0.93, 0.98])
 def test_an_effect_that_null_sets_hold_too_is_not_called_absent(link):
     """Where covariates tell who is influential, reselected sets hold the effect; matched sets do not."""
-    dials = Dials(neurons=960, covariate_link=link, weight_cluster=0.1)
+    settings = Settings(neurons=960, covariate_link=link, weight_cluster=0.1)
     hypothesis = catalogue.hypotheses.get("clusters.weights")
     alone, both = [], []
     for seed in range(12):
-        study = Study(planted_measurements(dials, seed, ["influence", "weights"]))
-        bound = hypothesis.estimand.bind(study)
-        drawn = tuple(sample(bound, catalogue.nulls.get(n), study, REPLICATES, seed) for n in hypothesis.nulls)
+        prepared = PreparedData(planted_measurements(settings, seed, ["influence", "weights"]))
+        bound = hypothesis.statistic.bind(prepared)
+        drawn = tuple(sample(bound, catalogue.nulls.get(n), prepared, REPLICATES, seed) for n in hypothesis.nulls)
         alone.append(drawn[0].estimate[0, 0] - drawn[0].mean[0] + 1.645 * drawn[0].sd[0])
-        both.append(assess(hypothesis, bound, study, drawn, ALPHA).outputs[0].verdict.high)
+        both.append(assess(hypothesis, bound, prepared, drawn, ALPHA).outputs[0].verdict.high)
     assert np.mean(np.array(both) < hypothesis.margin) <= 0.1
     if link > 0.95:
         assert np.mean(np.array(alone) < hypothesis.margin) > 0.5, "what the second null guards against"
@@ -223,19 +223,21 @@ def test_an_effect_that_null_sets_hold_too_is_not_called_absent(link):
 
 def test_a_plateau_of_other_heads_is_not_for_that_more_concentrated():
     """Null sets that hold part of it mix two profiles, which is less concentrated than either: .08 came out."""
-    estimates, dials = [], Dials(neurons=480, pairs=8, covariate_link=0.8, raised_both=3.0)
+    estimates, settings = [], Settings(neurons=480, pairs=8, covariate_link=0.8, raised_both=3.0)
     for seed in range(6):
-        made = planted_measurements(dials, seed, ["influence", "heads"])
+        made = planted_measurements(settings, seed, ["influence", "heads"])
         heads = made.heads
-        own = Study(made).blind_plateau[0]
+        own = PreparedData(made).blind_plateau[0]
         single = torch.from_numpy(np.flatnonzero(heads.reachable & (heads.head >= 0)))
         effect = heads.effect.clone()
         others = single[torch.from_numpy(np.random.default_rng(seed).permutation(len(single)))]
         for head, other in zip(single.tolist(), others.tolist(), strict=True):
             effect[head][..., own] = heads.effect[other][..., own]
-        study = Study(dataclasses.replace(made, heads=dataclasses.replace(heads, effect=effect)))
+        prepared = PreparedData(dataclasses.replace(made, heads=dataclasses.replace(heads, effect=effect)))
         hypothesis = catalogue.hypotheses.get("routing.concentration")
-        sampled = sample(hypothesis.estimand.bind(study), catalogue.nulls.get("reselected_sets"), study, 99, seed)
+        sampled = sample(
+            hypothesis.statistic.bind(prepared), catalogue.nulls.get("reselected_sets"), prepared, 99, seed
+        )
         assert sampled.shared > 0.1
         estimates.append(float(sampled.effect[0]))
     assert abs(np.mean(estimates)) < 0.02

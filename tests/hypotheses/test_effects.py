@@ -8,7 +8,7 @@ import scipy.integrate
 import scipy.stats
 
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, planted_measurements
+from neuronull.data.planted import Settings, planted_measurements
 from neuronull.hypotheses.inference.effects import document_effect, mixed_model
 from neuronull.hypotheses.suite import run_suite
 
@@ -68,7 +68,7 @@ def test_a_variance_at_its_bound_is_said():
 
 @pytest.mark.parametrize("specialists", [0.0, 0.5])
 def test_the_mixed_model_of_pairs_agrees_with_the_estimate_of_selectivity(specialists):
-    measurements = planted_measurements(Dials(neurons=640, specialists=specialists), 1, ["influence"])
+    measurements = planted_measurements(Settings(neurons=640, specialists=specialists), 1, ["influence"])
     rows = run_suite(measurements, TestOptions(replicates=199, only=("regimes.selectivity",))).findings
     mixed = rows[0].details["mixed_model"]
     assert abs(mixed["estimate"] - rows[0].estimate) < 2 * mixed["se"]
@@ -76,7 +76,7 @@ def test_the_mixed_model_of_pairs_agrees_with_the_estimate_of_selectivity(specia
 
 
 def test_rows_that_only_documents_decide_tell_their_bayes_factor():
-    world = Dials(neurons=480, pairs=8, head_class_sd=0.0, profile=0.8)
+    world = Settings(neurons=480, pairs=8, head_class_sd=0.0, profile=0.8)
     measurements = planted_measurements(world, 0, ["influence", "heads"])
     row = run_suite(measurements, TestOptions(replicates=199, only=("routing.profile",))).findings[0]
     effect = row.details["document_effect"]

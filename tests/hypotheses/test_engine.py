@@ -11,56 +11,58 @@ import torch
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import ClosureDials, Dials, TrainingDials, planted, planted_closure
+from neuronull.data.planted import JointSettings, Settings, TrainingSettings, planted, planted_joint_ablation
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.closures import closure_sets
-from neuronull.hypotheses.engine import JACKKNIFED, TILE, Output, Sampled, assess, assess_p, sample, told
-from neuronull.hypotheses.estimands.base import Bound, Estimand, Values
-from neuronull.hypotheses.findings import firm_bounds
+from neuronull.hypotheses.engine import JACKKNIFED, TILE, Output, Sampled, assess, assess_p, reported_null, sample
+from neuronull.hypotheses.findings import familywise_bounds
 from neuronull.hypotheses.hypothesis import Hypothesis
 from neuronull.hypotheses.inference import intervals
 from neuronull.hypotheses.inference.permutation import max_t, permutation_p
 from neuronull.hypotheses.inference.verdicts import Absence, Presence
+from neuronull.hypotheses.joint_sets import joint_sets
 from neuronull.hypotheses.nulls.base import Observed
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.prepared import PreparedData
+from neuronull.hypotheses.statistics.base import BoundStatistic, Statistic, Values
 from neuronull.hypotheses.suite import check_replicates, run_suite
 
 ALL = tuple(catalogue.hypotheses.names())
-SMALL = TrainingDials(documents=24, pairs=5, neurons=240, width=24, heads=16)
+SMALL = TrainingSettings(documents=24, pairs=5, neurons=240, width=24, heads=16)
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def prepared() -> PreparedData:
     """Planted measurements with checkpoints and every joint ablation that the tests below look up."""
     made = planted(SMALL, 3)
-    bare, hypotheses = Study(made.measurements), [catalogue.hypotheses.get(name) for name in ALL]
-    tables = [closure_sets(bare, hypotheses, TestOptions(replicates=199, seed=seed)).table for seed in (0, 5)]
+    bare, hypotheses = PreparedData(made.measurements), [catalogue.hypotheses.get(name) for name in ALL]
+    tables = [joint_sets(bare, hypotheses, TestOptions(replicates=199, seed=seed)).table for seed in (0, 5)]
     sets = pd.concat(tables, ignore_index=True)
     sets = sets[~sets.assign(members=sets["members"].map(tuple)).duplicated()].reset_index(drop=True)
-    return Study(replace(made.measurements, closure=planted_closure(ClosureDials(), made, sets, 0).closure))
+    return PreparedData(
+        replace(made.measurements, joint_ablation=planted_joint_ablation(JointSettings(), made, sets, 0).joint_ablation)
+    )
 
 
-def bound_of(name: str, study: Study) -> tuple[Hypothesis, Bound]:
+def bound_of(name: str, prepared: PreparedData) -> tuple[Hypothesis, BoundStatistic]:
     hypothesis = catalogue.hypotheses.get(name)
-    return hypothesis, hypothesis.estimand.bind(study)
+    return hypothesis, hypothesis.statistic.bind(prepared)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_workers_do_not_change_a_bit(name, study):
-    hypothesis, bound = bound_of(name, study)
+def test_workers_do_not_change_a_bit(name, prepared):
+    hypothesis, bound = bound_of(name, prepared)
     null = catalogue.nulls.get(hypothesis.nulls[-1])
-    one, three = (sample(bound, null, study, 2 * TILE + 7, 5, jobs) for jobs in (1, 3))
+    one, three = (sample(bound, null, prepared, 2 * TILE + 7, 5, jobs) for jobs in (1, 3))
     assert np.array_equal(one.estimate, three.estimate)
     assert np.array_equal(one.statistic, three.statistic)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_replicate_is_the_same_in_any_batch(name, study):
+def test_a_replicate_is_the_same_in_any_batch(name, prepared):
     """Draws are keyed by number alone: the tenth by itself is the tenth of twelve, to rounding."""
-    hypothesis, bound = bound_of(name, study)
+    hypothesis, bound = bound_of(name, prepared)
     for null_name in hypothesis.nulls:
         null = catalogue.nulls.get(null_name)
-        state = null.prepare(study.measurements, bound.offers()[null.randomises])
+        state = null.prepare(prepared.measurements, bound.offers()[null.randomises])
         whole = bound.evaluate(null.randomises, null.draw(state, range(1, 13), 5), range(1, 13), 5)
         alone = bound.evaluate(null.randomises, null.draw(state, range(10, 11), 5), range(10, 11), 5)
         torch.testing.assert_close(whole.estimate[9:10], alone.estimate, rtol=1e-9, atol=1e-12)
@@ -68,10 +70,10 @@ def test_a_replicate_is_the_same_in_any_batch(name, study):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_replicate_0_is_the_observed_one(name, study):
+def test_replicate_0_is_the_observed_one(name, prepared):
     """The identity draw is a draw like any other, and every null starts from the same observed estimate."""
-    hypothesis, bound = bound_of(name, study)
-    found = [sample(bound, catalogue.nulls.get(null), study, 3, 0) for null in hypothesis.nulls]
+    hypothesis, bound = bound_of(name, prepared)
+    found = [sample(bound, catalogue.nulls.get(null), prepared, 3, 0) for null in hypothesis.nulls]
     for sampled in found:
         assert sampled.estimate[0] == pytest.approx(found[0].estimate[0], rel=1e-9)
     kinds = [catalogue.nulls.get(null).randomises for null in hypothesis.nulls]
@@ -81,31 +83,31 @@ def test_replicate_0_is_the_observed_one(name, study):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_estimates_without_a_document_scatter_around_the_estimate(name, study):
+def test_estimates_without_a_document_scatter_around_the_estimate(name, prepared):
     """Delete-one values come from another path; their mean must be the estimate up to the jackknife's small bias."""
-    _, bound = bound_of(name, study)
+    _, bound = bound_of(name, prepared)
     without = bound.leave_one_out()
     if without is None:
         return
     kind = next(iter(bound.offers()))
     observed = bound.evaluate(kind, bound.identity(kind), range(1), 0).estimate[0]
-    assert without.shape == (len(study.documents), len(bound.outputs))
+    assert without.shape == (len(prepared.documents), len(bound.outputs))
     for k in range(without.shape[1]):
-        se = intervals.jackknife_se(without[:, k].numpy(), study.half)
+        se = intervals.jackknife_se(without[:, k].numpy(), prepared.half)
         assert abs(float(without[:, k].mean() - observed[k])) < max(0.5 * se, 1e-9)
 
 
 @dataclass(frozen=True)
-class Made(Estimand):
-    """An estimand whose values are given: under labels and under influence."""
+class Made(Statistic):
+    """An statistic whose values are given: under labels and under influence."""
 
     values: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0,), (0.0,))
 
-    def bind(self, study: Study) -> MadeBound:
-        return MadeBound(self.values, len(study.documents))
+    def bind(self, prepared: PreparedData) -> BoundMade:
+        return BoundMade(self.values, len(prepared.documents))
 
 
-class MadeBound(Bound):
+class BoundMade(BoundStatistic):
     def __init__(self, values: tuple[tuple[float, ...], tuple[float, ...]], documents: int) -> None:
         self.values, self.documents = values, documents
 
@@ -134,58 +136,58 @@ def made(first, second, centred=False):
     )
 
 
-def assessed(hypothesis, study, replicates=9):
-    bound = hypothesis.estimand.bind(study)
-    sampled = tuple(sample(bound, catalogue.nulls.get(n), study, replicates, 0) for n in hypothesis.nulls)
-    return assess(hypothesis, bound, study, sampled, 0.05)
+def assessed(hypothesis, prepared, replicates=9):
+    bound = hypothesis.statistic.bind(prepared)
+    sampled = tuple(sample(bound, catalogue.nulls.get(n), prepared, replicates, 0) for n in hypothesis.nulls)
+    return assess(hypothesis, bound, prepared, sampled, 0.05)
 
 
 @pytest.mark.parametrize("worse_first", [True, False])
-def test_the_larger_of_two_ps_counts(worse_first, study):
+def test_the_larger_of_two_ps_counts(worse_first, prepared):
     sure, unsure = (5.0, *range(-9, 0)), (5.0, 6.0, 7.0, 8.0, *range(-6, 0))
     first, second = (unsure, sure) if worse_first else (sure, unsure)
-    found = assessed(made(first, second), study)
+    found = assessed(made(first, second), prepared)
     assert found.p.value == pytest.approx(4 / 10)
     assert found.deciding_null.null == ("document_swaps" if worse_first else "neuron_swaps")
     assert found.outputs[0].p == found.p
     assert {assess_p(found.hypothesis, s).value for s in found.nulls} == {0.1, 0.4}
 
 
-def test_the_wider_null_sets_the_verdict_interval(study):
+def test_the_wider_null_sets_the_verdict_interval(prepared):
     narrow, wide = (1.0, *np.linspace(-0.01, 0.01, 9)), (1.0, *np.linspace(-3, 3, 9))
-    found = assessed(made(narrow, wide), study).outputs[0]
+    found = assessed(made(narrow, wide), prepared).outputs[0]
     assert found.se == pytest.approx(np.std(wide[1:], ddof=1))
     assert found.se_documents is not None
     assert found.se_documents < found.se
     assert found.verdict.low < found.document.low < found.document.high < found.verdict.high
-    assert found.verdict.df == found.document.df == study.smaller_half - 1
+    assert found.verdict.df == found.document.df == prepared.smaller_half - 1
     assert (found.verdict.level, found.document.level) == (pytest.approx(0.9), 0.95)
 
 
-def test_centred_estimates_are_taken_less_the_null_mean(study):
+def test_centred_estimates_are_taken_less_the_null_mean(prepared):
     values = (5.0, *np.linspace(1, 3, 9))
-    plain, centred = (assessed(made(values, values, c), study) for c in (False, True))
+    plain, centred = (assessed(made(values, values, c), prepared) for c in (False, True))
     assert plain.outputs[0].estimate == 5
     assert centred.outputs[0].estimate == pytest.approx(3)
     assert centred.p == plain.p
     assert centred.outputs[0].verdict.low == pytest.approx(plain.outputs[0].verdict.low - 2)
 
 
-def test_a_draw_without_a_value_is_an_error(study):
+def test_a_draw_without_a_value_is_an_error(prepared):
     with pytest.raises(InputError, match="1 of 10 draws of document_swaps gave no finite value"):
-        assessed(made((1.0, np.nan, *range(8)), tuple(range(10))), study)
+        assessed(made((1.0, np.nan, *range(8)), tuple(range(10))), prepared)
 
 
-def test_a_null_of_another_object_is_an_error(study):
-    _, bound = bound_of("regimes.selectivity", study)
+def test_a_null_of_another_object_is_an_error(prepared):
+    _, bound = bound_of("regimes.selectivity", prepared)
     with pytest.raises(InputError, match="matched_sets randomises neurons; this hypothesis offers labels, influence"):
-        sample(bound, catalogue.nulls.get("matched_sets"), study, 9, 0)
+        sample(bound, catalogue.nulls.get("matched_sets"), prepared, 9, 0)
 
 
-def test_several_outputs_share_draws_and_are_adjusted_together(study):
-    hypothesis, bound = bound_of("routing.heads", study)
-    sampled = sample(bound, catalogue.nulls.get("document_swaps"), study, 99, 0)
-    found = assess(hypothesis, bound, study, (sampled,), 0.05)
+def test_several_outputs_share_draws_and_are_adjusted_together(prepared):
+    hypothesis, bound = bound_of("routing.heads", prepared)
+    sampled = sample(bound, catalogue.nulls.get("document_swaps"), prepared, 99, 0)
+    found = assess(hypothesis, bound, prepared, (sampled,), 0.05)
     adjusted = max_t(sampled.statistic[0], sampled.statistic[1:])
     assert [o.p.value for o in found.outputs] == adjusted.tolist()
     assert found.p.value == adjusted.min()
@@ -196,53 +198,53 @@ SETS = ("clusters.within", "clusters.cohesion", "coordination.dimension", "routi
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_null_sets_without_a_document_are_those_sets_without_it(name, study):
-    """Against a study whose plateaus *are* the null sets."""
-    hypothesis, bound = bound_of(name, study)
+def test_null_sets_without_a_document_are_those_sets_without_it(name, prepared):
+    """Against a prepared whose plateaus *are* the null sets."""
+    hypothesis, bound = bound_of(name, prepared)
     null = catalogue.nulls.get("matched_sets")
-    draws = null.draw(null.prepare(study.measurements, bound.offers()["neurons"]), range(1, 4), 5)
+    draws = null.draw(null.prepare(prepared.measurements, bound.offers()["neurons"]), range(1, 4), 5)
     found = bound.draws_without("neurons", draws, range(1, 4), 0)
-    assert found.shape == (3, len(study.documents), 1)
+    assert found.shape == (3, len(prepared.documents), 1)
     for row, draw in enumerate(draws):
-        there = Study(study.measurements)
-        there.__dict__["strata"] = study.strata
+        there = PreparedData(prepared.measurements)
+        there.__dict__["strata"] = prepared.strata
         for kind in ("plateau", "blind_plateau"):
-            there.__dict__[kind] = tuple(draw[s] for s in getattr(study, kind))
-        alone = hypothesis.estimand.bind(there)
+            there.__dict__[kind] = tuple(draw[s] for s in getattr(prepared, kind))
+        alone = hypothesis.statistic.bind(there)
         left = alone.draws_without("neurons", alone.identity("neurons"), range(row + 1, row + 2), 0)
         torch.testing.assert_close(found[row], left[0])
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_document_moves_the_difference_from_null_sets(name, study):
+def test_a_document_moves_the_difference_from_null_sets(name, prepared):
     """Standard error of plateau less null mean against a loop over documents of that very difference."""
-    hypothesis, bound = bound_of(name, study)
+    hypothesis, bound = bound_of(name, prepared)
     null = catalogue.nulls.get("matched_sets")
-    sampled = sample(bound, null, study, JACKKNIFED, 5)
-    found = assess(replace(hypothesis, nulls=("matched_sets",)), bound, study, (sampled,), 0.05).outputs[0]
-    draws = null.draw(null.prepare(study.measurements, bound.offers()["neurons"]), range(1, JACKKNIFED + 1), 5)
+    sampled = sample(bound, null, prepared, JACKKNIFED, 5)
+    found = assess(replace(hypothesis, nulls=("matched_sets",)), bound, prepared, (sampled,), 0.05).outputs[0]
+    draws = null.draw(null.prepare(prepared.measurements, bound.offers()["neurons"]), range(1, JACKKNIFED + 1), 5)
     own = bound.leave_one_out()[:, 0].numpy()
     others = np.mean([
         bound.draws_without("neurons", draw[None], range(b, b + 1), 5)[0, :, 0].numpy()
         for b, draw in enumerate(draws, 1)
     ], axis=0)  # fmt: skip
     assert found.se_documents == pytest.approx(
-        sampled.unshared * intervals.jackknife_se(own - others, study.half), rel=1e-6
+        sampled.unshared * intervals.jackknife_se(own - others, prepared.half), rel=1e-6
     )
 
 
-class Shaken(MadeBound):
+class Shaken(BoundMade):
     """Documents move null draws as they move the observed."""
 
     def draws_without(self, kind, draws, replicates, seed):
         return self.leave_one_out()[None].expand(len(draws), -1, -1)
 
 
-def test_what_moves_plateau_and_null_sets_alike_is_no_error_of_their_difference(study):
-    bound = Shaken(((5.0, *np.linspace(1, 3, 9)),) * 2, len(study.documents))
-    sampled = tuple(sample(bound, catalogue.nulls.get(n), study, 9, 0) for n in ("document_swaps", "neuron_swaps"))
+def test_what_moves_plateau_and_null_sets_alike_is_no_error_of_their_difference(prepared):
+    bound = Shaken(((5.0, *np.linspace(1, 3, 9)),) * 2, len(prepared.documents))
+    sampled = tuple(sample(bound, catalogue.nulls.get(n), prepared, 9, 0) for n in ("document_swaps", "neuron_swaps"))
     hypothesis = made((0.0,), (0.0,), centred=True)
-    assert assess(hypothesis, bound, study, sampled, 0.05).outputs[0].se_documents == pytest.approx(0, abs=1e-12)
+    assert assess(hypothesis, bound, prepared, sampled, 0.05).outputs[0].se_documents == pytest.approx(0, abs=1e-12)
 
 
 def test_refuting_bounds_hold_for_all_heads_at_once():
@@ -250,7 +252,7 @@ def test_refuting_bounds_hold_for_all_heads_at_once():
     rng, worlds, heads, documents = np.random.default_rng(1), 2000, 20, 40
     x = rng.normal(size=(worlds, heads, documents))
     mean, se = x.mean(-1), x.std(-1, ddof=1) / documents**0.5
-    plain, firm = 0, 0
+    plain, familywise = 0, 0
     for world in range(worlds):
         outputs = [
             Output("", m, permutation_p(1.0, np.zeros(9)), s, s, None,
@@ -258,44 +260,44 @@ def test_refuting_bounds_hold_for_all_heads_at_once():
             for m, s in zip(mean[world], se[world], strict=True)
         ]  # fmt: skip
         plain += any(o.verdict.low > 0 for o in outputs)
-        firm += any(firm_bounds(o, 0.05 / heads)[0] > 0 for o in outputs)
+        familywise += any(familywise_bounds(o, 0.05 / heads)[0] > 0 for o in outputs)
     assert plain / worlds > 0.5
-    assert firm / worlds == pytest.approx(1 - (1 - 0.05 / heads) ** heads, abs=4 * (0.05 * 0.95 / worlds) ** 0.5)
+    assert familywise / worlds == pytest.approx(1 - (1 - 0.05 / heads) ** heads, abs=4 * (0.05 * 0.95 / worlds) ** 0.5)
 
 
-def test_members_of_a_weight_cluster_are_a_source_of_error(study):
+def test_members_of_a_weight_cluster_are_a_source_of_error(prepared):
     """Delete-one-neuron standard error of the mean cosine, both plateaus averaged, against plain loops."""
-    _, bound = bound_of("clusters.weights", study)
+    _, bound = bound_of("clusters.weights", prepared)
 
     def cosine(members):
         total = []
-        for weights in (study.w_out.double(), study.w_in.double()):
+        for weights in (prepared.w_out.double(), prepared.w_in.double()):
             unit = weights[members] / weights[members].norm(dim=1, keepdim=True)
             product = unit @ unit.T
             total.append(product[~torch.eye(len(members), dtype=torch.bool)].mean().item())
         return np.mean(total)
 
-    plateaus = [s.tolist() for s in study.plateau]
+    plateaus = [s.tolist() for s in prepared.plateau]
     union = sorted(set(plateaus[0]) | set(plateaus[1]))
     theta = np.array([np.mean([cosine([m for m in p if m != gone]) for p in plateaus]) for gone in union])
     wanted = np.sqrt((len(union) - 1) / len(union) * ((theta - theta.mean()) ** 2).sum())
     assert bound.member_se() == pytest.approx(wanted, rel=1e-9)
-    assert bound_of("tails.weights", study)[1].member_se() is None
+    assert bound_of("tails.weights", prepared)[1].member_se() is None
 
 
 def test_the_opposite_of_a_plateau_supports_no_plateau():
     """A raised head is no flat one: the claim is refuted, however small a two-sided p would be."""
-    dials = Dials(documents=60, neurons=640, covariate_link=0.0, raised_both=3.0)
-    measurements = planted(dials, 4, ["influence"]).measurements
+    settings = Settings(documents=60, neurons=640, covariate_link=0.0, raised_both=3.0)
+    measurements = planted(settings, 4, ["influence"]).measurements
     finding = run_suite(measurements, TestOptions(replicates=199, only=("regimes.shape",))).finding("regimes.shape")
     assert finding.estimate < -1
     assert finding.p_value > 0.9
     assert finding.verdict == "refuted"
 
 
-def test_two_sided_claims_have_two_sided_ps(study):
-    hypothesis, bound = bound_of("regimes.recruitment", study)
-    sampled = sample(bound, catalogue.nulls.get("document_swaps"), study, 99, 0)
+def test_two_sided_claims_have_two_sided_ps(prepared):
+    hypothesis, bound = bound_of("regimes.recruitment", prepared)
+    sampled = sample(bound, catalogue.nulls.get("document_swaps"), prepared, 99, 0)
     two = permutation_p(float(sampled.statistic[0, 0]), sampled.statistic[1:, 0], "two-sided")
     assert assess_p(hypothesis, sampled) == two
 
@@ -323,31 +325,32 @@ def test_what_null_sets_share_of_an_effect_is_no_spread():
 @pytest.mark.parametrize(("shares", "held"), [((0.1, 0.1), 0), ((0.6, 0.1), 1), ((0.1, 0.6), 0), ((0.6, 0.7), 0)])
 def test_the_estimate_is_told_under_a_null_whose_sets_are_others(shares, held):
     values = np.zeros((3, 1))
-    assert told(tuple(Sampled("any", values, values, np.full(3, share)) for share in shares)) == held
+    assert reported_null(tuple(Sampled("any", values, values, np.full(3, share)) for share in shares)) == held
 
 
-def test_only_a_quadratic_estimate_has_its_pairs_counted(study):
-    _, profile = bound_of("routing.profile", study)
-    _, heads = bound_of("routing.heads", study)
+def test_only_a_quadratic_estimate_has_its_pairs_counted(prepared):
+    _, profile = bound_of("routing.profile", prepared)
+    _, heads = bound_of("routing.heads", prepared)
     assert profile.second_order().shape == (1,)
     assert heads.second_order() is None
     hypothesis = replace(catalogue.hypotheses.get("routing.profile"), nulls=("document_swaps",))
-    found = assessed_with(hypothesis, profile, study)
+    found = assessed_with(hypothesis, profile, prepared)
     left = profile.leave_one_out()[:, 0].numpy()
     expected = intervals.quadratic_interval(
-        found.estimate, intervals.jackknife_se(left, study.half), float(profile.second_order()), study.smaller_half - 1,
+        found.estimate, intervals.jackknife_se(left, prepared.half), float(profile.second_order()),
+        prepared.smaller_half - 1,
         0.95,
     )  # fmt: skip
     assert found.document == expected
 
 
-def assessed_with(hypothesis, bound, study):
-    sampled = sample(bound, catalogue.nulls.get(hypothesis.nulls[0]), study, 9, 0)
-    return assess(hypothesis, bound, study, (sampled,), 0.05, with_details=False).outputs[0]
+def assessed_with(hypothesis, bound, prepared):
+    sampled = sample(bound, catalogue.nulls.get(hypothesis.nulls[0]), prepared, 9, 0)
+    return assess(hypothesis, bound, prepared, (sampled,), 0.05, with_details=False).outputs[0]
 
 
 @pytest.mark.parametrize("baselines", [2, 19])
-def test_the_two_baseline_design_is_refused_and_says_why(baselines, study):
+def test_the_two_baseline_design_is_refused_and_says_why(baselines, prepared):
     wanted = [catalogue.hypotheses.get("clusters.within")]
     with pytest.raises(InputError, match="no p-value can be below") as refused:
         check_replicates(wanted, TestOptions(replicates=baselines))
@@ -356,7 +359,7 @@ def test_the_two_baseline_design_is_refused_and_says_why(baselines, study):
     assert f"{1 / (1 + baselines):.3g}" in said
     assert "give at least 20" in said
     with pytest.raises(InputError, match="give at least 60"):
-        run_suite(study.measurements, TestOptions(replicates=baselines, only=("regimes",)))
+        run_suite(prepared.measurements, TestOptions(replicates=baselines, only=("regimes",)))
 
 
 def test_a_family_of_three_needs_three_times_the_draws():
@@ -369,8 +372,8 @@ def test_a_family_of_three_needs_three_times_the_draws():
     check_replicates(wanted, TestOptions(replicates=60))
 
 
-def test_what_was_not_measured_is_said(study):
-    bare = Study(replace(study.measurements, activation=None, heads=None, w_out=None, neurons=None))
+def test_what_was_not_measured_is_said(prepared):
+    bare = PreparedData(replace(prepared.measurements, activation=None, heads=None, w_out=None, neurons=None))
     for name in ("clusters.within", "routing.heads", "clusters.weights", "coordination.dimension"):
         with pytest.raises(MissingInput):
             bound_of(name, bare)[1].offers()

@@ -178,19 +178,19 @@ def test_supportable_margin_is_supported_four_times_in_five():
 
 def test_doubt_is_raised_for_few_documents_and_skew():
     symmetric = np.linspace(-1, 1, 60)
-    assert intervals.coverage_doubt(60, symmetric) == ""
-    assert "49 documents" in intervals.coverage_doubt(49, symmetric)
-    assert "skew the estimate by +." in intervals.coverage_doubt(60, np.exp(2 * symmetric))
-    assert "skew the estimate by -." in intervals.coverage_doubt(60, -np.exp(2 * symmetric))
+    assert intervals.coverage_warning(60, symmetric) == ""
+    assert "49 documents" in intervals.coverage_warning(49, symmetric)
+    assert "skew the estimate by +." in intervals.coverage_warning(60, np.exp(2 * symmetric))
+    assert "skew the estimate by -." in intervals.coverage_warning(60, -np.exp(2 * symmetric))
     alone = np.append(np.linspace(-1, 1, 119), 9.0)
-    assert "one document makes 6" in intervals.coverage_doubt(120, alone)
-    assert intervals.coverage_doubt(120, alone, share=0.5) == ""
+    assert "one document makes 6" in intervals.coverage_warning(120, alone)
+    assert intervals.coverage_warning(120, alone, share=0.5) == ""
     skewed = np.repeat([0.0, 1.0], [48, 12])  # skewness 1.5
-    assert "skewed" in intervals.coverage_doubt(60, skewed)
-    assert intervals.coverage_doubt(60, skewed, share=0.5) == ""  # documents are a quarter of the error's variance
-    assert intervals.coverage_doubt(240, np.repeat(skewed, 4)) == ""  # the mean of many is not skewed
-    assert intervals.coverage_doubt(60, np.ones(60)) == ""
-    assert intervals.coverage_doubt(60, None) == ""
+    assert "skewed" in intervals.coverage_warning(60, skewed)
+    assert intervals.coverage_warning(60, skewed, share=0.5) == ""  # documents are a quarter of the error's variance
+    assert intervals.coverage_warning(240, np.repeat(skewed, 4)) == ""  # the mean of many is not skewed
+    assert intervals.coverage_warning(60, np.ones(60)) == ""
+    assert intervals.coverage_warning(60, None) == ""
 
 
 def test_skewness_of_an_estimate_is_that_of_a_sum_of_parts():

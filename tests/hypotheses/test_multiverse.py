@@ -10,19 +10,19 @@ import pytest
 from neuronull.data.errors import InputError
 from neuronull.data.options import MeasureOptions, TestOptions
 from neuronull.data.panel import halves
-from neuronull.data.planted.dials import Dials
 from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.estimands.neuron_sets import RewiredExcess, Within
 from neuronull.hypotheses.multiverse import DRAWS, MOST_UNIVERSES, design, explore, told_value, with_fields
 from neuronull.hypotheses.result import Role, Verdict
+from neuronull.hypotheses.statistics.neuron_sets import RewiredExcess, Within
 from neuronull.hypotheses.suite import run_suite
 
 TESTS = TestOptions(only=("clusters.within", "clusters.weights"), replicates=79)
 
 
-def world(seed: int = 1, **dials):
-    return planted_measurements(Dials(documents=40, pairs=8, neurons=320, **dials), seed)
+def world(seed: int = 1, **settings):
+    return planted_measurements(Settings(documents=40, pairs=8, neurons=320, **settings), seed)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_value_that_is_the_runs_own_is_no_second_universe():
 
 
 def test_the_runs_own_values_are_those_of_the_declared_estimands():
-    """Guards the two axes that estimands hold: the run must be its own first universe."""
+    """Guards the two axes that statistics hold: the run must be its own first universe."""
     own = {"resolution": Within.resolution, "density": RewiredExcess.density}
     for name in catalogue.hypotheses.names():
         hypothesis = catalogue.hypotheses.get(name)

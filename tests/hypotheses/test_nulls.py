@@ -14,8 +14,8 @@ import torch
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
-from neuronull.data.planted.dials import Dials
 from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.planted.settings import Settings
 from neuronull.estimators import correlation_nulls, rewiring
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.checks.testing import parametrize_with_checks
@@ -26,7 +26,7 @@ from neuronull.hypotheses.nulls.graphs import effective_observations, example_gr
 from neuronull.hypotheses.nulls.head_sets import HeadSets, distinct_sets, effect_strata
 from neuronull.hypotheses.nulls.hqs import HQS, hqs_population, moments
 from neuronull.hypotheses.nulls.shuffled_corpus import ShuffledCorpus
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.prepared import PreparedData
 from tests.hypotheses.test_checks import RUN
 
 
@@ -267,9 +267,9 @@ def test_a_corpus_without_a_model_is_refused_in_one_line() -> None:
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
-    dials = Dials(documents=40, pairs=10, spare=0, neurons=160, width=24, heads=6, modules=0.25)
-    return Study(planted_measurements(dials, 1), TestOptions.plateau)
+def prepared() -> PreparedData:
+    settings = Settings(documents=40, pairs=10, spare=0, neurons=160, width=24, heads=6, modules=0.25)
+    return PreparedData(planted_measurements(settings, 1), TestOptions.plateau)
 
 
 GRAPHS = ("hqs", "correlation_cm", "random_matrix", "rewired", "signed_rewired", "erdos_renyi")
@@ -283,31 +283,33 @@ GRAPHS = ("hqs", "correlation_cm", "random_matrix", "rewired", "signed_rewired",
         ("clusters.weights", "random_init"),
     ],
 )  # fmt: skip
-def test_every_null_can_be_chosen_where_its_object_is_offered(study: Study, hypothesis: str, null: str) -> None:
-    bound = catalogue.hypotheses.get(hypothesis).estimand.bind(study)
+def test_every_null_can_be_chosen_where_its_object_is_offered(
+    prepared: PreparedData, hypothesis: str, null: str
+) -> None:
+    bound = catalogue.hypotheses.get(hypothesis).statistic.bind(prepared)
     model = catalogue.nulls.get(null)
-    drawn = sample(bound, model, study, 20, 0)
+    drawn = sample(bound, model, prepared, 20, 0)
     assert drawn.estimate.shape == (21, 1)
     assert drawn.estimate[1:].std() > 0
-    own = sample(bound, catalogue.nulls.get(catalogue.hypotheses.get(hypothesis).nulls[0]), study, 2, 0)
+    own = sample(bound, catalogue.nulls.get(catalogue.hypotheses.get(hypothesis).nulls[0]), prepared, 2, 0)
     assert drawn.estimate[0] == pytest.approx(own.estimate[0], rel=1e-6), (
         "the observed value is the same under every null"
     )
     offered = bound.offers()[model.randomises]
-    state = model.prepare(study.measurements, offered)
+    state = model.prepare(prepared.measurements, offered)
     assert isinstance(model.diagnostics(state, list(model.draw(state, range(1, 4), 0))), dict)
 
 
-def test_blocks_of_real_activations_can_move(study: Study) -> None:
-    bound = catalogue.hypotheses.get("clusters.within").estimand.bind(study)
+def test_blocks_of_real_activations_can_move(prepared: PreparedData) -> None:
+    bound = catalogue.hypotheses.get("clusters.within").statistic.bind(prepared)
     assert blocks_of(bound.offers()["activations"]).movable > 0.9
 
 
 def test_pair_swaps_studentise_by_document_as_the_observed_value_is() -> None:
     """The unswapped pairs give the statistic of the unswapped documents."""
-    dials = Dials(documents=24, pairs=6, spare=0, neurons=120)
-    small = Study(planted_measurements(dials, 2, ("influence",)), TestOptions.plateau)
-    bound = catalogue.hypotheses.get("regimes.selectivity").estimand.bind(small)
+    settings = Settings(documents=24, pairs=6, spare=0, neurons=120)
+    small = PreparedData(planted_measurements(settings, 2, ("influence",)), TestOptions.plateau)
+    bound = catalogue.hypotheses.get("regimes.selectivity").statistic.bind(small)
     pairs = bound.offers()["labels"].pairs
     by_pair = bound.evaluate("labels", torch.zeros(1, pairs, dtype=torch.bool), range(1), 0)
     by_document = bound.evaluate("labels", bound.identity("labels"), range(1), 0)

@@ -11,8 +11,8 @@ import pytest
 
 import neuronull as nn
 from neuronull.data.options import MeasureOptions, TestOptions
-from neuronull.data.planted.dials import Dials
 from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.planted.settings import Settings
 from neuronull.data.store import save
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.plan import canonical, declared, plan_hash
@@ -59,9 +59,9 @@ def test_it_leaves_out_what_changes_no_number():
         lambda h: replace(h, nulls=h.nulls[:1]),
         lambda h: replace(h, sensitivity=()),
         lambda h: replace(h, claim="Another claim."),
-        lambda h: replace(h, estimand=replace(h.estimand, resolution=2.0)),
+        lambda h: replace(h, statistic=replace(h.statistic, resolution=2.0)),
     ],
-    ids=["margin", "null", "sensitivity", "claim", "estimand"],
+    ids=["margin", "null", "sensitivity", "claim", "statistic"],
 )
 def test_it_follows_each_hypothesis(change, monkeypatch):
     before = hash_of()
@@ -84,7 +84,7 @@ def test_the_text_is_canonical():
 
 
 def test_a_run_keeps_it_beside_its_results(tmp_path: Path):
-    world = planted_measurements(Dials(documents=40, pairs=8, neurons=320), 1)
+    world = planted_measurements(Settings(documents=40, pairs=8, neurons=320), 1)
     plans = []
     for name, jobs in (("one", 1), ("two", 2)):
         save(world, tmp_path / f"m-{name}")  # another place, the same measurements

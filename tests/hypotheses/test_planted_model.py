@@ -13,8 +13,8 @@ from neuronull.data.options import MeasureOptions, TestOptions
 from neuronull.data.planted.model import CUES, ModelDials, write_planted_model
 from neuronull.estimators.measure import measure
 from neuronull.hypotheses.controls import flags_an_effect
+from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Role
-from neuronull.hypotheses.study import Study
 from neuronull.hypotheses.suite import run_suite
 
 
@@ -35,7 +35,7 @@ def measured(folder: Path, seed: int = 0, **planted: float) -> tuple[Measurement
 )
 def test_the_suite_finds_what_the_weights_were_given(tmp_path, planted, hypothesis):
     measurements, plateau = measured(tmp_path, **planted)
-    found = Study(measurements).plateau
+    found = PreparedData(measurements).plateau
     assert min(len(plateau & set(half.tolist())) for half in found) >= 0.75 * CUES
     row = run_suite(measurements, TestOptions(replicates=199, only=(hypothesis,))).finding(hypothesis)
     assert flags_an_effect(row), str(row)
@@ -45,7 +45,7 @@ def test_the_suite_finds_what_the_weights_were_given(tmp_path, planted, hypothes
 
 def test_the_unedited_twin_is_not_flagged(tmp_path):
     measurements, plateau = measured(tmp_path)
-    assert all(len(plateau & set(half.tolist())) <= 3 for half in Study(measurements).plateau)
+    assert all(len(plateau & set(half.tolist())) <= 3 for half in PreparedData(measurements).plateau)
     rows = [f for f in run_suite(measurements, TestOptions(replicates=199)).findings if f.role is Role.PRIMARY]
     flagged = [f.hypothesis for f in rows if flags_an_effect(f)]
     assert len(flagged) <= scipy.stats.binom.ppf(0.99, len(rows), 0.05), flagged

@@ -12,13 +12,13 @@ import torch
 from neuronull.data.errors import MissingInput
 from neuronull.data.measurements import EFFECTS, Effects, Measurements
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, planted
+from neuronull.data.planted import Settings, planted
 from neuronull.hypotheses.plateau_effects import plateau_effects
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
 from neuronull.reports.files import load_result, write_results
 
-DIALS = Dials(documents=24, pairs=6, neurons=200, loss_gap=0.0)
+DIALS = Settings(documents=24, pairs=6, neurons=200, loss_gap=0.0)
 
 
 def with_effects(measurements: Measurements, seed: int = 0) -> Measurements:
@@ -47,17 +47,17 @@ def measurements() -> Measurements:
 
 
 @pytest.fixture(scope="module")
-def study(measurements: Measurements) -> Study:
-    return Study(measurements)
+def prepared(measurements: Measurements) -> PreparedData:
+    return PreparedData(measurements)
 
 
-def loop(study: Study, effect: int, side: int, without: int | None = None) -> tuple[float, float, float]:
+def loop(prepared: PreparedData, effect: int, side: int, without: int | None = None) -> tuple[float, float, float]:
     """Plateau, strata and size, halves averaged, one document and neuron at a time; `without` a document."""
-    m, panel = study.measurements, study.panel
-    strata = study.strata.tolist()
+    m, panel = prepared.measurements, prepared.panel
+    strata = prepared.strata.tolist()
     totals = []
     for chosen in (0, 1):
-        plateau, sums, pairs = study.plateau[chosen].tolist(), np.zeros(3), 0
+        plateau, sums, pairs = prepared.plateau[chosen].tolist(), np.zeros(3), 0
         for document in range(m.n_documents):
             rows = panel.rare_rows[panel.document[panel.rare_rows] == document]
             if not len(rows) or panel.half[rows[0]] == chosen or document == without:
@@ -73,25 +73,25 @@ def loop(study: Study, effect: int, side: int, without: int | None = None) -> tu
     return tuple(np.mean(totals, axis=0))
 
 
-def test_every_number_is_that_of_a_loop(study: Study):
-    found = plateau_effects(study)
+def test_every_number_is_that_of_a_loop(prepared: PreparedData):
+    found = plateau_effects(prepared)
     assert [(one.effect, one.label) for one in found] == [(e, c) for e in EFFECTS for c in ("rare", "common")]
-    assert len(study.documents) == study.measurements.n_documents - 1
+    assert len(prepared.documents) == prepared.measurements.n_documents - 1
     for one in found:
         effect, side = EFFECTS.index(one.effect), ("rare", "common").index(one.label)
-        plateau, strata, size = loop(study, effect, side)
+        plateau, strata, size = loop(prepared, effect, side)
         assert one.plateau == pytest.approx(plateau, rel=1e-9)
         assert one.strata == pytest.approx(strata, rel=1e-9)
-        left = size / loop(study, 0, side)[2] if one.effect in ("direct", "frequency") else None
+        left = size / loop(prepared, 0, side)[2] if one.effect in ("direct", "frequency") else None
         assert one.left == (left if left is None else pytest.approx(left, rel=1e-9))
 
 
-def test_the_interval_leaves_out_each_document(study: Study):
-    one = next(o for o in plateau_effects(study) if (o.effect, o.label) == ("unigram", "common"))
+def test_the_interval_leaves_out_each_document(prepared: PreparedData):
+    one = next(o for o in plateau_effects(prepared) if (o.effect, o.label) == ("unigram", "common"))
     variance, sizes = 0.0, []
     for half in (0, 1):
-        at = study.documents[study.half == half]
-        values = [loop(study, 2, 1, without=int(document))[0] for document in at]
+        at = prepared.documents[prepared.half == half]
+        values = [loop(prepared, 2, 1, without=int(document))[0] for document in at]
         variance += (len(at) - 1) / len(at) * float(np.sum((np.array(values) - np.mean(values)) ** 2))
         sizes.append(len(at))
     reach = scipy.stats.t.ppf(0.975, min(sizes) - 1) * variance**0.5
@@ -99,10 +99,10 @@ def test_the_interval_leaves_out_each_document(study: Study):
     assert one.level == 0.95
 
 
-def test_a_neuron_without_any_effect_leaves_no_share(study: Study):
-    m = study.measurements
+def test_a_neuron_without_any_effect_leaves_no_share(prepared: PreparedData):
+    m = prepared.measurements
     still = Effects(torch.zeros_like(m.effects.signed), torch.zeros_like(m.effects.absolute))
-    found = plateau_effects(Study(replace(m, effects=still)))
+    found = plateau_effects(PreparedData(replace(m, effects=still)))
     assert {one.left for one in found} == {None}
     assert {(one.plateau, one.low, one.high) for one in found} == {(0.0, 0.0, 0.0)}
 
@@ -110,7 +110,7 @@ def test_a_neuron_without_any_effect_leaves_no_share(study: Study):
 def test_they_are_told_where_they_were_measured_and_only_there(measurements: Measurements, tmp_path):
     options = TestOptions(only=("regimes.recruitment",), replicates=59)
     told, silent = (run_suite(m, options) for m in (measurements, replace(measurements, effects=None)))
-    assert told.plateau_effects == plateau_effects(Study(measurements))
+    assert told.plateau_effects == plateau_effects(PreparedData(measurements))
     assert silent.plateau_effects is None
     assert silent.findings == told.findings
     for name, result in (("told", told), ("silent", silent)):
@@ -118,4 +118,4 @@ def test_they_are_told_where_they_were_measured_and_only_there(measurements: Mea
         assert load_result(tmp_path / name).plateau_effects == result.plateau_effects
     assert "plateau_effects" not in (tmp_path / "silent" / "results.json").read_text()
     with pytest.raises(MissingInput, match="no effects on whole distributions were measured"):
-        plateau_effects(Study(replace(measurements, effects=None)))
+        plateau_effects(PreparedData(replace(measurements, effects=None)))

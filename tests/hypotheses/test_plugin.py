@@ -18,11 +18,11 @@ PLUGIN = Path(__file__).parents[1] / "plugin" / "neuronull-shuffled-layers"
 RUN_IT = """
 import json
 from neuronull.data.options import TestOptions
-from neuronull.data.planted.dials import Dials
+from neuronull.data.planted.settings import Settings
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.hypotheses.suite import run_suite
 
-measured = planted_measurements(Dials(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6), 0)
+measured = planted_measurements(Settings(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6), 0)
 options = TestOptions(only=("clusters.weights",), nulls={"clusters.weights": "shuffled_layers"}, replicates=39)
 result = run_suite(measured, options)
 print(json.dumps([[f.hypothesis, f.null_model, f.role.value, f.p_value, f.replicates] for f in result.findings]))

@@ -11,14 +11,14 @@ import scipy.stats
 
 from neuronull.data.errors import InputError
 from neuronull.data.options import TestOptions
-from neuronull.data.planted.dials import Dials
 from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.controls import flags_an_effect
 from neuronull.hypotheses.result import COLUMNS, Kind, Result, Role, Verdict
 from neuronull.hypotheses.suite import choose, run_suite
 
-WORLD = Dials(documents=60, pairs=20, neurons=480)
+WORLD = Settings(documents=60, pairs=20, neurons=480)
 EVERYTHING = (
     "regimes", "clusters", "routing", "routing.closure", "specialists", "coordination", "tails", "emergence", "control",
 )  # fmt: skip
@@ -30,7 +30,7 @@ def null_result() -> Result:
 
 
 @pytest.mark.parametrize(
-    ("dial", "strength", "hypothesis"),
+    ("setting", "strength", "hypothesis"),
     [
         ("specialists", 1.5, "regimes.selectivity"),
         ("modules", 0.35, "clusters.within"),
@@ -40,8 +40,8 @@ def null_result() -> Result:
         ("weight_cluster", 0.3, "clusters.weights"),
     ],
 )
-def test_a_strong_planted_effect_is_found(dial: str, strength: float, hypothesis: str) -> None:
-    world = dataclasses.replace(WORLD, documents=80, **{dial: strength})
+def test_a_strong_planted_effect_is_found(setting: str, strength: float, hypothesis: str) -> None:
+    world = dataclasses.replace(WORLD, documents=80, **{setting: strength})
     result = run_suite(planted_measurements(world, 0), TestOptions(replicates=199, only=(hypothesis,)))
     assert flags_an_effect(result.finding(hypothesis)), str(result.finding(hypothesis))
 
@@ -201,7 +201,7 @@ def test_a_row_without_documents_asks_for_a_larger_plateau_not_for_documents() -
 
 
 def test_rows_that_decide_nothing_draw_no_more_than_they_need() -> None:
-    world = Dials(documents=24, pairs=6, neurons=240)
+    world = Settings(documents=24, pairs=6, neurons=240)
     options = TestOptions(replicates=1100, only=("clusters.weights", "clusters.index"))
     rows = run_suite(planted_measurements(world, 0), options).findings
     drawn = {(f.hypothesis, f.null_model): f.replicates for f in rows}

@@ -12,9 +12,9 @@ import scipy.stats
 import torch
 
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import Dials, planted_measurements
-from neuronull.hypotheses.estimands.class_contrasts import described_shape
-from neuronull.hypotheses.study import Study
+from neuronull.data.planted import Settings, planted_measurements
+from neuronull.hypotheses.prepared import PreparedData
+from neuronull.hypotheses.statistics.class_contrasts import described_shape
 from neuronull.hypotheses.suite import run_suite
 from neuronull.hypotheses.tail_laws import FEWEST, OTHERS, tail_law, tail_laws
 from neuronull.reports import tables
@@ -62,11 +62,11 @@ def test_other_warnings_of_the_library_are_no_errors(monkeypatch: pytest.MonkeyP
 
 
 def test_neurons_without_influence_are_no_part_of_the_law():
-    made = planted_measurements(Dials(neurons=480), seed=3)
+    made = planted_measurements(Settings(neurons=480), seed=3)
     silent = torch.zeros_like(made.delta_loss)
     silent[:, :80] = made.delta_loss[:, :80]
-    study = Study(replace(made, delta_loss=silent))
-    found = described_shape(study)["tail_laws"]["rare curve"]
+    prepared = PreparedData(replace(made, delta_loss=silent))
+    found = described_shape(prepared)["tail_laws"]["rare curve"]
     assert found["start"] > 1e-6
     assert found["size"] <= 80
 
@@ -83,7 +83,7 @@ def test_what_has_no_tail_is_not_described(sample: np.ndarray):
 
 def test_it_stands_beside_the_findings():
     only = ("regimes.shape", "tails.weights")
-    result = run_suite(planted_measurements(Dials(neurons=800), seed=3), TestOptions(only=only, replicates=20))
+    result = run_suite(planted_measurements(Settings(neurons=800), seed=3), TestOptions(only=only, replicates=20))
     shape = tables.tail_laws(result.finding("regimes.shape"))
     assert [row[0] for row in shape.rows] == ["rare curve", "common curve"]
     assert all(float(row[1]) > 1 for row in shape.rows)

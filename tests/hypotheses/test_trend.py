@@ -12,29 +12,29 @@ import torch
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.measurements import OnDemand
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import TrainingDials, planted
+from neuronull.data.planted import TrainingSettings, planted
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import run
 from neuronull.hypotheses.calibration.truths import true_values
 from neuronull.hypotheses.calibration.worlds import TRAINING
 from neuronull.hypotheses.engine import sample
-from neuronull.hypotheses.estimands.trend import CALIPER
 from neuronull.hypotheses.inference.intervals import jackknife_se
+from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Verdict
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.statistics.trend import CALIPER
 from neuronull.hypotheses.suite import run_suite
 
-SMALL = TrainingDials(documents=40, pairs=3, neurons=96, steps=(1, 9, 40, 300), unmatched=0.45)
+SMALL = TrainingSettings(documents=40, pairs=3, neurons=96, steps=(1, 9, 40, 300), unmatched=0.45)
 TREND = catalogue.hypotheses.get("emergence.trend")
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
-    return Study(planted(SMALL, 5, ("influence",)).measurements, "8")
+def prepared() -> PreparedData:
+    return PreparedData(planted(SMALL, 5, ("influence",)).measurements, "8")
 
 
-def by_step(study):
-    return dict(study.measurements.checkpoints) | {study.measurements.training_step: study.measurements}
+def by_step(prepared):
+    return dict(prepared.measurements.checkpoints) | {prepared.measurements.training_step: prepared.measurements}
 
 
 def close_pairs(m):
@@ -44,15 +44,15 @@ def close_pairs(m):
     return [(d, r, c) for d, r, c in pairs if abs(m.panel.loss[r] - m.panel.loss[c]) <= CALIPER * scale]
 
 
-def common_documents(study):
-    found = [{d for d, _, _ in close_pairs(m)} for m in by_step(study).values()]
+def common_documents(prepared):
+    found = [{d for d, _, _ in close_pairs(m)} for m in by_step(prepared).values()]
     return sorted(set.intersection(*found))
 
 
-def influences(study, m, documents, swapped=()):
+def influences(prepared, m, documents, swapped=()):
     """[2 (half), 2 (class), N] by loops, classes exchanged in the documents of `swapped`."""
     out, count = np.zeros((2, 2, m.n_neurons)), np.zeros(2)
-    half_of = dict(zip(study.documents.tolist(), study.half.tolist(), strict=True))
+    half_of = dict(zip(prepared.documents.tolist(), prepared.half.tolist(), strict=True))
     change = m.delta_loss.double().abs().numpy()
     for d, r, c in close_pairs(m):
         if d in documents:
@@ -76,79 +76,81 @@ def selectivity(influence, sets):
     return total
 
 
-def slope_of(study, influence_at):
-    values = [selectivity(i, chosen(i, study.n_head)) for i in influence_at.values()]
+def slope_of(prepared, influence_at):
+    values = [selectivity(i, chosen(i, prepared.n_head)) for i in influence_at.values()]
     return np.polyfit(np.log(list(influence_at)), values, 1)[0]
 
 
-def all_influences(study, **changed):
-    documents = common_documents(study)
-    return {s: influences(study, m, documents, **changed) for s, m in sorted(by_step(study).items())}
+def all_influences(prepared, **changed):
+    documents = common_documents(prepared)
+    return {s: influences(prepared, m, documents, **changed) for s, m in sorted(by_step(prepared).items())}
 
 
-def test_the_estimate_is_the_slope_of_a_loop_over_checkpoints(study):
-    assert 20 <= len(common_documents(study)) < len(study.documents)
-    bound = TREND.estimand.bind(study)
+def test_the_estimate_is_the_slope_of_a_loop_over_checkpoints(prepared):
+    assert 20 <= len(common_documents(prepared)) < len(prepared.documents)
+    bound = TREND.statistic.bind(prepared)
     found = bound.evaluate("labels", bound.identity("labels"), range(1), 0).estimate
-    assert found.item() == pytest.approx(slope_of(study, all_influences(study)), rel=1e-9)
+    assert found.item() == pytest.approx(slope_of(prepared, all_influences(prepared)), rel=1e-9)
 
 
-def test_a_document_swap_is_the_same_at_every_checkpoint(study):
-    bound = TREND.estimand.bind(study)
-    draws = torch.from_numpy(np.random.default_rng(1).random((3, len(study.documents))) < 0.5)
+def test_a_document_swap_is_the_same_at_every_checkpoint(prepared):
+    bound = TREND.statistic.bind(prepared)
+    draws = torch.from_numpy(np.random.default_rng(1).random((3, len(prepared.documents))) < 0.5)
     found = bound.evaluate("labels", draws, range(1, 4), 0)
     for row, draw in enumerate(draws.numpy()):
-        swapped = set(study.documents[draw].tolist())
-        expected = slope_of(study, all_influences(study, swapped=swapped))
+        swapped = set(prepared.documents[draw].tolist())
+        expected = slope_of(prepared, all_influences(prepared, swapped=swapped))
         assert found.estimate[row].item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_neuron_swap_is_the_same_at_every_checkpoint_and_half(study):
-    bound = TREND.estimand.bind(study)
-    draws = np.random.default_rng(2).random((3, study.measurements.n_neurons)) < 0.5
+def test_a_neuron_swap_is_the_same_at_every_checkpoint_and_half(prepared):
+    bound = TREND.statistic.bind(prepared)
+    draws = np.random.default_rng(2).random((3, prepared.measurements.n_neurons)) < 0.5
     found = bound.evaluate("influence", torch.from_numpy(draws), range(1, 4), 0).estimate
     for row, draw in enumerate(draws):
         swapped = {}
-        for step, influence in all_influences(study).items():
+        for step, influence in all_influences(prepared).items():
             scaled = np.exp(np.log(influence) - np.log(influence).mean(-1, keepdims=True))
             swapped[step] = np.where(draw, scaled[:, ::-1], scaled)
-        assert found[row].item() == pytest.approx(slope_of(study, swapped), rel=1e-9)
+        assert found[row].item() == pytest.approx(slope_of(prepared, swapped), rel=1e-9)
 
 
-def test_without_a_document_by_loops_with_the_sets_fixed(study):
-    bound = TREND.estimand.bind(study)
-    documents, steps = common_documents(study), sorted(by_step(study).items())
-    sets = {s: chosen(i, study.n_head) for s, i in all_influences(study).items()}
+def test_without_a_document_by_loops_with_the_sets_fixed(prepared):
+    bound = TREND.statistic.bind(prepared)
+    documents, steps = common_documents(prepared), sorted(by_step(prepared).items())
+    sets = {s: chosen(i, prepared.n_head) for s, i in all_influences(prepared).items()}
     without = bound.leave_one_out()[:, 0].numpy()
-    for place, d in enumerate(study.documents.tolist()):
+    for place, d in enumerate(prepared.documents.tolist()):
         rest = [other for other in documents if other != d]
-        values = [selectivity(influences(study, m, rest), sets[s]) for s, m in steps]
+        values = [selectivity(influences(prepared, m, rest), sets[s]) for s, m in steps]
         assert without[place] == pytest.approx(np.polyfit(np.log([s for s, _ in steps]), values, 1)[0], rel=1e-8)
 
 
-def test_the_statistic_is_the_estimate_over_the_scatter_of_its_influence_function(study):
+def test_the_statistic_is_the_estimate_over_the_scatter_of_its_influence_function(prepared):
     """t against delete-one values: with n documents both agree to first order."""
-    bound = TREND.estimand.bind(study)
+    bound = TREND.statistic.bind(prepared)
     found = bound.evaluate("labels", bound.identity("labels"), range(1), 0)
     value, t = found.estimate.item(), found.statistic.item()
-    implied = abs(value) / np.sqrt((value / t) ** 2 - value**2 / len(study.documents)) if t else 0.0
-    assert implied == pytest.approx(abs(value) / jackknife_se(bound.leave_one_out()[:, 0].numpy(), study.half), rel=0.2)
+    implied = abs(value) / np.sqrt((value / t) ** 2 - value**2 / len(prepared.documents)) if t else 0.0
+    assert implied == pytest.approx(
+        abs(value) / jackknife_se(bound.leave_one_out()[:, 0].numpy(), prepared.half), rel=0.2
+    )
 
 
-def test_the_report_is_told_every_step_and_step_0_beside_them(study):
-    start = dataclasses.replace(study.measurements.checkpoints[9], panel=study.measurements.panel)
-    steps = dict(study.measurements.checkpoints) | {0: start}
-    measurements = dataclasses.replace(study.measurements, checkpoints=steps)
+def test_the_report_is_told_every_step_and_step_0_beside_them(prepared):
+    start = dataclasses.replace(prepared.measurements.checkpoints[9], panel=prepared.measurements.panel)
+    steps = dict(prepared.measurements.checkpoints) | {0: start}
+    measurements = dataclasses.replace(prepared.measurements, checkpoints=steps)
     result = run_suite(measurements, TestOptions(replicates=39, only=("emergence",), plateau="8"))
     row = result.finding("emergence.trend")
     told = row.details
     assert [key for key in told if key.startswith("step_")] == ["step_0", "step_1", "step_9", "step_40", "step_300"]
     assert told["steps"] == 4
-    for step, influence in all_influences(study).items():
-        expected = selectivity(influence, chosen(influence, study.n_head))
+    for step, influence in all_influences(prepared).items():
+        expected = selectivity(influence, chosen(influence, prepared.n_head))
         assert told[f"step_{step}"]["selectivity"] == pytest.approx(expected, rel=1e-9)
         assert told[f"step_{step}"]["standard_error_over_documents"] > 0
-    assert row.estimate == pytest.approx(slope_of(study, all_influences(study)), rel=1e-9), "step 0 is not in it"
+    assert row.estimate == pytest.approx(slope_of(prepared, all_influences(prepared)), rel=1e-9), "step 0 is not in it"
     assert row.null_model == "document_swaps+neuron_swaps"
     assert len([f for f in result.findings if f.hypothesis == "emergence.trend"]) == 3
 
@@ -156,19 +158,21 @@ def test_the_report_is_told_every_step_and_step_0_beside_them(study):
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
-def with_steps(study, change):
-    return Study(dataclasses.replace(study.measurements, checkpoints=change(dict(study.measurements.checkpoints))), "8")
+def with_steps(prepared, change):
+    return PreparedData(
+        dataclasses.replace(prepared.measurements, checkpoints=change(dict(prepared.measurements.checkpoints))), "8"
+    )
 
 
-def refusal(study):
+def refusal(prepared):
     with pytest.raises(MissingInput) as refused:
-        TREND.estimand.bind(study)
+        TREND.statistic.bind(prepared)
     return str(refused.value)
 
 
-def test_without_checkpoints_it_is_not_run_and_says_how_to_get_them(study):
+def test_without_checkpoints_it_is_not_run_and_says_how_to_get_them(prepared):
     result = run_suite(
-        dataclasses.replace(study.measurements, checkpoints={}), TestOptions(replicates=39, only=("emergence",))
+        dataclasses.replace(prepared.measurements, checkpoints={}), TestOptions(replicates=39, only=("emergence",))
     )
     row = result.finding("emergence.trend")
     assert row.verdict is Verdict.NOT_RUN
@@ -176,12 +180,12 @@ def test_without_checkpoints_it_is_not_run_and_says_how_to_get_them(study):
     assert "neuronull run --measurements DIR" in row.notes
 
 
-def test_three_steps_are_needed_and_step_0_is_none_of_them(study):
-    few = with_steps(study, lambda steps: {0: steps[1], 40: steps[40]})
+def test_three_steps_are_needed_and_step_0_is_none_of_them(prepared):
+    few = with_steps(prepared, lambda steps: {0: steps[1], 40: steps[40]})
     assert "2 checkpoints from step 1 on can be used, 3 are needed" in refusal(few)
 
 
-def test_a_step_whose_pairs_differ_in_loss_is_left_out_and_named(study):
+def test_a_step_whose_pairs_differ_in_loss_is_left_out_and_named(prepared):
     def worse(steps):
         m = steps[1]
         of_class = np.where(m.panel.label == 1, 2.05, 2.0) + 0.01 * np.random.default_rng(0).normal(size=len(m.panel))
@@ -189,21 +193,21 @@ def test_a_step_whose_pairs_differ_in_loss_is_left_out_and_named(study):
         losses = np.where(matched, of_class, np.linspace(0, 4, len(m.panel)))  # the rest gives the caliper its scale
         return steps | {1: dataclasses.replace(m, panel=dataclasses.replace(m.panel, loss=losses))}
 
-    changed = with_steps(study, worse)
-    details = TREND.estimand.bind(changed).details()
+    changed = with_steps(prepared, worse)
+    details = TREND.statistic.bind(changed).details()
     assert details["steps"] == 3
     assert "pairs differ in loss by" in details["step_1_left_out"]
-    fewer = with_steps(study, lambda steps: {1: worse(steps)[1], 40: steps[40]})
+    fewer = with_steps(prepared, lambda steps: {1: worse(steps)[1], 40: steps[40]})
     assert "step 1: pairs differ in loss by" in refusal(fewer)
 
 
-def test_two_steps_with_the_same_weights_are_refused(study):
+def test_two_steps_with_the_same_weights_are_refused(prepared):
     assert "steps 40 and 50 hold the same weights" in refusal(
-        with_steps(study, lambda steps: steps | {50: steps[40]})
+        with_steps(prepared, lambda steps: steps | {50: steps[40]})
     )
 
 
-def test_too_few_documents_at_all_steps_are_refused(study):
+def test_too_few_documents_at_all_steps_are_refused(prepared):
     """Enough at each step, but not the same ones."""
 
     def without(steps):
@@ -214,20 +218,20 @@ def test_too_few_documents_at_all_steps_are_refused(study):
             steps[step] = dataclasses.replace(steps[step], panel=dataclasses.replace(panel, match=match))
         return steps
 
-    assert "documents hold pairs of like loss, 20 are needed" in refusal(with_steps(study, without))
+    assert "documents hold pairs of like loss, 20 are needed" in refusal(with_steps(prepared, without))
 
 
-def test_nulls_of_one_model_alone_are_refused_in_one_line(study):
+def test_nulls_of_one_model_alone_are_refused_in_one_line(prepared):
     for null in ("influence_law", "label_swaps"):
         with pytest.raises(InputError, match=r"choose (neuron|document)_swaps"):
-            sample(TREND.estimand.bind(study), catalogue.nulls.get(null), study, 3, 0)
+            sample(TREND.statistic.bind(prepared), catalogue.nulls.get(null), prepared, 3, 0)
 
 
-def test_checkpoints_are_asked_for_once_each_and_only_by_the_trend(study):
+def test_checkpoints_are_asked_for_once_each_and_only_by_the_trend(prepared):
     asked = []
-    kept = dict(study.measurements.checkpoints)
+    kept = dict(prepared.measurements.checkpoints)
     lazy = OnDemand({step: lambda step=step: asked.append(step) or kept[step] for step in kept})
-    measurements = dataclasses.replace(study.measurements, checkpoints=lazy)
+    measurements = dataclasses.replace(prepared.measurements, checkpoints=lazy)
     run_suite(measurements, TestOptions(replicates=59, only=("regimes.selectivity",)))
     assert asked == []
     run_suite(measurements, TestOptions(replicates=39, only=("emergence", "control.random_init")))
@@ -268,10 +272,10 @@ def test_the_truth_of_a_world_without_noise_is_what_is_measured():
         loss_slope=0.0, memory=1.0, neurons=120, documents=24, early_gap=0.0, unmatched=0.0,
     )  # fmt: skip
     made = planted(quiet, 0, ("influence",))
-    study = Study(made.measurements, "8")
-    bound = TREND.estimand.bind(study)
+    prepared = PreparedData(made.measurements, "8")
+    bound = TREND.statistic.bind(prepared)
     null = catalogue.nulls.get("document_swaps")
-    sampled = sample(bound, null, study, 19, 0)
-    truth = true_values(TREND, bound, study, made.truth, null, sampled, 0)
+    sampled = sample(bound, null, prepared, 19, 0)
+    truth = true_values(TREND, bound, prepared, made.truth, null, sampled, 0)
     assert float(sampled.estimate[0, 0]) == pytest.approx(truth[0], rel=1e-5)
     assert truth[0] == pytest.approx(2 * 0.1 * (1 - 8 / 120), rel=1e-5), "both plateaus gain it, the mean is taken off"

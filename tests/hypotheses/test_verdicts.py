@@ -62,16 +62,16 @@ def test_named_corners(kind, two_sided, low, high, p, verdict):
 
 @pytest.mark.parametrize("kind", [Presence, Absence])
 def test_what_refutes_must_be_firm_and_what_supports_need_not(kind):
-    """A plain interval and a wider firm one: support is decided by the plain, refutation by the firm."""
+    """A plain interval and a wider familywise one: support is decided by the plain, refutation by the familywise."""
     criterion, name = kind(margin=MARGIN, unit="sd", means=""), kind.__name__.lower()
     for (low, high), (firm_low, firm_high), p in product(INTERVALS, INTERVALS, P):
         if not (firm_low <= low and high <= firm_high):
             continue
-        found = decide(criterion, Evidence(low, high, p, firm=(firm_low, firm_high)), ALPHA)
-        plain, firm = (expected(name, False, *ends, p, "") for ends in ((low, high), (firm_low, firm_high)))
+        found = decide(criterion, Evidence(low, high, p, familywise=(firm_low, firm_high)), ALPHA)
+        plain, familywise = (expected(name, False, *ends, p, "") for ends in ((low, high), (firm_low, firm_high)))
         if plain is R:
-            assert found.verdict is (R if firm is R else U)
-            assert firm is R or "all the tests that could refute" in found.why
+            assert found.verdict is (R if familywise is R else U)
+            assert familywise is R or "all the tests that could refute" in found.why
         else:
             assert found.verdict is plain
 

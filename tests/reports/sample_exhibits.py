@@ -14,7 +14,7 @@ from neuronull.hypotheses.result import (
     GraphTwin,
     HeadMap,
     Multiverse,
-    NullCard,
+    NullSummary,
     Outcome,
     PlateauEffect,
     Role,
@@ -23,10 +23,10 @@ from neuronull.hypotheses.result import (
 )
 
 
-def nulls() -> list[NullCard]:
+def nulls() -> list[NullSummary]:
     versions = {"python": "3.11.7", "neuronull": "0.1.0"}
     return [
-        NullCard(
+        NullSummary(
             name="matched_sets",
             origin="built in",
             randomises="neurons",
@@ -39,7 +39,7 @@ def nulls() -> list[NullCard]:
             diagnostics={h: {"strata": 4, "smallest": 380} for h in ("clusters.within", "clusters.cohesion")},
             certificate=Certificate(run=17, failed=[], skipped=[], versions=versions),
         ),
-        NullCard(
+        NullSummary(
             name="shuffled_layers",
             origin="package neuronull-shuffled-layers 0.1.0",
             randomises="neurons",

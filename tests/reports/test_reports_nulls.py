@@ -11,25 +11,25 @@ import pytest
 from sample_results import sample_result
 
 from neuronull.data.options import MeasureOptions, Silent, TestOptions
-from neuronull.data.planted.dials import Dials
 from neuronull.data.planted.measurements import planted_measurements
+from neuronull.data.planted.settings import Settings
 from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
 from neuronull.hypotheses.checks import conformance
 from neuronull.hypotheses.checks.null_checks import NULL_CHECKS
-from neuronull.hypotheses.null_cards import null_cards
+from neuronull.hypotheses.null_summaries import null_summaries
 from neuronull.hypotheses.nulls.base import NullModel
 from neuronull.hypotheses.nulls.random_sets import RandomSets
+from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.registry import BUILT_IN
 from neuronull.hypotheses.result import Certificate
-from neuronull.hypotheses.study import Study
 from neuronull.hypotheses.suite import run_suite
 from neuronull.pipeline import Request, run
 from neuronull.reports import html, markdown
 from neuronull.reports.certificates import COMMAND, shipped
 from neuronull.reports.null_tables import null_models, passed
 
-WORLD = Dials(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6)
+WORLD = Settings(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6)
 PLUGIN = Path(__file__).parents[1] / "plugin" / "neuronull-shuffled-layers" / "src"
 
 
@@ -118,7 +118,7 @@ def test_diagnostics_of_any_kind_are_kept_as_plain_values(name):
     measured = planted_measurements(WORLD, 0)
     options = TestOptions(only=("clusters.weights",), nulls={"clusters.weights": name}, replicates=39)
     result = run_suite(measured, options)
-    (card,) = [c for c in null_cards(Study(measured), result.findings, 0, {}) if c.name == name]
+    (card,) = [c for c in null_summaries(PreparedData(measured), result.findings, 0, {}) if c.name == name]
     assert card.origin.endswith(name.capitalize())
     found = card.diagnostics["clusters.weights"]
     json.dumps(found)
@@ -132,7 +132,7 @@ def test_diagnostics_of_any_kind_are_kept_as_plain_values(name):
 def test_nothing_is_told_of_a_null_without_diagnostics():
     measured = planted_measurements(WORLD, 0)
     result = run_suite(measured, TestOptions(only=("clusters.index",), replicates=39))
-    (card,) = null_cards(Study(measured), result.findings, 0, shipped())
+    (card,) = null_summaries(PreparedData(measured), result.findings, 0, shipped())
     assert type(nulls.get("random_sets")).diagnostics is NullModel.diagnostics
     assert (card.name, card.diagnostics, card.certificate.failed) == ("random_sets", {}, [])
 
@@ -143,13 +143,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from neuronull_shuffled_layers import ShuffledLayers
 import neuronull as nn
-from neuronull.data.planted.dials import Dials
+from neuronull.data.planted.settings import Settings
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
 
 nulls.register("shuffled_layers", ShuffledLayers(), origin="package neuronull-shuffled-layers 0.1.0")
-world = Dials(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6)
+world = Settings(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6)
 save(planted_measurements(world, 0), Path("measured"))
 nn.run(measurements="measured", only="clusters.weights", null={"clusters.weights": "shuffled_layers"}, replicates=39,
        out="run")

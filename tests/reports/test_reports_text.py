@@ -9,8 +9,8 @@ from types import SimpleNamespace as Namespace
 import pytest
 from sample_results import GOLDEN, HOSTILE, hostile_result, sample_result
 
-from neuronull.hypotheses.findings import RowMaker
-from neuronull.hypotheses.inference.intervals import coverage_doubt
+from neuronull.hypotheses.findings import FindingBuilder
+from neuronull.hypotheses.inference.intervals import coverage_warning
 from neuronull.hypotheses.result import Role, Verdict
 from neuronull.reports import html, latex, load_result, markdown, reasons, summary
 from neuronull.reports.numbers import finding_numbers, typeset
@@ -257,8 +257,8 @@ def test_nothing_heavy_is_loaded_by_the_import():
 @pytest.mark.parametrize(
     ("documents", "doubt", "se", "se_documents", "needs"),
     [
-        (30, coverage_doubt(30, None), 0.01, 0.01, {"documents": 50, "margin": 0.05}),
-        (30, f"{coverage_doubt(30, None)}; null sets share 62 %", 0.01, 0.01, {}),
+        (30, coverage_warning(30, None), 0.01, 0.01, {"documents": 50, "margin": 0.05}),
+        (30, f"{coverage_warning(30, None)}; null sets share 62 %", 0.01, 0.01, {}),
         (60, "document contrasts are skewed", 0.05, 0.05, {}),
         (60, "", 0.05, 0.05, {"documents": 380, "margin": 0.05}),
         (60, "", 0.01, 0.01, {}),
@@ -272,7 +272,7 @@ def test_nothing_is_said_to_be_enough_that_would_not_be(documents, doubt, se, se
         assessment=Namespace(hypothesis=Namespace(margin=0.05)),
         decision=Namespace(verdict=Verdict.UNDETERMINED),
     )
-    assert RowMaker._enough(maker, judged) == needs
+    assert FindingBuilder._enough(maker, judged) == needs
 
 
 def test_broken_lines_are_told_with_knots_intervals_and_what_a_knot_is_not():

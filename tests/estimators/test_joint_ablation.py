@@ -14,8 +14,8 @@ from neuronull.data.errors import InputError
 from neuronull.data.measurements import Measurements
 from neuronull.data.options import MeasureOptions
 from neuronull.data.store import load, save
-from neuronull.estimators import closure
-from neuronull.estimators.closure import Sets, head_names, measure_closure
+from neuronull.estimators import joint_ablation
+from neuronull.estimators.joint_ablation import Sets, head_names, measure_joint_ablation
 from neuronull.estimators.measure import measure
 
 NAME = "gpt_neox sequential"
@@ -39,7 +39,7 @@ def sets(measured: Measurements) -> Sets:
 
 @pytest.fixture(scope="module")
 def closed(options: MeasureOptions, measured: Measurements, sets: Sets) -> Measurements:
-    return measure_closure(options, measured, sets)
+    return measure_joint_ablation(options, measured, sets)
 
 
 def naive(measured: Measurements, sets: Sets) -> np.ndarray:
@@ -96,30 +96,30 @@ def naive(measured: Measurements, sets: Sets) -> np.ndarray:
 def test_closures_are_those_of_naive_hooks(measured: Measurements, closed: Measurements, sets: Sets):
     expected = naive(measured, sets)
     assert np.nanmax(np.abs(expected)) > 0.1, "an ablation that does nothing tests nothing"
-    np.testing.assert_allclose(closed.closure.loss.numpy(), expected, atol=1e-4, rtol=1e-3)
+    np.testing.assert_allclose(closed.joint_ablation.loss.numpy(), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_sets_are_named_and_the_rest_stays(measured: Measurements, closed: Measurements, sets: Sets, tmp_path: Path):
-    assert closed.closure.sets["kind"].tolist() == ["neurons"] * 2 + ["heads"] * 2
-    assert closed.closure.rows["neurons", (0, 7, 11, 30)] == 1
-    assert closed.closure.rows["heads", sets.heads[1]] == 3
+    assert closed.joint_ablation.sets["kind"].tolist() == ["neurons"] * 2 + ["heads"] * 2
+    assert closed.joint_ablation.rows["neurons", (0, 7, 11, 30)] == 1
+    assert closed.joint_ablation.rows["heads", sets.heads[1]] == 3
     assert closed.delta_loss is measured.delta_loss
     save(closed, tmp_path / "m")
-    again = load(tmp_path / "m").closure
-    assert again.rows == closed.closure.rows
-    assert torch.equal(again.loss.nan_to_num(), closed.closure.loss.nan_to_num())
+    again = load(tmp_path / "m").joint_ablation
+    assert again.rows == closed.joint_ablation.rows
+    assert torch.equal(again.loss.nan_to_num(), closed.joint_ablation.loss.nan_to_num())
 
 
 def test_the_same_sets_are_not_measured_twice(options, measured, closed, sets, monkeypatch):
-    monkeypatch.setattr(closure, "_measured", lambda *a: pytest.fail("measured again"))
-    again = measure_closure(options, measured, sets)
-    assert torch.equal(again.closure.loss.nan_to_num(), closed.closure.loss.nan_to_num())
+    monkeypatch.setattr(joint_ablation, "_measured", lambda *a: pytest.fail("measured again"))
+    again = measure_joint_ablation(options, measured, sets)
+    assert torch.equal(again.joint_ablation.loss.nan_to_num(), closed.joint_ablation.loss.nan_to_num())
 
 
 def test_another_model_is_refused(options, measured, sets):
     other = replace(options, random_init=True)
     with pytest.raises(InputError, match="the model has changed since it was measured"):
-        measure_closure(other, measured, sets, cache=False)
+        measure_joint_ablation(other, measured, sets, cache=False)
 
 
 def test_sets_of_heads_need_a_table_of_heads(measured):

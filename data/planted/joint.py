@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from ..measurements import Closure, Measurements
+from ..measurements import JointAblation, Measurements
 from .measurements import Planted
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -27,13 +27,13 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 PAIR_SCATTER = 0.5
 """Sd of what a pair of members adds, over its mean."""
 TOP_HEADS = 0.05
-"""Share of the heads that `ClosureDials.routing` strengthens (at least 2): those that act most on the plateau."""
+"""Share of the heads that `JointSettings.routing` strengthens (at least 2): those that act most on the plateau."""
 NOISE = 0.1
 """Sd of what one document adds to a head's increase by chance, in median increases of a head."""
 
 
 @dataclass(frozen=True)
-class ClosureDials:
+class JointSettings:
     """How hard the null data are, and how strong each effect (0 = absent).
 
     Neurons (unit: share of a neuron's influence)
@@ -66,19 +66,19 @@ class ClosureDials:
 
 
 @dataclass(frozen=True)
-class PlantedClosure:
+class PlantedJoint:
     """Measured closures, and ``truth``: their expectation, the same in every document (up to a factor a class)."""
 
-    closure: Closure
-    truth: Closure
+    joint_ablation: JointAblation
+    truth: JointAblation
 
 
-def planted_closure(dials: ClosureDials, made: Planted, sets: pd.DataFrame, seed: int) -> PlantedClosure:
-    """Closures of the sets of a table (`Closure.sets`) in a planted world.
+def planted_joint_ablation(settings: JointSettings, made: Planted, sets: pd.DataFrame, seed: int) -> PlantedJoint:
+    """Closures of the sets of a table (`JointAblation.sets`) in a planted world.
 
     Parameters
     ----------
-    dials
+    settings
         How joint ablation acts in it.
     made
         The world, with influence; for sets of heads with heads.
@@ -99,8 +99,8 @@ def planted_closure(dials: ClosureDials, made: Planted, sets: pd.DataFrame, seed
         if named:
             rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, len(kind)])))
             rows = np.flatnonzero(of_kind)
-            measured[rows], truth[rows] = increases(dials, made, named, rng)
-    return PlantedClosure(*(Closure(torch.from_numpy(x.astype(np.float32)), sets) for x in (measured, truth)))
+            measured[rows], truth[rows] = increases(settings, made, named, rng)
+    return PlantedJoint(*(JointAblation(torch.from_numpy(x.astype(np.float32)), sets) for x in (measured, truth)))
 
 
 def _empty(measurements: Measurements, sets: pd.DataFrame) -> FloatArray:
@@ -108,19 +108,19 @@ def _empty(measurements: Measurements, sets: pd.DataFrame) -> FloatArray:
 
 
 def _of_neurons(
-    dials: ClosureDials, made: Planted, sets: list[IntArray], rng: np.random.Generator
+    settings: JointSettings, made: Planted, sets: list[IntArray], rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     level = _mean_influence(made.measurements)
     documents, _, n = level.shape
-    net = dials.net + dials.net_sd * rng.standard_normal(n) + dials.net_class_sd * rng.standard_normal((2, n))
-    net[0] += dials.net_shift
-    net[:, made.truth.plateau] += dials.plateau_net
-    net[0, made.truth.plateau] += dials.closure
+    net = settings.net + settings.net_sd * rng.standard_normal(n) + settings.net_class_sd * rng.standard_normal((2, n))
+    net[0] += settings.net_shift
+    net[:, made.truth.plateau] += settings.plateau_net
+    net[0, made.truth.plateau] += settings.closure
     coupling = _coupling(n, rng)
-    scatter = dials.net_document_sd * rng.standard_normal((documents, 2, n))
+    scatter = settings.net_document_sd * rng.standard_normal((documents, 2, n))
     true_level = np.exp(made.truth.log_influence)[None]
-    measured = _joint((net + scatter) * level, np.sqrt(level), coupling, dials.pairs, sets)
-    truth = _joint(net * true_level, np.sqrt(true_level), coupling, dials.pairs, sets)
+    measured = _joint((net + scatter) * level, np.sqrt(level), coupling, settings.pairs, sets)
+    truth = _joint(net * true_level, np.sqrt(true_level), coupling, settings.pairs, sets)
     return measured, truth
 
 
@@ -138,26 +138,26 @@ def _mean_influence(measurements: Measurements) -> FloatArray:
 
 
 def _of_heads(
-    dials: ClosureDials, made: Planted, sets: list[IntArray], rng: np.random.Generator
+    settings: JointSettings, made: Planted, sets: list[IntArray], rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     effect, heads = made.truth.head_effect, made.measurements.heads
     if effect is None or heads is None:
         raise ValueError("joint ablation of heads follows their effects; plant heads as well")
     h, documents = len(effect), made.measurements.n_documents
-    increase = np.exp(dials.head_sd * rng.standard_normal(h)) * effect.mean((1, 2))
-    increase = increase * np.exp(dials.head_class_sd * rng.standard_normal((2, h)))
-    increase[0] *= np.exp(dials.head_shift)
+    increase = np.exp(settings.head_sd * rng.standard_normal(h)) * effect.mean((1, 2))
+    increase = increase * np.exp(settings.head_class_sd * rng.standard_normal((2, h)))
+    increase[0] *= np.exp(settings.head_shift)
     top = np.argsort(-effect[..., made.truth.plateau].mean((1, 2)), kind="stable")[: max(2, round(TOP_HEADS * h))]
-    increase[0, top] *= 1 + dials.routing
+    increase[0, top] *= 1 + settings.routing
     coupling = _coupling(h, rng)
-    spread = dials.head_document_sd
+    spread = settings.head_document_sd
     factor = np.exp(spread * rng.standard_normal((documents, 2, h)) - spread**2 / 2)
     common = np.exp(0.3 * rng.standard_normal((documents, 1, 1)) + 0.15 * rng.standard_normal((documents, 2, 1)))
     noise = NOISE * np.median(increase) * rng.standard_normal((documents, 2, h))
     root = np.sqrt(increase)[None]
     # rows of single heads come first in the planted table, so a row is a head
-    measured = _joint(common * (factor * increase + noise), np.sqrt(common) * root, coupling, dials.pairs, sets)
-    return measured, _joint(increase[None], root, coupling, dials.pairs, sets)
+    measured = _joint(common * (factor * increase + noise), np.sqrt(common) * root, coupling, settings.pairs, sets)
+    return measured, _joint(increase[None], root, coupling, settings.pairs, sets)
 
 
 def _coupling(n: int, rng: np.random.Generator) -> FloatArray:

@@ -1,4 +1,4 @@
-"""The dials of planted measurements: how hard the null data are, and how strong each effect (0 = absent)."""
+"""The settings of planted measurements: how hard the null data are, and how strong each effect (0 = absent)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALLEST_PLATEAU = 8
 
 
 @dataclass(frozen=True)
-class Dials:
+class Settings:
     """One planted world.  The defaults are null data as hard as reality; every strength is 0.
 
     Size

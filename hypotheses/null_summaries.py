@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from . import catalogue
-from .estimands.base import Bound
 from .nulls.base import NullModel
-from .result import Certificate, Finding, NullCard, Role
-from .study import Study
+from .prepared import PreparedData
+from .result import Certificate, Finding, NullSummary, Role
+from .statistics.base import BoundStatistic
 
 DRAWS = 20
 """Draws that a null model's diagnostics look at."""
 
 
-def null_cards(
-    study: Study, findings: Sequence[Finding], seed: int, certificates: Mapping[str, Certificate]
-) -> list[NullCard]:
+def null_summaries(
+    data: PreparedData, findings: Sequence[Finding], seed: int, certificates: Mapping[str, Certificate]
+) -> list[NullSummary]:
     """One card for each null model with an estimate among `findings`, in the order in which they come.
 
     Parameters
@@ -35,15 +35,15 @@ def null_cards(
                 used.setdefault(name, []).append(finding.hypothesis)
 
     @cache
-    def bound(hypothesis: str) -> Bound:
-        made: Bound = catalogue.hypotheses.get(hypothesis).estimand.bind(study)
+    def bound(hypothesis: str) -> BoundStatistic:
+        made: BoundStatistic = catalogue.hypotheses.get(hypothesis).statistic.bind(data)
         return made
 
     cards = []
     for name, told in used.items():
         if name in catalogue.nulls:
             null, ids = catalogue.nulls.get(name), list(dict.fromkeys(told))
-            found = {h: _diagnosed(null, partial(bound, h), study, seed) for h in ids}
+            found = {h: _diagnosed(null, partial(bound, h), data, seed) for h in ids}
             cards.append(_card(null, name, ids, {h: one for h, one in found.items() if one}, certificates.get(name)))
     return cards
 
@@ -51,8 +51,8 @@ def null_cards(
 def _card(
     null: NullModel, name: str, hypotheses: list[str], diagnostics: dict[str, dict[str, Any]],
     certificate: Certificate | None,
-) -> NullCard:  # fmt: skip
-    return NullCard(
+) -> NullSummary:  # fmt: skip
+    return NullSummary(
         name=name, origin=catalogue.nulls.origin(name), randomises=null.randomises,
         preserves=[*getattr(null, "preserves", ())], breaks=[*getattr(null, "breaks", ())],
         exchangeable=getattr(null, "exchangeable", ""), reference=getattr(null, "reference", ""), when=null.when,
@@ -60,13 +60,13 @@ def _card(
     )  # fmt: skip
 
 
-def _diagnosed(null: NullModel, bound: Callable[[], Bound], study: Study, seed: int) -> dict[str, Any]:
+def _diagnosed(null: NullModel, bound: Callable[[], BoundStatistic], data: PreparedData, seed: int) -> dict[str, Any]:
     """What the null model tells of its draws for one hypothesis; empty where it tells nothing."""
     if type(null).diagnostics is NullModel.diagnostics:
         return {}
     try:
         observed = bound().offers()[null.randomises]
-        state = null.prepare(study.measurements, observed)
+        state = null.prepare(data.measurements, observed)
         told = null.diagnostics(state, null.draw(state, range(1, 1 + DRAWS), seed))
         return {str(key): _plain(value) for key, value in told.items()}
     except Exception as error:  # other people's code may raise anything, and the tests it vouches for are done

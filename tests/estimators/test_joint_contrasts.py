@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuronull.estimators import closure_contrasts as contrasts
+from neuronull.estimators import joint_contrasts as contrasts
 
 
 @pytest.fixture

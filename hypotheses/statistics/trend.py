@@ -25,9 +25,9 @@ from ...estimators.class_means import (
 from ...estimators.trend import log_step_slope
 from ..inference.intervals import jackknife_se
 from ..nulls.base import Observed, Randomises
-from ..study import FEWEST_DOCUMENTS, Study
-from .base import Bound, Estimand, Values
-from .class_contrasts import ContrastBound, Statistic, selectivity
+from ..prepared import FEWEST_DOCUMENTS, PreparedData
+from .base import BoundStatistic, Statistic, Values
+from .class_contrasts import BoundContrast, ClassContrast, selectivity
 
 FEWEST_STEPS = 3
 """Two points always lie on a line."""
@@ -46,7 +46,7 @@ HOW = (
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the training: sums over the study's documents, and why they cannot be used (or nothing)."""
+    """One step of the training: sums over the data's documents, and why they cannot be used (or nothing)."""
 
     sums: ClassSums
     weights_hash: str
@@ -59,15 +59,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Trend(Estimand):
-    """Slope over log step of a class contrast; `statistic` maps the plateau size to (choose, score)."""
+class Trend(Statistic):
+    """Slope over log step of a class contrast; `contrast` maps the plateau size to (choose, score)."""
 
     checkpoints: ClassVar[bool] = True
-    statistic: Callable[[int], Statistic] = selectivity
+    contrast: Callable[[int], ClassContrast] = selectivity
 
-    def bind(self, study: Study) -> TrendBound:
+    def bind(self, data: PreparedData) -> BoundTrend:
         """Per-document sums at every step, on the documents that hold pairs at all of them."""
-        steps = training_steps(study)
+        steps = training_steps(data)
         left_out = {step: one.unfit for step, one in steps.items() if one.unfit}
         trained = {step: one for step, one in steps.items() if step >= 1 and not one.unfit}
         if len(trained) < FEWEST_STEPS:
@@ -78,57 +78,57 @@ class Trend(Estimand):
             )  # fmt: skip
         _refuse_twins(trained)
         documents = torch.stack([one.sums.weight > 0 for one in trained.values()]).all(0)
-        lacking = too_few(documents, study)
+        lacking = too_few(documents, data)
         if lacking:
             raise MissingInput(f"at all of steps {', '.join(map(str, trained))}, {lacking}", "checkpoints/",
                                "take more or longer documents")  # fmt: skip
-        choose, score = self.statistic(study.n_head)
+        choose, score = self.contrast(data.n_head)
         parts = {step: _contrast(one.on(documents), choose, score) for step, one in trained.items()}
         before = steps.get(0)
         start = None if before is None or before.unfit else _contrast(before.sums, choose, score)
-        return TrendBound(parts, start, left_out)
+        return BoundTrend(parts, start, left_out)
 
 
-def _contrast(sums: ClassSums, choose: Choose, score: Score) -> ContrastBound:
+def _contrast(sums: ClassSums, choose: Choose, score: Score) -> BoundContrast:
     influence = means_under(sums, torch.zeros(1, sums.documents, dtype=torch.bool))[0, ..., 0]
-    return ContrastBound(sums, choose, score, influence=influence)
+    return BoundContrast(sums, choose, score, influence=influence)
 
 
-def training_steps(study: Study) -> dict[int, Step]:
-    """Every step that was measured, the study's own among them where its number is known, in order.
+def training_steps(data: PreparedData) -> dict[int, Step]:
+    """Every step that was measured, the data's own among them where its number is known, in order.
 
     Raises
     ------
     MissingInput
-        If there is no other step than the study's own.
+        If there is no other step than the data's own.
     """
-    own, checkpoints = study.measurements.training_step, study.measurements.checkpoints
+    own, checkpoints = data.measurements.training_step, data.measurements.checkpoints
     if not checkpoints:
         raise MissingInput("no checkpoints of the training were measured", "checkpoints/", HOW)
     known = sorted({*checkpoints, *(() if own is None else (own,))})
-    return {step: _step(study, study.measurements if step == own else checkpoints[step]) for step in known}
+    return {step: _step(data, data.measurements if step == own else checkpoints[step]) for step in known}
 
 
-def _step(study: Study, measured: Measurements) -> Step:
-    """Sums over close pairs of the study's documents; the split into halves is the study's."""
+def _step(data: PreparedData, measured: Measurements) -> Step:
+    """Sums over close pairs of the data's documents; the split into halves is the data's."""
     if measured.delta_loss is None:
         raise MissingInput("a checkpoint has no influence", "influence.safetensors", "measure delta_loss")
     panel = within_caliper(measured.panel, CALIPER)
-    rare = panel.rare_rows[np.isin(panel.document[panel.rare_rows], study.documents)]
+    rare = panel.rare_rows[np.isin(panel.document[panel.rare_rows], data.documents)]
     common = panel.match[rare]
-    document, d = np.searchsorted(study.documents, panel.document[rare]), len(study.documents)
+    document, d = np.searchsorted(data.documents, panel.document[rare]), len(data.documents)
     pairs = torch.from_numpy(np.bincount(document, minlength=d).astype(np.float64))
     x = absolute_sums(measured.delta_loss, rare, common, document, d)
-    unfit = too_few(pairs > 0, study)
+    unfit = too_few(pairs > 0, data)
     apart = standardised_difference(panel.loss[rare], panel.loss[common])
     if not unfit and abs(apart) > MAX_SMD:
         unfit = f"pairs differ in loss by {apart:+.2f} sd"
-    return Step(ClassSums(x, pairs, torch.from_numpy(study.half)), measured.manifest.model.hash, unfit)
+    return Step(ClassSums(x, pairs, torch.from_numpy(data.half)), measured.manifest.model.hash, unfit)
 
 
-def too_few(documents: Tensor, study: Study) -> str:
+def too_few(documents: Tensor, data: PreparedData) -> str:
     """Why the documents of a mask [D] are too few, or nothing."""
-    by_half = np.bincount(study.half[documents.numpy()], minlength=2)
+    by_half = np.bincount(data.half[documents.numpy()], minlength=2)
     if by_half.sum() < FEWEST_DOCUMENTS or by_half.min() < FEWEST_IN_HALF:
         return f"{by_half.sum()} documents hold pairs of like loss, {FEWEST_DOCUMENTS} are needed"
     return ""
@@ -144,12 +144,12 @@ def _refuse_twins(steps: Mapping[int, Step]) -> None:
                                "measure each at its own --revision")  # fmt: skip
 
 
-class TrendBound(Bound):
-    """A trend on one study: `parts` by step, from step 1 on; `start` at step 0, which has no logarithm, beside it."""
+class BoundTrend(BoundStatistic):
+    """A trend on one data: `parts` by step, from step 1 on; `start` at step 0, which has no logarithm, beside it."""
 
     kinds: ClassVar[tuple[Randomises, ...]] = ("labels", "influence")
 
-    def __init__(self, parts: Mapping[int, ContrastBound], start: ContrastBound | None, left_out: dict[int, str]):
+    def __init__(self, parts: Mapping[int, BoundContrast], start: BoundContrast | None, left_out: dict[int, str]):
         self.parts, self.start, self.left_out = dict(parts), start, left_out
         self.last = self.parts[max(self.parts)]
 

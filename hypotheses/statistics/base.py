@@ -1,4 +1,4 @@
-"""The estimand contract: bind to a study, offer objects to null models, evaluate any draw of them."""
+"""The statistic contract: bind to a data, offer objects to null models, evaluate any draw of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..nulls.base import Observed, Randomises
-from ..study import Study
+from ..prepared import PreparedData
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Estimand(ABC):
-    """What is estimated, declared once and bound to any study.
+class Statistic(ABC):
+    """What is estimated, declared once and bound to any data.
 
     Attributes
     ----------
@@ -46,18 +46,18 @@ class Estimand(ABC):
     most_replicates: int | None = None
 
     @abstractmethod
-    def bind(self, study: Study) -> Bound:
+    def bind(self, data: PreparedData) -> BoundStatistic:
         """Everything that no draw changes.
 
         Raises
         ------
         MissingInput
-            If the study lacks a measurement that is needed.
+            If the data lacks a measurement that is needed.
         """
 
 
-class Bound(ABC):
-    """An estimand on one study."""
+class BoundStatistic(ABC):
+    """An statistic on one data."""
 
     outputs: Sequence[str] = ("",)
     shared_left_out: ClassVar[bool] = False
@@ -73,7 +73,7 @@ class Bound(ABC):
 
     @abstractmethod
     def leave_one_out(self) -> Tensor | None:
-        """Estimate without each document in turn, [D, K] (selections fixed); None for weight-only estimands."""
+        """Estimate without each document in turn, [D, K] (selections fixed); None for weight-only statistics."""
 
     def second_order(self) -> Tensor | None:
         """Variance of the estimate that documents make only two at a time, [K]; None where it is taken for nothing.

@@ -1,4 +1,4 @@
-"""Estimands about sets of neurons: the plateau of each half, and its images under a permutation of neurons."""
+"""Statistics about sets of neurons: the plateau of each half, and its images under a permutation of neurons."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ...estimators.communities import (
 )
 from ..balance import neurons
 from ..nulls.base import Observed, Randomises
-from ..study import Study
-from .base import Bound, Estimand, Values
+from ..prepared import PreparedData
+from .base import BoundStatistic, Statistic, Values
 
 Sets: TypeAlias = tuple[Tensor, Tensor]
 """Sets of the two halves, int64 [R, n] each: chosen on half 0 and on half 1."""
@@ -30,8 +30,8 @@ DENSITY = 0.25
 """Share of node pairs that are edges in thresholded co-activation graphs: dense enough to stay connected at n = 26."""
 
 
-class SetBound(Bound):
-    """A statistic of neuron sets on one study.
+class BoundSet(BoundStatistic):
+    """A statistic of neuron sets on one data.
 
     Subclasses write `scored_on` and `without`; or, where halves are not crossed, `value` and `draws_without`.
     """
@@ -40,13 +40,13 @@ class SetBound(Bound):
     terms: Literal["pairs", "members", "none"] = "pairs"
     """What the statistic is, near enough, a mean over, so that what null sets share of it can be taken out."""
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self.sets: Sets = study.blind_plateau if self.label_blind else study.plateau
+    def __init__(self, data: PreparedData) -> None:
+        self.data = data
+        self.sets: Sets = data.blind_plateau if self.label_blind else data.plateau
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """The neurons' places, and what the sets were chosen by."""
-        return {"neurons": neurons(self.study, self.label_blind)}
+        return {"neurons": neurons(self.data, self.label_blind)}
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
         """Statistic of the plateaus' images."""
@@ -65,7 +65,7 @@ class SetBound(Bound):
         """Images of the two plateaus under permutations [R, N]; drawn sets [R, 2, n], or [R, n] for both halves."""
         if draws.ndim == 3:
             return draws[:, 0], draws[:, 1]
-        if draws.shape[1] == self.study.measurements.n_neurons:
+        if draws.shape[1] == self.data.measurements.n_neurons:
             return draws[:, self.sets[0]], draws[:, self.sets[1]]
         return draws, draws
 
@@ -102,10 +102,10 @@ class SetBound(Bound):
         """Estimate of each draw's sets without each document, [R, D, 1]: it moves only the crossing it is scored in."""
         if kind != "neurons":
             return None
-        study, images = self.study, self.images(draws)
-        out = torch.zeros(len(draws), len(study.documents), 1, dtype=torch.float64)
+        data, images = self.data, self.images(draws)
+        out = torch.zeros(len(draws), len(data.documents), 1, dtype=torch.float64)
         for chosen in (0, 1):
-            rows = torch.from_numpy(np.flatnonzero(study.half == 1 - chosen))
+            rows = torch.from_numpy(np.flatnonzero(data.half == 1 - chosen))
             other = self.scored_on(1 - chosen, images[1 - chosen], replicates, seed).double()
             out[:, rows, 0] = (self.without(chosen, images[chosen], replicates, seed).double() + other[:, None]) / 2
         return out
@@ -118,33 +118,33 @@ def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Within(Estimand):
+class Within(Statistic):
     """Modular contrast K (METHODS section 3, `clusters.within`); `resolution` is that of Leiden's modularity."""
 
     resolution: float = 1.0
 
-    def bind(self, study: Study) -> WithinBound:
+    def bind(self, data: PreparedData) -> BoundWithin:
         """Correlations of the two halves."""
-        return WithinBound(study, self.resolution)
+        return BoundWithin(data, self.resolution)
 
 
-class WithinBound(SetBound):
+class BoundWithin(BoundSet):
     """Modules found on the half the set was chosen on, scored on the other."""
 
-    def __init__(self, study: Study, resolution: float = 1.0) -> None:
-        super().__init__(study)
+    def __init__(self, data: PreparedData, resolution: float = 1.0) -> None:
+        super().__init__(data)
         self.resolution = resolution
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Neurons, the correlation graphs of each crossing, or the activations behind them (both sets' neurons)."""
         columns, places = self._columns
-        graph = [torch.stack([r[s][:, s].double() for r in self.study.correlation]) for s in self.sets]
+        graph = [torch.stack([r[s][:, s].double() for r in self.data.correlation]) for s in self.sets]
         rows: dict[str, Any] = {
-            "half": np.repeat([0, 1], [len(a) for a in self.study.rare_activation]),
-            "documents": torch.cat(self.study.rare_document).numpy(),
-            "positions": self.study.panel.position[np.concatenate(self.study._rare_rows_by_half)],
+            "half": np.repeat([0, 1], [len(a) for a in self.data.rare_activation]),
+            "documents": torch.cat(self.data.rare_document).numpy(),
+            "positions": self.data.panel.position[np.concatenate(self.data._rare_rows_by_half)],
         }
-        activation = torch.cat([a[:, columns] for a in self.study.rare_activation])
+        activation = torch.cat([a[:, columns] for a in self.data.rare_activation])
         offered = dict(super().offers())
         offered["graph"] = Observed("graph", torch.stack(graph), plateau=places, behind=activation, **rows)
         offered["activations"] = Observed("activations", activation, plateau=places, **rows)
@@ -164,7 +164,7 @@ class WithinBound(SetBound):
 
     def _graphs(self, activation: Tensor) -> Tensor:
         """Correlations [2 (crossing), 2 (half), n, n] of drawn activations [T, union of the sets]."""
-        split = len(self.study.rare_activation[0])
+        split = len(self.data.rare_activation[0])
         r = [coactivation.correlation(a).double() for a in (activation[:split], activation[split:])]
         return torch.stack([torch.stack([half[s][:, s] for half in r]) for s in self._columns[1]])
 
@@ -176,42 +176,42 @@ class WithinBound(SetBound):
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """K of each set: modules of one half, correlations of the other."""
-        r = self.study.correlation
+        r = self.data.correlation
         found, scored = (coactivation.submatrices(r[half], sets) for half in (chosen, 1 - chosen))
         return self._contrast(found, scored, seeds_for(replicates, seed, 1))
 
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """K with the modules fixed, scored without each document."""
-        found = coactivation.submatrices(self.study.correlation[chosen], sets).double().numpy()
+        found = coactivation.submatrices(self.data.correlation[chosen], sets).double().numpy()
         keys = seeds_for(replicates, seed, 1).numpy().view(np.uint64)
         modules = signed_modules(found, keys, resolution=self.resolution)[0]
         other = 1 - chosen
-        r = coactivation.correlations_without(self.study.rare_activation[other], self.study.rare_document[other], sets)
+        r = coactivation.correlations_without(self.data.rare_activation[other], self.data.rare_document[other], sets)
         scores = contrast_of(np.repeat(modules, r.shape[1], axis=0), r.flatten(0, 1).numpy())
         return torch.from_numpy(scores).view(len(sets), -1)
 
 
 @dataclass(frozen=True)
-class RewiredExcess(Estimand):
+class RewiredExcess(Statistic):
     """Excess of modularity over degree-preserving rewirings at matched density (`clusters.rewired`)."""
 
     density: float = DENSITY
 
-    def bind(self, study: Study) -> RewiredBound:
+    def bind(self, data: PreparedData) -> BoundRewired:
         """Correlations of the two halves."""
-        return RewiredBound(study, self.density)
+        return BoundRewired(data, self.density)
 
 
-class RewiredBound(SetBound):
+class BoundRewired(BoundSet):
     """Thresholded graphs of the half a set was *not* chosen on."""
 
-    def __init__(self, study: Study, density: float = DENSITY) -> None:
-        super().__init__(study)
+    def __init__(self, data: PreparedData, density: float = DENSITY) -> None:
+        super().__init__(data)
         self.density = density
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Excess of each set, delta Q."""
-        r = coactivation.submatrices(self.study.correlation[1 - chosen], sets).double().numpy()
+        r = coactivation.submatrices(self.data.correlation[1 - chosen], sets).double().numpy()
         seeds = seeds_for(replicates, seed, 2).numpy().view(np.uint64)
         return torch.from_numpy(rewired_excess(threshold_graph(r, self.density), seeds).excess)
 
@@ -224,7 +224,7 @@ class RewiredBound(SetBound):
         found = []
         for chosen in (0, 1):
             rows = self.sets[chosen]
-            r = self.study.correlation[1 - chosen][rows][:, rows].double().numpy()
+            r = self.data.correlation[1 - chosen][rows][:, rows].double().numpy()
             found.append(
                 rewired_excess(
                     threshold_graph(r[None], self.density), seeds_for(range(1), 0, 2).numpy().view(np.uint64), 199
@@ -238,49 +238,49 @@ class RewiredBound(SetBound):
 
 
 @dataclass(frozen=True)
-class Cohesion(Estimand):
+class Cohesion(Statistic):
     """Correlation inside the set against correlation with the rest of its strata (`clusters.cohesion`)."""
 
-    def bind(self, study: Study) -> CohesionBound:
+    def bind(self, data: PreparedData) -> BoundCohesion:
         """Fisher z of residual correlations."""
-        return CohesionBound(study)
+        return BoundCohesion(data)
 
 
-class CohesionBound(SetBound):
+class BoundCohesion(BoundSet):
     """Chosen on one half, scored on the other; the layer's global mode is removed."""
 
-    def __init__(self, study: Study) -> None:
-        super().__init__(study)
-        self.sums = tuple(coactivation.stratum_sums(z, study.strata) for z in study.residual_z)
+    def __init__(self, data: PreparedData) -> None:
+        super().__init__(data)
+        self.sums = tuple(coactivation.stratum_sums(z, data.strata) for z in data.residual_z)
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Cohesion of each set, Fisher z."""
         scored = 1 - chosen
-        return coactivation.cohesion(self.study.residual_z[scored], self.sums[scored], self.study.strata, sets)
+        return coactivation.cohesion(self.data.residual_z[scored], self.sums[scored], self.data.strata, sets)
 
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Cohesion without each document, the global mode and the sets fixed."""
         other = 1 - chosen
         return coactivation.cohesion_without(
-            self.study.residual_activation[other], self.study.rare_document[other], self.study.strata, sets
+            self.data.residual_activation[other], self.data.rare_document[other], self.data.strata, sets
         )
 
 
 @dataclass(frozen=True)
-class Dimension(Estimand):
+class Dimension(Statistic):
     """Log participation ratio of a set; + = fewer dimensions than matched sets (`coordination.dimension`)."""
 
-    def bind(self, study: Study) -> DimensionBound:
+    def bind(self, data: PreparedData) -> BoundDimension:
         """Correlations of the two halves."""
-        return DimensionBound(study)
+        return BoundDimension(data)
 
 
-class DimensionBound(SetBound):
+class BoundDimension(BoundSet):
     """Cross-half: each set's ratio uses the product of the two halves' correlations."""
 
     def value(self, sets: Sets, replicates: range, seed: int) -> Tensor:
         """-log PR, both plateaus averaged; the engine takes it less its null mean, E log PR(pi P) - log PR(P)."""
-        r_a, r_b = self.study.correlation
+        r_a, r_b = self.data.correlation
         logs = [
             coactivation.participation_ratio(
                 coactivation.submatrices(r_a, s).double(), coactivation.submatrices(r_b, s).double()
@@ -293,27 +293,27 @@ class DimensionBound(SetBound):
         """Each document changes one half's correlations in both plateaus' ratios, [R, D, 1]."""
         if kind != "neurons":
             return None
-        study = self.study
-        out = torch.zeros(len(draws), len(study.documents), 1, dtype=torch.float64)
+        data = self.data
+        out = torch.zeros(len(draws), len(data.documents), 1, dtype=torch.float64)
         for half in (0, 1):
-            rows = torch.from_numpy(np.flatnonzero(study.half == half))
+            rows = torch.from_numpy(np.flatnonzero(data.half == half))
             for s in self.images(draws):
-                without = coactivation.correlations_without(study.rare_activation[half], study.rare_document[half], s)
-                other = coactivation.submatrices(study.correlation[1 - half], s).double()[:, None].expand_as(without)
+                without = coactivation.correlations_without(data.rare_activation[half], data.rare_document[half], s)
+                other = coactivation.submatrices(data.correlation[1 - half], s).double()[:, None].expand_as(without)
                 out[:, rows, 0] -= coactivation.participation_ratio(without, other).log() / 2
         return out
 
 
 @dataclass(frozen=True)
-class Concentration(Estimand):
+class Concentration(Statistic):
     """Gini over heads of the rare-class effect on a set (`routing.concentration`)."""
 
-    def bind(self, study: Study) -> ConcentrationBound:
+    def bind(self, data: PreparedData) -> BoundConcentration:
         """Head effects summed over each half's documents."""
-        return ConcentrationBound(study)
+        return BoundConcentration(data)
 
 
-class ConcentrationBound(SetBound):
+class BoundConcentration(BoundSet):
     """Label-blind plateaus chosen on one half, effects of the other.
 
     The Gini coefficient of a mixture is no mean of its parts' (of two unlike profiles it is lower than either), so that
@@ -325,15 +325,15 @@ class ConcentrationBound(SetBound):
     terms = "members"
     shared_left_out = True
 
-    def __init__(self, study: Study) -> None:
-        super().__init__(study)
-        study.check_measured(self.sets)
-        half = torch.from_numpy(study.half)
-        heads = range(len(study.reachable_heads))
-        self.effect = torch.empty(2, len(heads), study.measurements.n_neurons, dtype=torch.float64)
+    def __init__(self, data: PreparedData) -> None:
+        super().__init__(data)
+        data.check_measured(self.sets)
+        half = torch.from_numpy(data.half)
+        heads = range(len(data.reachable_heads))
+        self.effect = torch.empty(2, len(heads), data.measurements.n_neurons, dtype=torch.float64)
         """Mean effect on rare of each half's documents."""
         for h in heads:
-            rare = study.head_effect(h)[:, 0]
+            rare = data.head_effect(h)[:, 0]
             for side in (0, 1):
                 self.effect[side, h] = rare[half == side].double().mean(0)
 
@@ -360,10 +360,10 @@ class ConcentrationBound(SetBound):
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """`scored_on` without each document."""
         weight = self._weight(chosen, sets)
-        rows = torch.from_numpy(self.study.half == 1 - chosen)
+        rows = torch.from_numpy(self.data.half == 1 - chosen)
         per_document = torch.empty(len(sets), self.effect.shape[1], int(rows.sum()), dtype=torch.float64)
         for h in range(self.effect.shape[1]):
-            rare = self.study.head_effect(h)[rows, 0]
+            rare = self.data.head_effect(h)[rows, 0]
             for place, members in enumerate(sets):
                 per_document[place, h] = rare[:, members].double() @ weight[place]
         mean = (per_document.sum(2, keepdim=True) - per_document) / (per_document.shape[2] - 1)

@@ -7,14 +7,14 @@ from typing import Any
 
 from ..data.errors import MissingInput
 from ..data.options import TestOptions
-from ..estimators.closure import Sets
+from ..estimators.joint_ablation import Sets
 from . import catalogue
-from .estimands.closures import ClosureEstimand, Plan
 from .hypothesis import Hypothesis
-from .study import Study
+from .prepared import PreparedData
+from .statistics.joint import JointStatistic, Plan
 
 
-def closure_sets(study: Study, wanted: Sequence[Hypothesis], options: TestOptions) -> Sets:
+def joint_sets(data: PreparedData, wanted: Sequence[Hypothesis], options: TestOptions) -> Sets:
     """Every set that the wanted hypotheses will look up: the observed ones, and those of every null draw.
 
     Draws are keyed by seed and replicate, so these are the draws that the test makes later.  A hypothesis that cannot
@@ -22,17 +22,17 @@ def closure_sets(study: Study, wanted: Sequence[Hypothesis], options: TestOption
     """
     asked: dict[str, dict[tuple[int, ...], None]] = {"neurons": {}, "heads": {}}
     for hypothesis in wanted:
-        if isinstance(hypothesis.estimand, ClosureEstimand):
+        if isinstance(hypothesis.statistic, JointStatistic):
             try:
-                plan = hypothesis.estimand.plan(study)
-                found = dict.fromkeys(_members(plan, _draws(hypothesis, plan, study, options)))
+                plan = hypothesis.statistic.plan(data)
+                found = dict.fromkeys(_members(plan, _draws(hypothesis, plan, data, options)))
             except MissingInput:
                 continue
             asked[plan.kind] |= found
     return Sets(tuple(asked["neurons"]), tuple(asked["heads"]))
 
 
-def _draws(hypothesis: Hypothesis, plan: Plan, study: Study, options: TestOptions) -> list[Any]:
+def _draws(hypothesis: Hypothesis, plan: Plan, data: PreparedData, options: TestOptions) -> list[Any]:
     """The observed draw, and those of each null model that draws sets (a chosen one that does not replaces none)."""
     drawn = [plan.observed]
     chosen = options.nulls.get(hypothesis.id)
@@ -40,7 +40,7 @@ def _draws(hypothesis: Hypothesis, plan: Plan, study: Study, options: TestOption
     for name in (chosen,) if chosen and of_sets else hypothesis.nulls:
         null = catalogue.nulls.get(name)
         if null.randomises == plan.kind:
-            state = null.prepare(study.measurements, plan.offers()[plan.kind])
+            state = null.prepare(data.measurements, plan.offers()[plan.kind])
             drawn.append(null.draw(state, range(1, 1 + hypothesis.replicates(options.replicates)), options.seed))
     return drawn
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..data.measurements import Closure, IntArray, Measurements
+from ..data.measurements import IntArray, JointAblation, Measurements
 from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
 from .forward import run_forward
@@ -38,7 +38,7 @@ class Sets:
         return pd.DataFrame({"kind": kinds, "members": [list(one) for one in (*self.neurons, *self.heads)]})
 
 
-def measure_closure(
+def measure_joint_ablation(
     options: MeasureOptions,
     measurements: Measurements,
     sets: Sets,
@@ -66,16 +66,16 @@ def measure_closure(
     reported = progress or Silent()
 
     def work(loaded: LoadedModel, bare: Measurements) -> Measurements:
-        return replace(bare, closure=_measured(loaded, options, measurements, sets, reported))
+        return replace(bare, joint_ablation=_measured(loaded, options, measurements, sets, reported))
 
     named = hashlib.sha256(repr((sets.neurons, sets.heads)).encode()).hexdigest()
     found = measure_more(options, measurements, {"closure": named}, work, reported, cache)
-    return replace(measurements, closure=found.closure)
+    return replace(measurements, joint_ablation=found.joint_ablation)
 
 
 def _measured(
     loaded: LoadedModel, options: MeasureOptions, measurements: Measurements, sets: Sets, progress: Progress
-) -> Closure:
+) -> JointAblation:
     documents, panel = measurements.documents["input_ids"].tolist(), measurements.panel
     layer = measurements.manifest.layer
     parts = []
@@ -91,7 +91,7 @@ def _measured(
     if sets.heads:
         named = head_names(measurements, sets.heads)
         parts.append(joint_heads(loaded, documents, panel, named, progress=progress).mean)
-    return Closure(torch.cat(parts).float(), sets.table)
+    return JointAblation(torch.cat(parts).float(), sets.table)
 
 
 def head_names(measurements: Measurements, sets: Sequence[Sequence[int]]) -> list[list[tuple[int, int]]]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.errors import InputError, MissingInput
-from ..data.measurements import Closure, Effects, Heads, Measurements, Panel
+from ..data.measurements import Effects, Heads, JointAblation, Measurements, Panel
 from ..estimators import coactivation, regimes
 from ..estimators import strata as stratify
 from ..estimators.class_means import ClassSums, absolute_sums, means_under
@@ -40,7 +40,7 @@ RESAMPLES = 200
 
 
 @dataclass(frozen=True)
-class Study:
+class PreparedData:
     """Measurements with a plateau rule.  `half` int64 [D] splits the documents that hold matched pairs."""
 
     measurements: Measurements
@@ -161,8 +161,8 @@ class Study:
             ) from None
         size = max(SMALLEST_PLATEAU, round(number * n)) if 0 < number < 1 else round(number)
         if not SMALLEST_PLATEAU <= size <= n // regimes.MIDDLE:
-            mend = f"give a rule that yields {SMALLEST_PLATEAU} to {n // regimes.MIDDLE} neurons"
-            raise InputError(f"a plateau of {size} of {n} neurons is out of range", "--plateau", mend)
+            hint = f"give a rule that yields {SMALLEST_PLATEAU} to {n // regimes.MIDDLE} neurons"
+            raise InputError(f"a plateau of {size} of {n} neurons is out of range", "--plateau", hint)
         return size
 
     @cached_property
@@ -312,12 +312,12 @@ class Study:
         return whole
 
     @property
-    def closure(self) -> Closure:
+    def joint_ablation(self) -> JointAblation:
         """Loss increases under joint ablation."""
-        if self.measurements.closure is None:
+        if self.measurements.joint_ablation is None:
             raise MissingInput("no closures were measured", "closure.safetensors",
                                "run it from the model, without --measurements")  # fmt: skip
-        return self.measurements.closure
+        return self.measurements.joint_ablation
 
     @property
     def effects(self) -> Effects:
@@ -336,7 +336,7 @@ class Study:
                                "out part of the plateau's strata", "heads.safetensors",
                                "measure all neurons of those strata")  # fmt: skip
 
-    def split(self, half: npt.NDArray[np.int64]) -> Study:
+    def split(self, half: npt.NDArray[np.int64]) -> PreparedData:
         """The same measurements under another split of the documents; `half` has one entry a document of the table."""
         panel = replace(self.panel, half=half[self.panel.document])
-        return Study(replace(self.measurements, panel=panel), self.plateau_rule)
+        return PreparedData(replace(self.measurements, panel=panel), self.plateau_rule)

@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from neuronull.data.errors import InputError, MissingInput
-from neuronull.data.measurements import Closure, Measurements
+from neuronull.data.measurements import JointAblation, Measurements
 from neuronull.data.options import TestOptions
-from neuronull.data.planted import ClosureDials, Dials, Planted, planted, planted_closure
+from neuronull.data.planted import JointSettings, Planted, Settings, planted, planted_joint_ablation
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.closures import closure_sets
 from neuronull.hypotheses.engine import sample
-from neuronull.hypotheses.estimands.closures import MOST_SETS, JointHeadsBound, JointNeuronsBound
+from neuronull.hypotheses.joint_sets import joint_sets
+from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Verdict
-from neuronull.hypotheses.study import Study
+from neuronull.hypotheses.statistics.joint import MOST_SETS, BoundJointHeads, BoundJointNeurons
 from neuronull.hypotheses.suite import run_suite
 
-DIALS = Dials(documents=24, pairs=8, neurons=200, heads=40, loss_gap=0.0)
+DIALS = Settings(documents=24, pairs=8, neurons=200, heads=40, loss_gap=0.0)
 NEURONS, HEADS = "specialists.closure", "routing.closure"
 OPTIONS = TestOptions(only=(NEURONS, HEADS), replicates=99)
 
@@ -32,12 +32,12 @@ def made() -> Planted:
     return planted(DIALS, 3, ("influence", "heads"))
 
 
-def closed(made: Planted, options: TestOptions = OPTIONS, dials: ClosureDials | None = None) -> Measurements:
+def closed(made: Planted, options: TestOptions = OPTIONS, settings: JointSettings | None = None) -> Measurements:
     """The planted world with the sets that a run would have measured."""
     wanted = [catalogue.hypotheses.get(name) for name in options.only]
-    sets = closure_sets(Study(made.measurements, options.plateau), wanted, options)
-    closure = planted_closure(dials or ClosureDials(), made, sets.table, 3).closure
-    return replace(made.measurements, closure=closure)
+    sets = joint_sets(PreparedData(made.measurements, options.plateau), wanted, options)
+    joint_ablation = planted_joint_ablation(settings or JointSettings(), made, sets.table, 3).joint_ablation
+    return replace(made.measurements, joint_ablation=joint_ablation)
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +46,21 @@ def measurements(made: Planted) -> Measurements:
 
 
 @pytest.fixture(scope="module")
-def study(measurements: Measurements) -> Study:
-    return Study(measurements)
+def prepared(measurements: Measurements) -> PreparedData:
+    return PreparedData(measurements)
 
 
-def bound(study: Study, name: str):
-    return catalogue.hypotheses.get(name).estimand.bind(study)
+def bound(prepared: PreparedData, name: str):
+    return catalogue.hypotheses.get(name).statistic.bind(prepared)
 
 
-def loop_net(study: Study, images: list[list[tuple[int, ...]]]) -> float:
+def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> float:
     """Net contrast of given sets [chosen on half][class], one number at a time, from the measurements alone."""
-    m, panel = study.measurements, study.panel
-    closure = m.closure
-    size = study.n_head
-    observed = {tuple(sorted(p.tolist())) for p in (*study.plateau, *study.common_plateau)}
-    matched = [s for (kind, s) in closure.rows if kind == "neurons" and len(s) == size and s not in observed]
+    m, panel = prepared.measurements, prepared.panel
+    joint_ablation = m.joint_ablation
+    size = prepared.n_head
+    observed = {tuple(sorted(p.tolist())) for p in (*prepared.plateau, *prepared.common_plateau)}
+    matched = [s for (kind, s) in joint_ablation.rows if kind == "neurons" and len(s) == size and s not in observed]
 
     def mean_influence(half: int, side: int) -> np.ndarray:
         rows = (panel.rare_rows, panel.common_rows)[side]
@@ -68,7 +68,7 @@ def loop_net(study: Study, images: list[list[tuple[int, ...]]]) -> float:
 
     def increase(members: tuple[int, ...], half: int, side: int) -> float:
         rows = panel.rare_rows[panel.half[panel.rare_rows] == half]
-        loss = closure.loss[closure.rows["neurons", members]].double()
+        loss = joint_ablation.loss[joint_ablation.rows["neurons", members]].double()
         return float(np.mean([loss[d, side] for d in panel.document[rows]]))  # a document counts once a pair
 
     total = 0.0
@@ -82,42 +82,42 @@ def loop_net(study: Study, images: list[list[tuple[int, ...]]]) -> float:
         for members in images[chosen]:
             total += (share(members, 0) - share(members, 1)) / 2
             total -= np.mean([share(s, 0) - share(s, 1) for s in matched]) / 2
-    sets = [set(p) for p in (*study.plateau[0:1], *study.plateau[1:], *study.common_plateau)]
+    sets = [set(p) for p in (*prepared.plateau[0:1], *prepared.plateau[1:], *prepared.common_plateau)]
     sets = [{int(i) for i in s} for s in sets]
     overlap = np.mean([len(s & set(other)) / size for s in sets for other in matched])
     return total / (1 - overlap)
 
 
-def test_the_observed_net_contrast_is_that_of_a_loop(study: Study):
+def test_the_observed_net_contrast_is_that_of_a_loop(prepared: PreparedData):
     sets = [[tuple(sorted(p.tolist())) for p in pair]
-            for pair in zip(study.plateau, study.common_plateau, strict=True)]  # fmt: skip
-    found = bound(study, NEURONS)
+            for pair in zip(prepared.plateau, prepared.common_plateau, strict=True)]  # fmt: skip
+    found = bound(prepared, NEURONS)
     for kind in ("neurons", "labels"):
         value = float(found.evaluate(kind, found.identity(kind), range(1), 0).estimate)
-        assert value == pytest.approx(loop_net(study, sets), rel=1e-5)
+        assert value == pytest.approx(loop_net(prepared, sets), rel=1e-5)
 
 
-def test_an_image_of_the_plateaus_is_scored_as_the_plateaus_are(study: Study):
-    found, null = bound(study, NEURONS), catalogue.nulls.get("matched_sets")
-    draws = null.draw(null.prepare(study.measurements, found.offers()["neurons"]), range(5, 7), 0)
+def test_an_image_of_the_plateaus_is_scored_as_the_plateaus_are(prepared: PreparedData):
+    found, null = bound(prepared, NEURONS), catalogue.nulls.get("matched_sets")
+    draws = null.draw(null.prepare(prepared.measurements, found.offers()["neurons"]), range(5, 7), 0)
     values = found.evaluate("neurons", draws, range(5, 7), 0).estimate[:, 0]
     for draw, value in zip(draws, values.tolist(), strict=True):
         images = [[tuple(sorted(draw[p].tolist())) for p in pair]
-                  for pair in zip(study.plateau, study.common_plateau, strict=True)]  # fmt: skip
-        assert value == pytest.approx(loop_net(study, images), rel=1e-5)
+                  for pair in zip(prepared.plateau, prepared.common_plateau, strict=True)]  # fmt: skip
+        assert value == pytest.approx(loop_net(prepared, images), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", [NEURONS, HEADS])
-def test_leaving_a_document_out_is_leaving_its_rows_out(study: Study, name: str):
+def test_leaving_a_document_out_is_leaving_its_rows_out(prepared: PreparedData, name: str):
     """The chosen sets stay; the sums lose one document's pairs, which a weight of 0 pairs does as well."""
-    found = bound(study, name)
+    found = bound(prepared, name)
     without = found.leave_one_out()
-    assert without.shape == (len(study.documents), 1)
+    assert without.shape == (len(prepared.documents), 1)
     d = 4
-    keep = torch.arange(len(study.documents)) != d
-    if isinstance(found, JointHeadsBound):
+    keep = torch.arange(len(prepared.documents)) != d
+    if isinstance(found, BoundJointHeads):
         rows = found.rows(found.plan.observed)[0]
-        sums = (study.closure.loss[rows].double() * study.pairs[:, None])[keep].sum(0)
+        sums = (prepared.joint_ablation.loss[rows].double() * prepared.pairs[:, None])[keep].sum(0)
         assert float(without[d]) == pytest.approx(math.log(float(sums[0] / sums[1])))
         return
     x = torch.where(keep[:, None, None, None], found.sums.x, torch.zeros(()))
@@ -129,40 +129,40 @@ def test_leaving_a_document_out_is_leaving_its_rows_out(study: Study, name: str)
     assert float(without[d]) == pytest.approx(sum(shares) / 2)
 
 
-def test_heads_are_those_that_act_most_on_the_label_blind_plateau(study: Study):
-    found = bound(study, HEADS)
-    effect, total = study.heads.effect.double(), {}
+def test_heads_are_those_that_act_most_on_the_label_blind_plateau(prepared: PreparedData):
+    found = bound(prepared, HEADS)
+    effect, total = prepared.heads.effect.double(), {}
     for row in range(DIALS.heads):
         total[row] = sum(
-            float(effect[row, d, side, study.blind_plateau[1 - study.half[d]]].mean())
-            for d in range(len(study.documents))
+            float(effect[row, d, side, prepared.blind_plateau[1 - prepared.half[d]]].mean())
+            for d in range(len(prepared.documents))
             for side in (0, 1)
         )
     assert found.plan.chosen.tolist() == sorted(sorted(total, key=total.get)[-2:])
     assert (found.plan.strata[DIALS.heads :] == -1).all(), "neither unreachable heads nor whole layers are drawn"
 
 
-def test_swapped_classes_choose_the_same_heads_and_turn_the_estimate(made: Planted, study: Study):
-    m = study.measurements
+def test_swapped_classes_choose_the_same_heads_and_turn_the_estimate(made: Planted, prepared: PreparedData):
+    m = prepared.measurements
     swapped = replace(m, heads=replace(m.heads, effect=m.heads.effect.flip(2)),
-                      closure=Closure(m.closure.loss.flip(2), m.closure.sets))  # fmt: skip
+                      joint_ablation=JointAblation(m.joint_ablation.loss.flip(2), m.joint_ablation.sets))  # fmt: skip
     panel = m.panel  # the plateau is label-blind: swapping rows of rare and common leaves it
-    there = Study(replace(swapped, panel=panel))
-    one, other = bound(study, HEADS), bound(there, HEADS)
+    there = PreparedData(replace(swapped, panel=panel))
+    one, other = bound(prepared, HEADS), bound(there, HEADS)
     assert torch.equal(one.plan.chosen, other.plan.chosen)
     heads = one.identity("heads")
     value = float(one.evaluate("heads", heads, range(1), 0).estimate)
     assert float(other.evaluate("heads", heads, range(1), 0).estimate) == pytest.approx(-value)
 
 
-def test_every_draw_of_the_test_was_measured_and_later_ones_were_not(study: Study):
-    found, null = bound(study, NEURONS), catalogue.nulls.get("matched_sets")
-    sample(found, null, study, 99, 0)
+def test_every_draw_of_the_test_was_measured_and_later_ones_were_not(prepared: PreparedData):
+    found, null = bound(prepared, NEURONS), catalogue.nulls.get("matched_sets")
+    sample(found, null, prepared, 99, 0)
     said = "closures were measured for other draws .* no more replicates"
     with pytest.raises(MissingInput, match=said):
-        sample(found, null, study, 100, 0)
+        sample(found, null, prepared, 100, 0)
     with pytest.raises(MissingInput, match=said):
-        sample(found, null, study, 99, 1)
+        sample(found, null, prepared, 99, 1)
 
 
 def test_a_row_says_how_many_draws_it_made(made: Planted):
@@ -190,33 +190,38 @@ def test_without_closures_the_rows_say_so(made: Planted):
 def test_few_heads_are_a_reason_and_no_crash():
     world = planted(replace(DIALS, heads=6), 3, ("influence", "heads"))
     measured = closed(world)
-    assert {kind for kind, _ in measured.closure.rows} == {"neurons"}
+    assert {kind for kind, _ in measured.joint_ablation.rows} == {"neurons"}
     only_neurons = run_suite(measured, OPTIONS).finding(HEADS)
     assert only_neurons.verdict is Verdict.NOT_RUN
     assert "no closures of heads were measured" in only_neurons.notes
 
 
 def test_heads_that_do_not_hurt_have_no_log_ratio(made: Planted, measurements: Measurements):
-    loss = measurements.closure.loss.clone()
-    rows = [row for (kind, _), row in measurements.closure.rows.items() if kind == "heads"]
-    chosen = tuple(bound(Study(measurements), HEADS).plan.chosen.tolist())
-    loss[measurements.closure.rows["heads", chosen], :, 1] = -0.01
-    lowered = replace(measurements, closure=Closure(loss, measurements.closure.sets))
+    loss = measurements.joint_ablation.loss.clone()
+    rows = [row for (kind, _), row in measurements.joint_ablation.rows.items() if kind == "heads"]
+    chosen = tuple(bound(PreparedData(measurements), HEADS).plan.chosen.tolist())
+    loss[measurements.joint_ablation.rows["heads", chosen], :, 1] = -0.01
+    lowered = replace(measurements, joint_ablation=JointAblation(loss, measurements.joint_ablation.sets))
     finding = run_suite(lowered, OPTIONS).finding(HEADS)
     assert finding.verdict is Verdict.NOT_RUN
     assert "top heads changes the loss on common tokens by -0.01 nats, and a log ratio needs" in finding.notes
     loss[rows] = -loss[rows].abs()
     with pytest.raises(MissingInput, match="changes the loss on rare tokens"):
-        bound(Study(replace(measurements, closure=Closure(loss, measurements.closure.sets))), HEADS)
+        bound(
+            PreparedData(replace(measurements, joint_ablation=JointAblation(loss, measurements.joint_ablation.sets))),
+            HEADS,
+        )
 
 
 def test_drawn_heads_that_do_not_hurt_count_as_the_floor(measurements: Measurements):
-    loss = measurements.closure.loss.clone()
-    found = bound(Study(measurements), HEADS)
-    members, row = next((s, r) for (kind, s), r in measurements.closure.rows.items()
+    loss = measurements.joint_ablation.loss.clone()
+    found = bound(PreparedData(measurements), HEADS)
+    members, row = next((s, r) for (kind, s), r in measurements.joint_ablation.rows.items()
                         if kind == "heads" and s != tuple(found.plan.chosen.tolist()))  # fmt: skip
     loss[row, :, 0] = -1.0
-    there = bound(Study(replace(measurements, closure=Closure(loss, measurements.closure.sets))), HEADS)
+    there = bound(
+        PreparedData(replace(measurements, joint_ablation=JointAblation(loss, measurements.joint_ablation.sets))), HEADS
+    )
     value = float(there.evaluate("heads", torch.tensor([members]), range(1), 0).estimate)
     common = float(there.per_position[row, 1])
     assert value == pytest.approx(math.log(there.floor / common))
@@ -224,12 +229,14 @@ def test_drawn_heads_that_do_not_hurt_count_as_the_floor(measurements: Measureme
 
 
 def test_plateaus_alone_are_nothing_to_compare_with(measurements: Measurements):
-    plan = bound(Study(measurements), NEURONS).plan
+    plan = bound(PreparedData(measurements), NEURONS).plan
     own = [tuple(s) for s in plan.sets(plan.observed).flatten(0, -2).tolist()]
-    rows = [measurements.closure.rows["neurons", s] for s in dict.fromkeys(own)]
-    few = Closure(measurements.closure.loss[rows], measurements.closure.sets.iloc[rows].reset_index(drop=True))
+    rows = [measurements.joint_ablation.rows["neurons", s] for s in dict.fromkeys(own)]
+    few = JointAblation(
+        measurements.joint_ablation.loss[rows], measurements.joint_ablation.sets.iloc[rows].reset_index(drop=True)
+    )
     with pytest.raises(MissingInput, match="closures were measured of the plateaus alone"):
-        JointNeuronsBound(Study(replace(measurements, closure=few)), plan)
+        BoundJointNeurons(PreparedData(replace(measurements, joint_ablation=few)), plan)
 
 
 def test_a_null_that_draws_sets_is_refused_before_anything_is_measured(made: Planted):
@@ -240,17 +247,20 @@ def test_a_null_that_draws_sets_is_refused_before_anything_is_measured(made: Pla
 
 def test_default_suites_ask_for_no_sets(made: Planted):
     wanted = [h for _, h in catalogue.hypotheses.items() if h.default]
-    assert len(closure_sets(Study(made.measurements), wanted, OPTIONS)) == 0
+    assert len(joint_sets(PreparedData(made.measurements), wanted, OPTIONS)) == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "dials", "verdict"),
-    [(NEURONS, ClosureDials(closure=1.0), Verdict.SUPPORTED), (HEADS, ClosureDials(routing=20.0), Verdict.REFUTED)],
+    ("name", "settings", "verdict"),
+    [
+        (NEURONS, JointSettings(closure=1.0), Verdict.SUPPORTED),
+        (HEADS, JointSettings(routing=20.0), Verdict.REFUTED),
+    ],
 )
-def test_a_strong_planted_effect_is_found(name: str, dials: ClosureDials, verdict: Verdict):
+def test_a_strong_planted_effect_is_found(name: str, settings: JointSettings, verdict: Verdict):
     world = planted(replace(DIALS, documents=60), 3, ("influence", "heads"))
     options = replace(OPTIONS, only=(name,))
-    assert run_suite(closed(world, options, dials), options).finding(name).verdict is verdict
+    assert run_suite(closed(world, options, settings), options).finding(name).verdict is verdict
 
 
 @pytest.mark.parametrize("name", [NEURONS, HEADS])
@@ -265,20 +275,20 @@ def test_null_worlds_are_flagged_no_more_often_than_chance_has_it(name: str):
 
 
 def test_planted_sets_have_the_same_numbers_whatever_else_is_asked_for(made: Planted, measurements: Measurements):
-    closure = measurements.closure
-    few = closure.sets.iloc[[2, -1]].reset_index(drop=True)
-    again = planted_closure(ClosureDials(), made, few, 3).closure
-    torch.testing.assert_close(again.loss, closure.loss[[2, len(closure.sets) - 1]])
+    joint_ablation = measurements.joint_ablation
+    few = joint_ablation.sets.iloc[[2, -1]].reset_index(drop=True)
+    again = planted_joint_ablation(JointSettings(), made, few, 3).joint_ablation
+    torch.testing.assert_close(again.loss, joint_ablation.loss[[2, len(joint_ablation.sets) - 1]])
 
 
 def test_planted_truth_is_what_many_documents_come_near():
     """Ratio of classes of a few sets: the truth is known up to one factor a class."""
-    dials = ClosureDials(net=1.0, closure=0.5)
+    settings = JointSettings(net=1.0, joint_ablation=0.5)
     world = planted(replace(DIALS, documents=600, pairs=16, heads=12), 5, ("influence", "heads"))
     sets = pd.DataFrame({"kind": ["neurons"] * 3 + ["heads"] * 2,
                          "members": [world.truth.plateau.tolist(), [1, 2, 3], [50, 60], [0, 1], [3, 4]]})  # fmt: skip
-    found = planted_closure(dials, world, sets, 5)
-    ratio = found.closure.loss.double().mean(1) / found.truth.loss.double().mean(1)
+    found = planted_joint_ablation(settings, world, sets, 5)
+    ratio = found.joint_ablation.loss.double().mean(1) / found.truth.loss.double().mean(1)
     for rows in (ratio[:3], ratio[3:]):
         relative = rows / rows.mean(0)
         torch.testing.assert_close(relative, torch.ones_like(relative), atol=0.06, rtol=0)

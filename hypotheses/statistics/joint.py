@@ -1,7 +1,7 @@
-"""Estimands of joint ablation: a plan of sets before anything is measured, and what the measured sets say.
+"""Statistics of joint ablation: a plan of sets before anything is measured, and what the measured sets say.
 
 A plan holds everything that is chosen (plateaus, heads, strata).  It turns draws of a null model into sets, for
-whoever measures them (`neuronull.hypotheses.closures`) and again for the estimand, which looks each set up by its
+whoever measures them (`neuronull.hypotheses.joint_sets`) and again for the statistic, which looks each set up by its
 members: the observed sets are the draw that changes nothing, and take the same path.
 """
 
@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from ...data.errors import InputError, MissingInput
-from ...estimators import closure_contrasts
+from ...estimators import joint_contrasts
 from ...estimators.class_means import ClassSums, influence_function, leave_one_out, means_under, studentised
 from ...estimators.regimes import nothing_chosen
 from ..balance import neurons
 from ..nulls.base import Observed, Randomises
 from ..nulls.head_sets import effect_strata
-from ..study import Study
-from .base import Bound, Estimand, Values
+from ..prepared import PreparedData
+from .base import BoundStatistic, Statistic, Values
 from .class_contrasts import head_effects_on_sets
 
 MOST_SETS = 199
@@ -60,19 +60,19 @@ class Plan(ABC):
 
 
 @dataclass(frozen=True)
-class ClosureEstimand(Estimand):
-    """An estimand on sets that are ablated jointly."""
+class JointStatistic(Statistic):
+    """An statistic on sets that are ablated jointly."""
 
     most_replicates: int | None = MOST_SETS
 
     @abstractmethod
-    def plan(self, study: Study) -> Plan:
+    def plan(self, data: PreparedData) -> Plan:
         """Everything that is chosen before a set is ablated.
 
         Raises
         ------
         MissingInput
-            If the study lacks what is chosen by.
+            If the data lacks what is chosen by.
         """
 
 
@@ -81,21 +81,21 @@ class NeuronPlan(Plan):
 
     kind: Randomises = "neurons"
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
+    def __init__(self, data: PreparedData) -> None:
+        self.data = data
         self.plateaus = torch.stack([torch.stack([rare, common]) for rare, common in
-                                     zip(study.plateau, study.common_plateau, strict=True)])  # fmt: skip
+                                     zip(data.plateau, data.common_plateau, strict=True)])  # fmt: skip
         """int64 [2 (chosen on half), 2 (class), n]."""
-        self.own = closure_contrasts.own_influence(study.influence)
+        self.own = joint_contrasts.own_influence(data.influence)
         """Own influence of each neuron on each half, float64 [2, N]."""
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """The neurons' places."""
-        return {"neurons": neurons(self.study)}
+        return {"neurons": neurons(self.data)}
 
     def sets(self, draws: Tensor) -> Tensor:
         """Images of the four plateaus, [R, 2 (chosen on half), 2 (class), n]."""
-        if draws.ndim != 2 or draws.shape[1] != self.study.measurements.n_neurons:
+        if draws.ndim != 2 or draws.shape[1] != self.data.measurements.n_neurons:
             raise InputError("the plateaus of rare and of common need one permutation of neurons for both, and this "
                              "null model draws sets", "--null", "choose matched_sets or random_sets")  # fmt: skip
         return draws[:, self.plateaus].sort(-1).values
@@ -103,7 +103,7 @@ class NeuronPlan(Plan):
     @property
     def observed(self) -> Tensor:
         """The identity, [1, N]."""
-        return torch.arange(self.study.measurements.n_neurons)[None]
+        return torch.arange(self.data.measurements.n_neurons)[None]
 
 
 class HeadPlan(Plan):
@@ -117,16 +117,16 @@ class HeadPlan(Plan):
 
     kind: Randomises = "heads"
 
-    def __init__(self, study: Study) -> None:
-        rows = torch.from_numpy(study.reachable_heads)
-        on_plateau = head_effects_on_sets(study)[..., 0].sum((1, 2))
+    def __init__(self, data: PreparedData) -> None:
+        rows = torch.from_numpy(data.reachable_heads)
+        on_plateau = head_effects_on_sets(data)[..., 0].sum((1, 2))
         count = min(len(rows), max(FEWEST_HEADS, round(TOP_HEADS * len(rows))))
         top = torch.argsort(on_plateau, descending=True, stable=True)[:count].sort().values
-        totals = (study.head_effect(h).sum((0, 1), dtype=torch.float64).mean() for h in range(len(rows)))
+        totals = (data.head_effect(h).sum((0, 1), dtype=torch.float64).mean() for h in range(len(rows)))
         strata = effect_strata(np.fromiter(map(float, totals), np.float64), top.numpy())
         self.chosen = rows[top]
         """Rows of the heads table, int64 [k]."""
-        self.strata = torch.full((len(study.heads.head),), -1)
+        self.strata = torch.full((len(data.heads.head),), -1)
         """Stratum of every row of the heads table, int64 [H]; -1: not to be drawn."""
         self.strata[rows] = torch.from_numpy(strata)
 
@@ -145,51 +145,51 @@ class HeadPlan(Plan):
 
 
 @dataclass(frozen=True)
-class JointNeurons(ClosureEstimand):
+class JointNeurons(JointStatistic):
     """Net loss increase of the plateaus, rare less common, less that of matched sets (`specialists.closure`)."""
 
-    def plan(self, study: Study) -> NeuronPlan:
+    def plan(self, data: PreparedData) -> NeuronPlan:
         """The two plateaus of each half."""
-        return NeuronPlan(study)
+        return NeuronPlan(data)
 
-    def bind(self, study: Study) -> JointNeuronsBound:
+    def bind(self, data: PreparedData) -> BoundJointNeurons:
         """Loss increases of the plateaus and of their images."""
-        return JointNeuronsBound(study, self.plan(study))
+        return BoundJointNeurons(data, self.plan(data))
 
 
 @dataclass(frozen=True)
-class JointHeads(ClosureEstimand):
+class JointHeads(JointStatistic):
     """Log ratio of the loss increase of the plateau's top heads, rare to common (`routing.closure`)."""
 
-    def plan(self, study: Study) -> HeadPlan:
+    def plan(self, data: PreparedData) -> HeadPlan:
         """The heads that act most on the plateau."""
-        return HeadPlan(study)
+        return HeadPlan(data)
 
-    def bind(self, study: Study) -> JointHeadsBound:
+    def bind(self, data: PreparedData) -> BoundJointHeads:
         """Loss increases of the chosen heads and of drawn ones."""
-        return JointHeadsBound(study, self.plan(study))
+        return BoundJointHeads(data, self.plan(data))
 
 
 P = TypeVar("P", bound=Plan)
 
 
-class ClosureBound(Bound, Generic[P]):
-    """Measured sets of one kind, on one study."""
+class BoundJoint(BoundStatistic, Generic[P]):
+    """Measured sets of one kind, on one data."""
 
-    def __init__(self, study: Study, plan: P) -> None:
-        self.study, self.plan = study, plan
-        closure = study.closure
-        self._rows = {members: row for (kind, members), row in closure.rows.items() if kind == plan.kind}
+    def __init__(self, data: PreparedData, plan: P) -> None:
+        self.data, self.plan = data, plan
+        joint_ablation = data.joint_ablation
+        self._rows = {members: row for (kind, members), row in joint_ablation.rows.items() if kind == plan.kind}
         if not self._rows:
             raise MissingInput(f"no closures of {plan.kind} were measured", "closure.safetensors",
                                "run it from the model, without --measurements")  # fmt: skip
-        loss = closure.loss[:, torch.from_numpy(study.documents)].double()
-        self.increase = loss * study.pairs[:, None]
+        loss = joint_ablation.loss[:, torch.from_numpy(data.documents)].double()
+        self.increase = loss * data.pairs[:, None]
         """Summed loss increase of each measured set of either kind, float64 [S, D, 2] nats."""
 
-    def on(self, study: Study) -> Self:
+    def on(self, data: PreparedData) -> Self:
         """The same plan on other measurements of the same sets."""
-        return type(self)(study, self.plan)
+        return type(self)(data, self.plan)
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """What the plan offers."""
@@ -225,7 +225,7 @@ class ClosureBound(Bound, Generic[P]):
         return torch.tensor([of_row[row] for row in rows.tolist()])
 
 
-class JointNeuronsBound(ClosureBound[NeuronPlan]):
+class BoundJointNeurons(BoundJoint[NeuronPlan]):
     """Chosen on one half, summed over the documents of the other; selections stay fixed when labels are swapped.
 
     With J(S, c) the loss increase of a set on class c, I(c) the mean influence of a neuron of the layer on c and a(S)
@@ -236,11 +236,11 @@ class JointNeuronsBound(ClosureBound[NeuronPlan]):
     P_common mirrors P_rare, since each plateau leans to the class it was chosen on; I(c) takes out the class's scale,
     the matched sets take out whatever joint ablation does to one class more for any neurons.  A matched set holds part
     of the plateau, which is taken out of the estimate (it shrinks that by the share of members that they have in
-    common).  It is a difference and no log ratio: see `neuronull.estimators.closure_contrasts`.
+    common).  It is a difference and no log ratio: see `neuronull.estimators.joint_contrasts`.
     """
 
-    def __init__(self, study: Study, plan: NeuronPlan) -> None:
-        super().__init__(study, plan)
+    def __init__(self, data: PreparedData, plan: NeuronPlan) -> None:
+        super().__init__(data, plan)
         others = self.others()
         if len(others) == 0:
             raise MissingInput("closures were measured of the plateaus alone", "closure.safetensors",
@@ -250,7 +250,7 @@ class JointNeuronsBound(ClosureBound[NeuronPlan]):
         """Increase of matched sets per own influence as half h has it, their mean, float64 [2, D, 2]."""
         common = torch.stack([torch.isin(matched, p).double().mean() for p in self.plan.plateaus.flatten(0, 1)])
         self.unshared = 1 / (1 - float(common.mean()))
-        self.sums = ClassSums(self._features(), study.pairs, torch.from_numpy(study.half))
+        self.sums = ClassSums(self._features(), data.pairs, torch.from_numpy(data.half))
 
     def _per_own(self, rows: Tensor, members: Tensor, half: int) -> Tensor:
         """Summed increase of sets over their own influence on a half, [m, D, 2]."""
@@ -261,26 +261,26 @@ class JointNeuronsBound(ClosureBound[NeuronPlan]):
 
         The factor of `unshared` is in the first.
         """
-        study, half = self.study, torch.from_numpy(self.study.half)
+        data, half = self.data, torch.from_numpy(self.data.half)
         rows = self.rows(self.plan.observed)[0]
         net = torch.zeros(len(half), 2, dtype=torch.float64)
         for chosen in (0, 1):
             scored = half == 1 - chosen
             found = self._per_own(rows[chosen], self.plan.plateaus[chosen], chosen) - self.matched[chosen]
             net[scored] = found.sum(0)[scored]
-        return torch.stack([self.unshared * net, study.influence_sums.x[..., 0].mean(-1)], dim=-1)[..., None]
+        return torch.stack([self.unshared * net, data.influence_sums.x[..., 0].mean(-1)], dim=-1)[..., None]
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """The neurons' places, and the labels of documents."""
         swaps = torch.zeros(self.sums.documents, dtype=torch.bool)
-        return {**super().offers(), "labels": Observed("labels", swaps, half=self.study.half)}
+        return {**super().offers(), "labels": Observed("labels", swaps, half=self.data.half)}
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
         """Studentised under swaps of documents; plain for images of the plateaus."""
         if kind == "labels":
-            value, derivative = influence_function(self.sums, draws, nothing_chosen, closure_contrasts.net_contrast)
+            value, derivative = influence_function(self.sums, draws, nothing_chosen, joint_contrasts.net_contrast)
             return Values(value, studentised(value, derivative))
-        value = closure_contrasts.net_contrast(self._means(draws))
+        value = joint_contrasts.net_contrast(self._means(draws))
         return Values(value, value)
 
     def _means(self, draws: Tensor) -> Tensor:
@@ -298,14 +298,14 @@ class JointNeuronsBound(ClosureBound[NeuronPlan]):
 
     def leave_one_out(self) -> Tensor:
         """Estimate without each document, [D, 1]."""
-        return leave_one_out(self.sums, nothing_chosen, closure_contrasts.net_contrast)
+        return leave_one_out(self.sums, nothing_chosen, joint_contrasts.net_contrast)
 
     def details(self) -> dict[str, Any]:
         """Joint increases beside the sum of the single ablations, and what matched sets do (nats a position)."""
-        pairs = float(self.study.pairs.sum())
+        pairs = float(self.data.pairs.sum())
         rows = self.rows(self.plan.observed)[0, :, 0]  # the plateaus of rare, one a half
         joint = self.increase[rows].sum(1).mean(0) / pairs
-        panel, changes = self.study.panel, self.study.delta_loss
+        panel, changes = self.data.panel, self.data.delta_loss
         members = self.plan.plateaus[:, 0]
         single = [changes[torch.from_numpy(r)].sum(0, dtype=torch.float64)[members].sum(-1).mean() / pairs
                   for r in (panel.rare_rows, panel.common_rows)]  # fmt: skip
@@ -318,7 +318,7 @@ class JointNeuronsBound(ClosureBound[NeuronPlan]):
         }
 
 
-class JointHeadsBound(ClosureBound[HeadPlan]):
+class BoundJointHeads(BoundJoint[HeadPlan]):
     """All documents together; the engine takes the estimate less its mean over drawn sets of heads.
 
     A log ratio needs increases above 0.  Chosen heads whose ablation does not raise the loss in both classes have
@@ -327,12 +327,12 @@ class JointHeadsBound(ClosureBound[HeadPlan]):
     details.
     """
 
-    def __init__(self, study: Study, plan: HeadPlan) -> None:
-        super().__init__(study, plan)
-        self.per_position = self.increase.sum(1) / study.pairs.sum()
+    def __init__(self, data: PreparedData, plan: HeadPlan) -> None:
+        super().__init__(data, plan)
+        self.per_position = self.increase.sum(1) / data.pairs.sum()
         """Mean loss increase of each measured set, float64 [S, 2] nats."""
         measured = self.per_position[torch.tensor(list(self._rows.values()))]
-        self.floor = closure_contrasts.least_increase(measured)
+        self.floor = joint_contrasts.least_increase(measured)
         observed = self.per_position[self.rows(plan.observed)[0]]
         said = {"rare": float(observed[0]), "common": float(observed[1]), "all sets of heads together": self.floor}
         for name, value in said.items():
@@ -345,7 +345,7 @@ class JointHeadsBound(ClosureBound[HeadPlan]):
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
         """Log ratio of each set."""
-        value = closure_contrasts.log_ratio(self.per_position[self.rows(draws)], self.floor)[:, None]
+        value = joint_contrasts.log_ratio(self.per_position[self.rows(draws)], self.floor)[:, None]
         return Values(value, value)
 
     def leave_one_out(self) -> Tensor:
@@ -354,9 +354,9 @@ class JointHeadsBound(ClosureBound[HeadPlan]):
 
     def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor:
         """Log ratio of each set without each document, [R, D, 1]."""
-        increase, pairs = self.increase[self.rows(draws)], self.study.pairs
+        increase, pairs = self.increase[self.rows(draws)], self.data.pairs
         without = (increase.sum(1, keepdim=True) - increase) / (pairs.sum() - pairs)[:, None]
-        return closure_contrasts.log_ratio(without, self.floor)[..., None]
+        return joint_contrasts.log_ratio(without, self.floor)[..., None]
 
     def shared(self, kind: Randomises, draws: Tensor) -> Tensor:
         """Share of each draw's heads that were chosen, [R]."""
@@ -364,9 +364,9 @@ class JointHeadsBound(ClosureBound[HeadPlan]):
 
     def details(self) -> dict[str, Any]:
         """Which heads, what they do, and how many measured sets have an increase under the floor (nats a position)."""
-        heads, others = self.study.heads, self.others()
+        heads, others = self.data.heads, self.others()
         chosen = [f"{heads.layer[row]}.{heads.head[row]}" for row in self.plan.chosen.tolist()]
-        below = closure_contrasts.floored(self.per_position[others], self.floor)
+        below = joint_contrasts.floored(self.per_position[others], self.floor)
         return {
             "heads": chosen,
             "joint": _by_class(self.per_position[self.rows(self.plan.observed)[0]]),
