@@ -17,15 +17,29 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from .conditions import BY_FREQUENCY, Conditions
+from .neuron_list import NeuronList
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-RARE, COMMON, NEITHER = 1, 0, -1
+A, B, NEITHER = 1, 0, -1
 """Values of the panel's ``class`` column.  (In ``[..., 2, ...]`` arrays the class *axis* is 0 = rare, 1 = common.)"""
 
 
 JOINT_KINDS = ("neurons", "heads")
 """What sets that are ablated jointly are made of."""
+
+NEURON_COVARIATES = (
+    "mean_abs",
+    "sd",
+    "kurtosis",
+    "sparsity",
+    "w_out_norm",
+    "weak_direction_share",
+    "token_frequency_share",
+)
+"""Columns of the neurons table that every measurement has."""
 
 EFFECTS = ("loss", "entropy", "unigram", "direct", "frequency")
 """What ablating a neuron of the last layer changes, in the order of the first axis of `Effects`."""
@@ -77,6 +91,11 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     audit: Audit | None = None
 
+    @property
+    def conditions(self) -> Conditions:
+        """The two classes of positions."""
+        return BY_FREQUENCY
+
     def extra(self, key: str, default: Any = None) -> Any:
         """Value of a further key, or `default`."""
         return (self.model_extra or {}).get(key, default)
@@ -107,14 +126,14 @@ class Panel:
         return len(self.document)
 
     @property
-    def rare_rows(self) -> IntArray:
+    def a_rows(self) -> IntArray:
         """Rows of the matched rare positions, [P]."""
         return np.flatnonzero(self.match >= 0)
 
     @property
-    def common_rows(self) -> IntArray:
+    def b_rows(self) -> IntArray:
         """Rows of their common partners, in the same order, [P]."""
-        return self.match[self.rare_rows]
+        return self.match[self.a_rows]
 
 
 @dataclass(frozen=True)
@@ -185,6 +204,7 @@ class Measurements:
     heads: Heads | None = None
     joint_ablation: JointAblation | None = None
     effects: Effects | None = None
+    neuron_list: NeuronList | None = None
     checkpoints: Mapping[int, Measurements] = field(default_factory=dict)
 
     @property
@@ -206,7 +226,7 @@ class Measurements:
                 return int(array.shape[1])
         if self.neurons is not None:
             return len(self.neurons)
-        return 0
+        return 0 if self.w_out is None else len(self.w_out)
 
 
 class OnDemand(Mapping[int, Measurements]):

@@ -14,6 +14,12 @@ EMBEDDED_CORPUS = "docs"
 """Name of the embedded corpus: held-out docstrings of installed packages."""
 
 
+SIZE_OPTION = "--plateau"
+"""What the command line calls the size of a set that is chosen by a score."""
+
+DEFAULT_SIZE = ".017"
+
+
 @dataclass(frozen=True)
 class MeasureOptions:
     """What is measured on what.  Everything here except `device` and `batch` decides the numbers."""
@@ -55,14 +61,20 @@ class TestOptions:
 
     __test__ = False  # not a pytest class
 
+    papers: tuple[str, ...] = ()
+    """Ids of the papers whose claims are tested; none stands for those that a plain run tests, "all" for every one."""
     suite: Literal["default", "full"] = "default"
     only: tuple[str, ...] = ()
     nulls: dict[str, str] = field(default_factory=dict)
-    plateau: str = ".017"
+    set_size: str = DEFAULT_SIZE
     replicates: int = 999
     alpha: float = 0.05
     seed: int = 0
     jobs: int = 1
+    set: str | None = None
+    """File that lists the neurons under test; None for those that each paper names."""
+    margins: dict[str, float] = field(default_factory=dict)
+    """Hypothesis -> margin in place of its own."""
     varied: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Other values of some settings, each combination of which is tested as well; checked by `multiverse.design`."""
 

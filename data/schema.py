@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .measurements import NEURON_COVARIATES
+
 FORMAT = "1"
 
 MANIFEST = "manifest.json"
@@ -18,6 +20,7 @@ CLOSURE = "closure.safetensors"
 CLOSURE_SETS = "closure.parquet"
 EFFECTS = "effects.safetensors"
 CHECKPOINTS = "checkpoints"
+SET = "set.json"
 
 REQUIRED = (MANIFEST, DOCUMENTS, PANEL)
 """Files without which a directory is no measurement directory; every other one may be absent."""
@@ -43,15 +46,7 @@ CLOSURE_COLUMNS = ("kind", "members")
 
 DOCUMENT_COLUMNS = ("document", "source", "input_ids")
 
-NEURON_COLUMNS = (
-    "mean_abs",
-    "sd",
-    "kurtosis",
-    "sparsity",
-    "w_out_norm",
-    "weak_direction_share",
-    "token_frequency_share",
-)
+NEURON_COLUMNS = NEURON_COVARIATES
 
 
 @dataclass(frozen=True)

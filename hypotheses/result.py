@@ -7,6 +7,7 @@ which is left out of `results.*`; equal runs therefore give byte-identical resul
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -138,7 +139,7 @@ class Details(BaseModel):
     found_in_random_weights: list[str] = Field(
         default_factory=list, description="Of a control: hypotheses that find an effect in random weights"
     )
-    further: dict[str, Scalar | list[str] | dict[str, Scalar]] = Field(
+    further: Mapping[str, Scalar | Sequence[str] | Mapping[str, Scalar]] = Field(
         default_factory=dict, description="What the statistic says of itself, by name"
     )
 
@@ -208,6 +209,9 @@ class Finding(BaseModel):
     def __str__(self) -> str:
         return self.sentence or f"{self.hypothesis}: {self.verdict or self.role}"
 
+
+SET_COLUMN = "plateau"
+"""Column that holds the rule for the size of the set under test, or the name of one that was chosen elsewhere."""
 
 COLUMNS: tuple[str, ...] = tuple(name for name in Finding.model_fields)[: list(Finding.model_fields).index("notes") + 1]
 

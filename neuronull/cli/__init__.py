@@ -133,7 +133,7 @@ def _spread(words: list[str]) -> list[str]:
             if before and before == several:
                 what = f"option {before} requires a value, and {word} follows"
                 raise InputError(what, "neuronull run", "see neuronull run --help")
-            several = word if word in ("--only", "--null", "--vary") else ""
+            several = word if word in ("--only", "--null", "--vary", "--margin", "--paper") else ""
         elif several and before != several:
             spread.append(several)
         spread.append(word)

@@ -68,6 +68,19 @@ Plateau = Annotated[
     option("--plateau", "FRACTION|knot|N", TEST, "Which neurons are the plateau: a share of the layer, those up to the "
            "first knot of the influence curve, or the top N."),
 ]  # fmt: skip
+Paper = Annotated[
+    list[str] | None,
+    option("--paper", "ID[,ID]|all", TEST, "Papers whose claims are tested; by default those marked so "
+           "(neuronull ls papers)."),
+]  # fmt: skip
+Set = Annotated[
+    str | None,
+    option("--set", "FILE", TEST, "The neurons under test, chosen elsewhere: JSON, CSV or text of their numbers."),
+]  # fmt: skip
+Margin = Annotated[
+    list[str] | None,
+    option("--margin", "HYPOTHESIS=X ...", TEST, "Another smallest effect worth the name; the report says so."),
+]  # fmt: skip
 Vary = Annotated[
     list[str] | None,
     option("--vary", "NAME=V1,V2 ...", TEST, "Test every combination of these values too, the run's own included: "

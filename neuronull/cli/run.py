@@ -30,7 +30,10 @@ def run(
     only: o.Only = None,
     null: o.Null = None,
     vary: o.Vary = None,
-    plateau: o.Plateau = TestOptions.plateau,
+    margin: o.Margin = None,
+    paper: o.Paper = None,
+    set: o.Set = None,
+    plateau: o.Plateau = TestOptions.set_size,
     replicates: o.Replicates = TestOptions.replicates,
     alpha: o.Alpha = TestOptions.alpha,
     seed: o.Seed = MeasureOptions.seed,
@@ -50,6 +53,8 @@ def run(
 
     call["null"] = pipeline.nulls_of(null or ())
     call["vary"] = pipeline.varied_of(vary or ())
+    call["margin"] = pipeline.margins_of(margin or ())
+    call["paper"] = [name for given in paper or () for name in given.split(",")]
     call["only"] = [name for given in only or () for name in given.split(",")]
     call["out"] = Path(out) if out else default_directory(measurements or model)
     with on_stderr() as progress:
