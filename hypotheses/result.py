@@ -7,11 +7,12 @@ which is left out of `results.*`; equal runs therefore give byte-identical resul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 FORMAT = "2"
 """Of ``results.json``; `neuronull.hypotheses.upgrade` reads format 1 too."""
@@ -42,6 +43,17 @@ class Verdict(StrEnum):
     NOT_RUN = "not run"
 
 
+def _missing(value: Any) -> Any:
+    """Null as not-a-number: JSON has neither that nor infinity."""
+    return math.nan if value is None else value
+
+
+Measured: TypeAlias = Annotated[
+    float, BeforeValidator(_missing), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]})
+]
+"""A number that may be infinite or none at all, and is then null in ``results.json``."""
+
+
 class OutputRow(BaseModel):
     """One output of a statistic with several, for instance one attention head; a pooled row has head -1."""
 
@@ -49,10 +61,10 @@ class OutputRow(BaseModel):
     name: str
     layer: int = -1
     head: int = -1
-    estimate: float
-    low: float
-    high: float
-    p_adjusted: float
+    estimate: Measured
+    low: Measured
+    high: Measured
+    p_adjusted: Measured
     verdict: str
 
 
@@ -77,10 +89,10 @@ class DocumentEffectCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
     documents: int
-    cohen_d: float
-    d_low: float
-    d_high: float
-    bf10: float
+    cohen_d: Measured
+    d_low: Measured
+    d_high: Measured
+    bf10: Measured
 
 
 class BrokenLine(BaseModel):
@@ -90,9 +102,9 @@ class BrokenLine(BaseModel):
     knots: list[float]
     low: list[float]
     high: list[float]
-    slopes: list[float]
-    rms: float
-    bic: float
+    slopes: list[Measured]
+    rms: Measured
+    bic: Measured
     sought: tuple[int, int]
 
 
@@ -100,18 +112,18 @@ class LawComparison(BaseModel):
     """Vuong's z of the power law against another law over the same tail, and its p."""
 
     model_config = ConfigDict(extra="forbid")
-    z: float
-    p: float
+    z: Measured
+    p: Measured
 
 
 class TailLawCard(BaseModel):
     """A power law through an upper tail, whether it fits, and other laws over the same tail."""
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
-    exponent: float
-    start: float
+    exponent: Measured
+    start: Measured
     size: int
-    distance: float
+    distance: Measured
     p_of_fit: float | None
     against: dict[str, LawComparison]
 
@@ -140,7 +152,8 @@ class Details(BaseModel):
         default_factory=list, description="Of a control: hypotheses that find an effect in random weights"
     )
     further: Mapping[str, Scalar | Sequence[str] | Mapping[str, Scalar]] = Field(
-        default_factory=dict, description="What the statistic says of itself, by name"
+        default_factory=dict,
+        description="What the statistic says of itself, by name; 'note' is a sentence that stands under the others",
     )
 
 
@@ -205,6 +218,11 @@ class Finding(BaseModel):
     two_sided: bool = False
     null_draws: list[float] = Field(default_factory=list, description="Null values of the estimate, estimate's unit")
     details: Details = Field(default_factory=Details)
+
+    @property
+    def set_rule(self) -> str:
+        """Name or rule of the set under test, whatever it is: the column keeps the name of the first such set."""
+        return self.plateau
 
     def __str__(self) -> str:
         return self.sentence or f"{self.hypothesis}: {self.verdict or self.role}"
@@ -348,11 +366,11 @@ class SetEffect(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
     effect: str = Field(description="loss, entropy, unigram, direct or frequency")
     label: str = Field(description="Condition of the positions")
-    mean: float
-    low: float
-    high: float
+    mean: Measured
+    low: Measured
+    high: Measured
     level: float = Field(description="Of the interval, over documents")
-    strata: float = Field(description="The same for neurons of the set's strata")
+    strata: Measured = Field(description="The same for neurons of the set's strata")
     left: float | None = Field(default=None, description="Size of the effect over that of the loss with nothing frozen")
 
 
@@ -417,6 +435,7 @@ class Multiverse(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     varied: dict[str, list[str]] = Field(description="Name of what was varied -> its values, the run's own first")
+    means: dict[str, str] = Field(default_factory=dict, description="Name of what was varied -> what it is")
     replicates: int = Field(description="Draws of each null model in each universe")
     bears_on: dict[str, list[str]] = Field(
         default_factory=dict, description="Name of what was varied -> the only hypotheses that it can change"
@@ -437,8 +456,8 @@ class Setup(BaseModel):
     threshold: float | None
     elbow: int | None
     ablation: str
-    plateau: str
-    n_head: int
+    plateau: str = Field(title="Set under test")
+    n_head: int = Field(title="Neurons in the set under test")
     conditions: Conditions
     dtype: str
     model_hash: str
@@ -455,6 +474,11 @@ class Setup(BaseModel):
     audit_max_abs_error: float | None
     versions: dict[str, str]
     suite: str = "default"
+
+    @property
+    def set_rule(self) -> str:
+        """Name or rule of the set under test, whatever it is: the field keeps the name of the first such set."""
+        return self.plateau
 
 
 class Result(BaseModel):
