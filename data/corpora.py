@@ -27,7 +27,7 @@ documents of comparable length.
 """
 
 MIN_DOCUMENTS = 20
-"""Fewest documents on which anything is tested: the document is the unit of every test (METHODS 2)."""
+"""Fewest documents on which anything is tested: the document is the unit of every test (docs/methods.md#panel)."""
 
 _CHARACTERS_PER_TOKEN = 16
 """Characters of a long document tokenized at first, per token wanted; more follow where that was too little."""

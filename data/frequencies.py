@@ -22,7 +22,7 @@ COUNTS_FILE = "counts.npz"
 """Name of the training counts beside an embedded model's weights."""
 
 ELBOW_WINDOW = 2000
-"""Largest window of the rolling slope, in ranks (METHODS 2)."""
+"""Largest window of the rolling slope, in ranks (docs/methods.md#token-frequencies)."""
 
 ELBOW_STEEPENING = 2.0
 """Factor by which the slope must steepen at an elbow."""
@@ -115,8 +115,9 @@ def zipf_elbow(counts: npt.ArrayLike) -> int | None:
 
     Notes
     -----
-    Window, slope and range are those of the authors' public code (METHODS 2), which takes the largest change from one
-    rank to the next and asks that it exceed the mean change by 3 sd.  Among thousands of noisy changes one always does:
+    Window, slope and range are those of the authors' public code (docs/methods.md#token-frequencies), which takes the
+    largest change from one rank to the next and asks that it exceed the mean change by 3 sd.  Among thousands of noisy
+    changes one always does:
     on counts drawn from an exact Zipf law of 6,144 types that rule finds an "elbow" even at 1e9 tokens.  This one does
     not, and it finds a break put at .85 V within 2 %.  On the published counts of GPT-2 (48,091; theirs, types without
     counts left out, 48,070) and Pythia (48,063; the same) they agree.  Counts so low that many types share each are

@@ -1,7 +1,7 @@
 """The panel: which positions are scored, which are rare or common, which half they are in, and who is matched to whom.
 
-All of it follows METHODS 2.  Nothing here is random: what looks like a draw (the halves, the order in which rare
-positions choose) is a hash keyed by the seed, so it does not change with the order of work.
+All of it follows docs/methods.md#panel.  Nothing here is random: what looks like a draw (the halves, the order in which
+rare positions choose) is a hash keyed by the seed, so it does not change with the order of work.
 """
 
 from __future__ import annotations

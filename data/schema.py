@@ -1,4 +1,4 @@
-"""Measurement directory, format 1: names and types of its files (DESIGN 3.2), the same for reading and writing."""
+"""Measurement directory, format 1: names and types of its files (data/README.md), the same for reading and writing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Measurements on disk: format 1 written whole or not at all, read with every file checked, and a cache of them.
 
-The format is public (DESIGN 3.2): `manifest.json`, parquet and safetensors that numpy, pandas and safetensors alone can
-write.  Directories written by `save` also list their files with hashes, so that a damaged copy cannot pass for whole.
+The format is public (data/README.md): `manifest.json`, parquet and safetensors that numpy, pandas and safetensors alone
+can write.  Directories written by `save` also list their files with hashes, so that a damaged copy cannot pass for
+whole.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def load(directory: Path) -> Measurements:
     Parameters
     ----------
     directory
-        Written by `save`, or by hand as DESIGN 3.2 says.  float16 activations come back as float32.  Its checkpoints
-        are read, and checked whole, when they are asked for.
+        Written by `save`, or by hand as data/README.md says.  float16 activations come back as float32.  Its
+        checkpoints are read, and checked whole, when they are asked for.
 
     Raises
     ------

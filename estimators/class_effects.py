@@ -4,7 +4,7 @@ Five effects, all exact and all from one sweep over the vocabulary (notation: `n
 p tilted by exp(eps), K = log E_p[exp(eps)], q the unigram distribution):
 
 =========== ============================================================ ======================================
-loss        K - eps_y                                                    METHODS 6
+loss        K - eps_y                                                    docs/methods.md#effects
 entropy     H(p') - H(p) = K - E_p'[eps] - (E_p'[log p] - E_p[log p])    Shannon entropy, nats
 unigram     KL(p' || q) - KL(p || q) = -entropy - (E_p'[log q] - E_p[log q])
 direct      the loss with eps = (c/s) u                                  the norm's scale stays the clean one

@@ -1,4 +1,4 @@
-"""Effect of ablating each attention head on the activation of each neuron (METHODS 2, E[h, d, c, i]).
+"""Effect of ablating each attention head on the activation of each neuron (docs/methods.md#heads, E[h, d, c, i]).
 
 No closed form: the model restarts at the head's layer from the clean residual stream, all heads of the layer in one
 batch, and stops at the neurons.

@@ -1,10 +1,11 @@
 """Loss increase when a whole set of neurons, or of heads, is ablated together: the measurement of closures.
 
-Neurons of the last layer by the closed form of METHODS 6, which is linear in what is added to the residual stream: with
-c the changes of a set's activations and s' the norm's new scale, the logits change by eps = (s/s' - 1) z + (c/s') u,
-and the loss by log E_p[exp(eps)] - eps_y (notation: `neuronull.estimators.closed_form`). A set costs one product
-[n, k] x [k, V] and V exponentials a position, nothing is approximated. Neurons of other layers and heads restart at
-the lowest layer that a set touches, a batch of sets at a time.
+Neurons of the last layer by the closed form (docs/methods.md#closed-form), which is linear in what is added to the
+residual stream: with c the changes of a set's activations and s' the norm's new scale, the logits change by
+eps = (s/s' - 1) z + (c/s') u, and the loss by log E_p[exp(eps)] - eps_y (notation:
+`neuronull.estimators.closed_form`). A set costs one product [n, k] x [k, V] and V exponentials a position, nothing is
+approximated. Neurons of other layers and heads restart at the lowest layer that a set touches, a batch of sets at a
+time.
 """
 
 from __future__ import annotations

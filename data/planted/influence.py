@@ -24,7 +24,7 @@ BASE = -5.0
 BLOCK = 10
 """Neighbouring neurons that share noise."""
 MIDDLE = 6
-"""The middle band of the influence curve ends at rank 6 n_h (METHODS section 3)."""
+"""The middle band of the influence curve ends at rank 6 n_h (docs/methods.md#regimes-shape)."""
 _SIGNS = np.array([-1, 1], dtype=np.float32)
 
 

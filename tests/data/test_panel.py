@@ -50,7 +50,7 @@ def by_hand(label, loss, position=None, document=None):
 
 
 def slow_matches(panel, seed):
-    """The rule of METHODS 2 read aloud: one rare position after the other looks through all common ones."""
+    """The rule of docs/methods.md#matching read aloud: each rare position in turn looks through all common ones."""
     classed = sorted(loss for loss, label in zip(panel.loss, panel.label, strict=True) if label != NEITHER)
     edges = [float(np.quantile(classed, tenth / 10)) for tenth in range(1, 10)]
     decile = [sum(loss >= edge for edge in edges) for loss in panel.loss]
