@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-RARE, COMMON, NEITHER = 1, 0, -1
+A, B, NEITHER = 1, 0, -1
 """Values of the panel's ``class`` column.  (In ``[..., 2, ...]`` arrays the class *axis* is 0 = rare, 1 = common.)"""
 
 
@@ -107,14 +107,14 @@ class Panel:
         return len(self.document)
 
     @property
-    def rare_rows(self) -> IntArray:
+    def a_rows(self) -> IntArray:
         """Rows of the matched rare positions, [P]."""
         return np.flatnonzero(self.match >= 0)
 
     @property
-    def common_rows(self) -> IntArray:
+    def b_rows(self) -> IntArray:
         """Rows of their common partners, in the same order, [P]."""
-        return self.match[self.rare_rows]
+        return self.match[self.a_rows]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from .corpora import MIN_DOCUMENTS
 from .errors import InputError
-from .measurements import COMMON, NEITHER, RARE, FloatArray, IntArray, Panel
+from .measurements import NEITHER, A, B, FloatArray, IntArray, Panel
 
 FIRST_POSITION = 3
 """Positions 0-2 are not scored: a model has hardly any context there."""
@@ -104,7 +104,7 @@ def within_caliper(panel: Panel, caliper: float) -> Panel:
     A caliper on the matching variable: Rosenbaum, Rubin (1985), The American Statistician 39, 33-38.
     """
     scale = float(panel.loss[panel.label != NEITHER].std())
-    rare = panel.rare_rows
+    rare = panel.a_rows
     far = np.abs(panel.loss[rare] - panel.loss[panel.match[rare]]) > caliper * scale
     match = panel.match.copy()
     match[rare[far]] = -1
@@ -114,9 +114,9 @@ def within_caliper(panel: Panel, caliper: float) -> Panel:
 def classes(
     panel: Panel, vocabulary: int, elbow_rank: int | None, conditioning: Conditioning, threshold: float
 ) -> IntArray:
-    """Return the class of each position, int64 [T]: RARE, COMMON, or NEITHER beyond the elbow."""
+    """Return the class of each position, int64 [T]: A, B, or NEITHER beyond the elbow."""
     rank = panel.target_rank if conditioning == "target" else panel.input_rank
-    label = np.where(rank > threshold * vocabulary, RARE, COMMON).astype(np.int64)
+    label = np.where(rank > threshold * vocabulary, A, B).astype(np.int64)
     if elbow_rank is not None:
         label[rank > elbow_rank] = NEITHER
     return label
@@ -164,7 +164,7 @@ def balance(panel: Panel) -> list[tuple[str, float]]:
 
     The difference of means over the root of the mean of the two variances; 0 is perfect balance.
     """
-    rare, common = panel.rare_rows, panel.common_rows
+    rare, common = panel.a_rows, panel.b_rows
     columns = {
         "loss": panel.loss,
         "position": panel.position,
@@ -176,8 +176,8 @@ def balance(panel: Panel) -> list[tuple[str, float]]:
 
 def kept_share(panel: Panel) -> float:
     """Return the share of rare positions that found a match; 0 where there are none."""
-    rare = int(np.count_nonzero(panel.label == RARE))
-    return len(panel.rare_rows) / rare if rare else 0.0
+    rare = int(np.count_nonzero(panel.label == A))
+    return len(panel.a_rows) / rare if rare else 0.0
 
 
 def standardised_difference(a: npt.NDArray[np.number], b: npt.NDArray[np.number]) -> float:
@@ -200,9 +200,9 @@ def check_panel(panel: Panel) -> None:
         If too few documents have a matched pair, in all or in a half; if fewer than half of the rare positions found a
         match; or if matched rare and common positions differ in loss.
     """
-    rare, common = (int(np.count_nonzero(panel.label == label)) for label in (RARE, COMMON))
+    rare, common = (int(np.count_nonzero(panel.label == label)) for label in (A, B))
     tally = f"{rare:,} rare and {common:,} common positions in {len(np.unique(panel.document)):,} documents"
-    paired = np.unique(panel.document[panel.rare_rows])
+    paired = np.unique(panel.document[panel.a_rows])
     if len(paired) < MIN_DOCUMENTS:
         raise InputError(
             f"only {len(paired)} documents have a rare and a common position that match, {MIN_DOCUMENTS} are needed",
@@ -211,7 +211,7 @@ def check_panel(panel: Panel) -> None:
         )
     if kept_share(panel) < MIN_KEPT:
         raise InputError(
-            f"only {len(panel.rare_rows):,} of {rare:,} rare positions found a common match, at least half must",
+            f"only {len(panel.a_rows):,} of {rare:,} rare positions found a common match, at least half must",
             tally,
             "raise --threshold, give longer documents (--context), or another corpus",
         )
@@ -227,7 +227,7 @@ def check_panel(panel: Panel) -> None:
 
 def _check_halves(panel: Panel) -> None:
     for half in (0, 1):
-        found = len(np.unique(panel.document[panel.rare_rows][panel.half[panel.rare_rows] == half]))
+        found = len(np.unique(panel.document[panel.a_rows][panel.half[panel.a_rows] == half]))
         if found < MIN_HALF_DOCUMENTS:
             raise InputError(
                 f"half {half} has {found} documents with a matched pair, at least {MIN_HALF_DOCUMENTS} are needed",
@@ -298,9 +298,9 @@ def _match_document(panel: Panel, decile: IntArray, seed: int, rows: range, matc
     """Match the rare positions of one document, writing into `match`."""
     label = panel.label[rows.start : rows.stop]
     free: list[list[tuple[int, int]]] = [[] for _ in range(DECILES)]
-    for row in (rows.start + np.flatnonzero(label == COMMON)).tolist():
+    for row in (rows.start + np.flatnonzero(label == B)).tolist():
         insort(free[decile[row]], (int(panel.position[row]), row))
-    rare = (rows.start + np.flatnonzero(label == RARE)).tolist()
+    rare = (rows.start + np.flatnonzero(label == A)).tolist()
     document = int(panel.document[rows.start]) if len(rows) else 0
     for row in sorted(rare, key=lambda row: _turn(seed, document, int(panel.position[row]))):
         own, position = int(decile[row]), int(panel.position[row])

@@ -15,11 +15,11 @@ import torch
 from . import schema
 from .errors import InputError
 from .measurements import (
-    COMMON,
     EFFECTS,
     JOINT_KINDS,
     NEITHER,
-    RARE,
+    A,
+    B,
     Effects,
     Heads,
     JointAblation,
@@ -88,7 +88,7 @@ def validate_checkpoint(checkpoint: Measurements, manifest: Manifest, documents:
 def paired_documents(measurements: Measurements) -> npt.NDArray[np.bool_]:
     """Return which documents have a matched pair, [D]."""
     panel = measurements.panel
-    return np.asarray(np.bincount(panel.document[panel.rare_rows], minlength=measurements.n_documents) > 0)
+    return np.asarray(np.bincount(panel.document[panel.a_rows], minlength=measurements.n_documents) > 0)
 
 
 def _manifest(manifest: Manifest) -> None:
@@ -186,7 +186,7 @@ def _order(panel: Panel) -> None:
 
 
 def _labels(panel: Panel, documents: int) -> None:
-    allowed = {"half": (panel.half, (0, 1)), "class": (panel.label, (RARE, COMMON, NEITHER))}
+    allowed = {"half": (panel.half, (0, 1)), "class": (panel.label, (A, B, NEITHER))}
     for name, (values, choices) in allowed.items():
         bad = np.flatnonzero(~np.isin(values, choices))
         if len(bad):
@@ -206,11 +206,11 @@ def _match(panel: Panel) -> None:
         raise InputError(
             f"match of row {bad[0]} is {panel.match[bad[0]]}, outside -1 to {last}", where, "give a row of the panel"
         )
-    rows = panel.rare_rows
+    rows = panel.a_rows
     partners = panel.match[rows]
     faults = {
-        "is not rare but has a match": (panel.label[rows] != RARE, "only rare positions have one, every other has -1"),
-        "is matched to a position that is not common": (panel.label[partners] != COMMON, "match rare with common"),
+        "is not rare but has a match": (panel.label[rows] != A, "only rare positions have one, every other has -1"),
+        "is matched to a position that is not common": (panel.label[partners] != B, "match rare with common"),
         "is matched to another document": (
             panel.document[rows] != panel.document[partners],
             "match inside a document",

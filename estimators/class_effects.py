@@ -95,7 +95,7 @@ def class_effects(
     form = _Form(vocabulary, unigram)
     replaced = make_ablation(ablation, activation, panel, seed)
     label = np.full(len(panel), -1, dtype=np.int64)
-    label[panel.rare_rows], label[panel.common_rows] = 0, 1
+    label[panel.a_rows], label[panel.b_rows] = 0, 1
     sums = torch.zeros(2, len(EFFECTS), 2 * documents, activation.shape[1], dtype=torch.float64)
 
     def work(size: int) -> slice:

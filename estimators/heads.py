@@ -110,8 +110,8 @@ def head_effects(
 
 def matched_positions(panel: Panel) -> dict[int, tuple[IntArray, IntArray]]:
     """Return, for each document with a matched pair, its matched positions and their class index (0 rare, 1 common)."""
-    rows = np.concatenate([panel.rare_rows, panel.common_rows])
-    label = np.repeat([0, 1], len(panel.rare_rows))
+    rows = np.concatenate([panel.a_rows, panel.b_rows])
+    label = np.repeat([0, 1], len(panel.a_rows))
     document = panel.document[rows]
     return {int(d): (panel.position[rows[document == d]], label[document == d]) for d in np.unique(document)}
 

@@ -152,7 +152,7 @@ class _Sums:
 
     def __init__(self, sets: int, documents: int, panel: Panel) -> None:
         self._flat = torch.zeros(sets, 2 * documents, dtype=torch.float64)
-        pairs = np.bincount(panel.document[panel.rare_rows], minlength=documents)
+        pairs = np.bincount(panel.document[panel.a_rows], minlength=documents)
         self._pairs = torch.from_numpy(pairs.astype(np.int64))
 
     def add(self, sets: torch.Tensor | slice, document: IntArray, label: IntArray, change: torch.Tensor) -> None:
@@ -176,7 +176,7 @@ def _checked(one: IntArray, neurons: int) -> torch.Tensor:
 def _labels(panel: Panel) -> IntArray:
     """Class of each matched position, 0 rare and 1 common, and -1 for the others, [T]."""
     label = np.full(len(panel), -1, dtype=np.int64)
-    label[panel.rare_rows], label[panel.common_rows] = 0, 1
+    label[panel.a_rows], label[panel.b_rows] = 0, 1
     return label
 
 

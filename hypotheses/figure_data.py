@@ -128,7 +128,7 @@ def _graph(data: PreparedData, label: str, nodes: torch.Tensor, edges: npt.NDArr
 def balances(data: PreparedData, seed: int) -> list[Balance]:
     """Plateau against its null sets and its strata, and rare against common positions."""
     panel = data.panel
-    rare, common = panel.loss[panel.rare_rows], panel.loss[panel.common_rows]
+    rare, common = panel.loss[panel.a_rows], panel.loss[panel.b_rows]
     classed = panel.loss[panel.label >= 0]
     loss = float((rare.mean() - common.mean()) / classed.std())
     return [

@@ -62,7 +62,7 @@ class PreparedData:
         InputError
             With fewer than 20, or fewer than 3 in a half.
         """
-        found = np.unique(self.panel.document[self.panel.rare_rows])
+        found = np.unique(self.panel.document[self.panel.a_rows])
         if len(found) < FEWEST_DOCUMENTS:
             raise InputError(
                 f"{len(found)} documents hold matched rare and common positions, {FEWEST_DOCUMENTS} are needed",
@@ -91,7 +91,7 @@ class PreparedData:
     @cached_property
     def pair_document(self) -> npt.NDArray[np.int64]:
         """Index into `documents` of each matched pair, int64 [P]."""
-        return np.searchsorted(self.documents, self.panel.document[self.panel.rare_rows])
+        return np.searchsorted(self.documents, self.panel.document[self.panel.a_rows])
 
     @cached_property
     def pairs(self) -> Tensor:
@@ -110,14 +110,14 @@ class PreparedData:
     @cached_property
     def influence_sums(self) -> ClassSums:
         """Sums over matched positions of abs(loss change), [D, 2, N, 1]; weight = pairs."""
-        rows = self.panel.rare_rows, self.panel.common_rows
+        rows = self.panel.a_rows, self.panel.b_rows
         x = absolute_sums(self.delta_loss, *rows, self.pair_document, len(self.documents))
         return ClassSums(x, self.pairs, torch.from_numpy(self.half))
 
     @cached_property
     def pair_sums(self) -> ClassSums:
         """The same with each matched pair as a unit of its own, [P, 2, N, 1] (for label swaps inside pairs)."""
-        rare, common = self.panel.rare_rows, self.panel.common_rows
+        rare, common = self.panel.a_rows, self.panel.b_rows
         x = torch.stack([self.delta_loss[rare].abs(), self.delta_loss[common].abs()], dim=1)
         half = torch.from_numpy(self.half[self.pair_document])
         return ClassSums(x.double()[..., None], torch.ones(len(rare), dtype=torch.float64), half)
@@ -231,7 +231,7 @@ class PreparedData:
 
     @cached_property
     def _rare_rows_by_half(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        rows = self.panel.rare_rows
+        rows = self.panel.a_rows
         side = self.half[self.pair_document]
         return rows[side == 0], rows[side == 1]
 

@@ -247,7 +247,7 @@ def describe(data: PreparedData, options: TestOptions) -> Setup:
         "corpus": m.corpus.id, "conditioning": m.conditioning, "threshold": m.threshold, "elbow": m.elbow_rank,
         "ablation": m.ablation, "plateau": options.plateau, "n_head": data.n_head, "dtype": m.dtype,
         "model_hash": m.model.hash, "corpus_hash": m.corpus.hash, "counts_hash": m.counts_hash,
-        "n_documents": len(data.documents), "n_positions": len(data.panel), "n_pairs": len(data.panel.rare_rows),
+        "n_documents": len(data.documents), "n_positions": len(data.panel), "n_pairs": len(data.panel.a_rows),
         "n_neurons": data.measurements.n_neurons, "replicates": options.replicates, "alpha": options.alpha,
         "seed": options.seed, "audit_entries": m.audit.n if m.audit else None,
         "audit_max_abs_error": m.audit.max_abs_error if m.audit else None, "versions": dict(sorted(m.versions.items())),

@@ -179,7 +179,7 @@ def selectivity_of_pairs(data: PreparedData) -> Tensor:
     Chosen on the half that the pair is not in: the plateaus of rare and of common, each class's geometric mean over
     neurons, and each neuron's own influence, by which its abs(loss change) is divided.
     """
-    rows = torch.from_numpy(data.panel.rare_rows), torch.from_numpy(data.panel.common_rows)
+    rows = torch.from_numpy(data.panel.a_rows), torch.from_numpy(data.panel.b_rows)
     half = torch.from_numpy(data.half[data.pair_document])
     out = torch.zeros(len(half), dtype=torch.float64)
     for chosen in (0, 1):

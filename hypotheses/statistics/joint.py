@@ -308,7 +308,7 @@ class BoundJointNeurons(BoundJoint[NeuronPlan]):
         panel, changes = self.data.panel, self.data.delta_loss
         members = self.plan.plateaus[:, 0]
         single = [changes[torch.from_numpy(r)].sum(0, dtype=torch.float64)[members].sum(-1).mean() / pairs
-                  for r in (panel.rare_rows, panel.common_rows)]  # fmt: skip
+                  for r in (panel.a_rows, panel.b_rows)]  # fmt: skip
         of_matched = self.increase[self.others()].sum(1) / pairs
         return {
             "joint": _by_class(joint),

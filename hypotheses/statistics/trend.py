@@ -114,7 +114,7 @@ def _step(data: PreparedData, measured: Measurements) -> Step:
     if measured.delta_loss is None:
         raise MissingInput("a checkpoint has no influence", "influence.safetensors", "measure delta_loss")
     panel = within_caliper(measured.panel, CALIPER)
-    rare = panel.rare_rows[np.isin(panel.document[panel.rare_rows], data.documents)]
+    rare = panel.a_rows[np.isin(panel.document[panel.a_rows], data.documents)]
     common = panel.match[rare]
     document, d = np.searchsorted(data.documents, panel.document[rare]), len(data.documents)
     pairs = torch.from_numpy(np.bincount(document, minlength=d).astype(np.float64))

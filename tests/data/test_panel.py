@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from neuronull.data import panel as panels
 from neuronull.data.errors import InputError
-from neuronull.data.measurements import COMMON, NEITHER, RARE, Panel
+from neuronull.data.measurements import NEITHER, A, B, Panel
 from neuronull.data.panel import (
     balance,
     build_panel,
@@ -57,13 +57,13 @@ def slow_matches(panel, seed):
     match, taken = [-1] * len(panel), set()
     for document in sorted(set(panel.document.tolist())):
         rows = [row for row in range(len(panel)) if panel.document[row] == document]
-        rare = [row for row in rows if panel.label[row] == RARE]
+        rare = [row for row in rows if panel.label[row] == A]
         for row in sorted(rare, key=lambda row: panels._turn(seed, document, int(panel.position[row]))):
             for apart in (0, 1):
                 choice = [
                     (abs(int(panel.position[other] - panel.position[row])), int(panel.position[other]), other)
                     for other in rows
-                    if panel.label[other] == COMMON and other not in taken and abs(decile[other] - decile[row]) == apart
+                    if panel.label[other] == B and other not in taken and abs(decile[other] - decile[row]) == apart
                 ]
                 if choice:
                     match[row] = min(choice)[2]
@@ -76,7 +76,7 @@ def slow_matches(panel, seed):
 @given(st.data())
 def test_matching_agrees_with_the_rule_read_aloud(data):
     size = data.draw(st.integers(1, 50))
-    label = data.draw(st.lists(st.sampled_from([RARE, COMMON, COMMON, NEITHER]), min_size=size, max_size=size))
+    label = data.draw(st.lists(st.sampled_from([A, B, B, NEITHER]), min_size=size, max_size=size))
     loss = data.draw(st.lists(st.integers(0, 12), min_size=size, max_size=size))  # many ties
     document = sorted(data.draw(st.lists(st.integers(0, 2), min_size=size, max_size=size)))
     gaps = data.draw(st.lists(st.integers(1, 3), min_size=size, max_size=size))
@@ -92,15 +92,15 @@ def test_matching_agrees_with_the_rule_read_aloud(data):
 def test_what_always_holds_of_a_panel(seed, threshold, conditioning, split):
     documents, losses = made(seed=seed)
     panel = built(documents, losses, threshold=threshold, conditioning=conditioning, seed=seed, split=split)
-    rare, common = panel.rare_rows, panel.common_rows
+    rare, common = panel.a_rows, panel.b_rows
     assert len(set(common.tolist())) == len(common)
     np.testing.assert_array_equal(panel.document[rare], panel.document[common])
-    assert set(panel.label[rare]) == {RARE}
-    assert set(panel.label[common]) == {COMMON}
-    assert (panel.match[panel.label != RARE] == -1).all()
+    assert set(panel.label[rare]) == {A}
+    assert set(panel.label[common]) == {B}
+    assert (panel.match[panel.label != A] == -1).all()
     assert np.abs(loss_deciles(panel)[rare] - loss_deciles(panel)[common]).max() <= 1
     rank = panel.target_rank if conditioning == "target" else panel.input_rank
-    np.testing.assert_array_equal(panel.label == RARE, rank > threshold * VOCABULARY)
+    np.testing.assert_array_equal(panel.label == A, rank > threshold * VOCABULARY)
     by_document = [set(panel.half[panel.document == d]) for d in range(len(documents))]
     assert all(len(half) == 1 for half in by_document)
     assert sum(half == {0} for half in by_document) == 15
@@ -113,8 +113,8 @@ def test_every_unmatched_rare_position_had_no_candidate_left():
     documents, losses = made(effect=0.05)
     panel = built(documents, losses, threshold=0.55)
     decile = loss_deciles(panel)
-    free = np.setdiff1d(np.flatnonzero(panel.label == COMMON), panel.common_rows)
-    unmatched = np.flatnonzero((panel.label == RARE) & (panel.match < 0))
+    free = np.setdiff1d(np.flatnonzero(panel.label == B), panel.b_rows)
+    unmatched = np.flatnonzero((panel.label == A) & (panel.match < 0))
     assert len(unmatched)
     for row in unmatched:
         near = free[panel.document[free] == panel.document[row]]
@@ -139,13 +139,13 @@ def test_the_elbow_takes_the_very_rarest_out():
     documents, losses = made()
     panel = built(documents, losses, elbow_rank=44)
     np.testing.assert_array_equal(panel.label == NEITHER, panel.target_rank > 44)
-    np.testing.assert_array_equal(panel.label == RARE, (panel.target_rank > 35) & (panel.target_rank <= 44))
+    np.testing.assert_array_equal(panel.label == A, (panel.target_rank > 35) & (panel.target_rank <= 44))
 
 
 def test_the_threshold_itself_is_common():
     panel = by_hand([0, 0, 0], [1, 1, 1])
     ranked = Panel(**{**panel.__dict__, "target_rank": np.array([34, 35, 36])})
-    assert classes(ranked, 50, None, "target", 0.7).tolist() == [COMMON, COMMON, RARE]
+    assert classes(ranked, 50, None, "target", 0.7).tolist() == [B, B, A]
 
 
 def test_nearest_then_earlier_then_the_neighbouring_decile():
