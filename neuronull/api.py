@@ -99,11 +99,13 @@ def run(
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
     suite: Literal["default", "full"] = TestOptions.suite,
+    conditions: str | Path = MeasureOptions.conditions,
     conditioning: Conditioning = MeasureOptions.conditioning,
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
     ablation: Ablation = MeasureOptions.ablation,
     plateau: str | float = TestOptions.plateau,
+    set: str | Path = "influence",
     measurements: str | Path | None = None,
     only: str | Sequence[str] = (),
     null: Mapping[str, str] | None = None,
@@ -152,13 +154,13 @@ def run(
     request = pipeline.Request(
         MeasureOptions(
             model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
-            conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-            context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+            conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
+            documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
         ),
         TestOptions(
             suite=suite, only=(only,) if isinstance(only, str) else tuple(only), nulls=dict(null or {}),
-            plateau=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
-            varied=pipeline.varied_of(vary or {}),
+            plateau=str(plateau), set=None if set == "influence" else str(set), replicates=replicates, alpha=alpha,
+            seed=seed, jobs=jobs, varied=pipeline.varied_of(vary or {}),
         ),
         measurements=str(measurements) if measurements is not None else None,
         out=place,
@@ -173,6 +175,7 @@ def measure(
     corpus: str = MeasureOptions.corpus,
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
+    conditions: str | Path = MeasureOptions.conditions,
     conditioning: Conditioning = MeasureOptions.conditioning,
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
@@ -199,8 +202,8 @@ def measure(
     """
     options = MeasureOptions(
         model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
-        conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-        context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+        conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
+        documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
     )  # fmt: skip
     from .estimators import measure as measuring
 
