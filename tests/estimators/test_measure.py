@@ -218,11 +218,10 @@ def test_what_tokens_forbid_is_refused_before_the_model_runs(options: MeasureOpt
     from neuronull.estimators import measure as module
 
     monkeypatch.setattr(module, "run_forward", None)
-    with pytest.raises(
-        InputError, match=r"^only \d+ documents have positions of rare .*, or --threshold 0?\.\d+$"
-    ) as e:
+    says = r"^only \d+ documents have positions of rare .*, or --threshold 0?\.\d+$"
+    with pytest.raises(InputError, match=says) as caught:
         measure(replace(options, threshold=0.99), cache=False)
-    works = float(str(e.value).split()[-1])
+    works = float(str(caught.value).split()[-1])
     with pytest.raises(TypeError):  # the forward pass is reached
         measure(replace(options, threshold=works), cache=False)
     few = {"a": {"name": "one word", "tokens": ["w66"]}}
@@ -265,17 +264,19 @@ def test_padding_moves_no_class(options: MeasureOptions, folder: Path):
 def test_without_counts_the_whole_corpus_and_its_types_decide(options: MeasureOptions, folder: Path):
     """Documents that were not taken, and the ends that were cut, are counted too."""
     texts = json.loads((folder / "corpus.json").read_text())
-    more = [*texts, *["w50 w51 " * 30] * 5]
+    seen = [" ".join(word for word in text.split() if int(word[1:]) < 61) for text in texts]
+    more = [*seen, *["w50 w51 " * 30] * 5]
     (folder / "more.json").write_text(json.dumps(more))
-    found = measure(replace(options, counts=None, corpus=str(folder / "more.json")), cache=False)
+    base = replace(options, counts=None, corpus=str(folder / "more.json"), context=24, threshold=0.2)
+    found = measure(base, cache=False)
     words = [int(word[1:]) for text in more for word in text.split()]
     counts = np.bincount(words, minlength=VOCABULARY)
     order = sorted(range(VOCABULARY), key=lambda i: (-counts[i], i))
     rank = {token: place for place, token in enumerate(order)}
     assert found.panel.target_rank.tolist() == [rank[i] for i in found.panel.target_id.tolist()]
     types = len(set(words))
-    assert types < VOCABULARY
-    np.testing.assert_array_equal(found.panel.label == 1, found.panel.target_rank > 0.35 * types)
+    assert types < 62
+    np.testing.assert_array_equal(found.panel.label == 1, found.panel.target_rank > 0.2 * types)
     assert f"a share of the {types} token types" in found.manifest.extra("warnings")[-1]
-    fewer = measure(replace(options, counts=None, corpus=str(folder / "more.json"), documents=20), cache=False)
+    fewer = measure(replace(base, documents=20), cache=False)
     assert fewer.manifest.counts_hash == found.manifest.counts_hash
