@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from .conditions import BY_FREQUENCY
 from .errors import InputError
 
 EMBEDDED_CORPUS = "docs"
@@ -22,13 +23,17 @@ DEFAULT_SIZE = ".017"
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What is measured on what.  Everything here except `device` and `batch` decides the numbers."""
+    """What is measured on what.  Everything here except `device` and `batch` decides the numbers.
+
+    ``conditions`` is ``rare``, or the path of a conditions file (`neuronull.data.condition_files`).
+    """
 
     model: str = "docs-gpt2"
     revision: str | None = None
     corpus: str = EMBEDDED_CORPUS
     counts: str | None = None
     layer: int | Literal["last"] = "last"
+    conditions: str = BY_FREQUENCY
     conditioning: Literal["target", "input"] = "target"
     threshold: float = 0.15
     elbow: bool = False
@@ -43,6 +48,8 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         _within("--threshold", self.threshold, 0.0, 1.0)
+        if self.conditions != BY_FREQUENCY:
+            self._refuse_frequency_options()
         _choice("--conditioning", self.conditioning, ("target", "input"))
         _choice("--ablation", self.ablation, ("mean", "zero", "resample"))
         _choice("--dtype", self.dtype, ("float32", "bfloat16", "float16"))
@@ -53,6 +60,14 @@ class MeasureOptions:
             _at_least("--batch", self.batch, 1)
         if self.layer != "last":
             _at_least("--layer", int(self.layer), 0)
+
+    def _refuse_frequency_options(self) -> None:
+        """Refuse what decides who is rare where a file says who is in a condition."""
+        existing(self.conditions, "--conditions")
+        for option, given in (("--threshold", self.threshold != type(self).threshold), ("--elbow", self.elbow)):
+            if given:
+                what = f"{option} decides which tokens are rare, and --conditions {Path(self.conditions).name} decides"
+                raise InputError(what, option, f"leave out {option}, or --conditions")
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,8 @@ class TestOptions:
         _within("--alpha", self.alpha, 0.0, 0.5)
         _at_least("--replicates", self.replicates, 1)
         _at_least("--jobs", self.jobs, 1)
+        if self.set is not None:
+            existing(self.set, "--set")
         _at_least("--seed", self.seed, 0)
 
 

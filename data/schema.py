@@ -19,6 +19,7 @@ HEADS = "heads.safetensors"
 CLOSURE = "closure.safetensors"
 CLOSURE_SETS = "closure.parquet"
 EFFECTS = "effects.safetensors"
+NEURON_LIST = "set.json"
 CHECKPOINTS = "checkpoints"
 SET = "set.json"
 

@@ -107,6 +107,7 @@ def load(directory: Path) -> Measurements:
         heads=files.read_heads(directory),
         joint_ablation=files.read_closure(directory),
         effects=files.read_effects(directory),
+        neuron_list=files.read_set(directory),
     )
     validate(measurements)
     return replace(measurements, checkpoints=_checkpoints(directory, measurements))
@@ -255,6 +256,9 @@ def _write(measurements: Measurements, folder: Path) -> None:
         present = {key: value.detach().cpu().contiguous() for key, value in tensors.items() if value is not None}
         if present:
             save_file(present, folder / name)
+    if measurements.neuron_list is not None:
+        text = json.dumps(measurements.neuron_list.payload(), ensure_ascii=False)
+        (folder / schema.NEURON_LIST).write_text(text + "\n", encoding="utf-8")
     contents = {
         path.name: {"bytes": path.stat().st_size, "sha256": _file_hash(path)} for path in sorted(folder.iterdir())
     }

@@ -100,7 +100,7 @@ class PreparedData:
     @property
     def conditions(self) -> Conditions:
         """The two classes of positions."""
-        return self.measurements.manifest.conditions
+        return self.measurements.conditions
 
     def filled(self, text: str) -> str:
         """A text with the names of the set and of the conditions in place of ``{set}``, ``{a}``, ``{b}``.

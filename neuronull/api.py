@@ -99,6 +99,7 @@ def run(
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
     suite: Literal["default", "full"] = TestOptions.suite,
+    conditions: str | Path = MeasureOptions.conditions,
     conditioning: Conditioning = MeasureOptions.conditioning,
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
@@ -109,7 +110,7 @@ def run(
     only: str | Sequence[str] = (),
     null: Mapping[str, str] | None = None,
     margin: Mapping[str, float] | None = None,
-    set: str | Path | None = None,
+    set: str | Path = "influence",
     vary: Mapping[str, Sequence[object] | object] | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
@@ -134,7 +135,7 @@ def run(
     plateau
         How many neurons the set under test has: a share of the layer, a number, or "knot".
     set
-        File that lists the neurons under test, in place of those that each paper names.
+        "influence" for the neurons that each paper names, or a file that lists others (JSON, CSV or text).
     margin
         Hypothesis -> smallest effect worth the name, in place of its own.
     null
@@ -163,12 +164,12 @@ def run(
     request = pipeline.Request(
         MeasureOptions(
             model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
-            conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-            context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+            conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
+            documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
         ),
         TestOptions(
             papers=_names(paper), suite=suite, only=_names(only), nulls=dict(null or {}),
-            margins=dict(margin or {}), set=None if set is None else str(set),
+            margins=dict(margin or {}), set=None if set == "influence" else str(set),
             set_size=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
             varied=pipeline.varied_of(vary or {}),
         ),
@@ -190,6 +191,7 @@ def measure(
     corpus: str = MeasureOptions.corpus,
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
+    conditions: str | Path = MeasureOptions.conditions,
     conditioning: Conditioning = MeasureOptions.conditioning,
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
@@ -216,8 +218,8 @@ def measure(
     """
     options = MeasureOptions(
         model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
-        conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-        context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+        conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
+        documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
     )  # fmt: skip
     from .estimators import measure as measuring
 

@@ -17,9 +17,7 @@ MUCH = Settings(documents=900, pairs=12, neurons=100, heads=4, pairs_spread=0.0)
 
 def class_means(m):
     """Mean abs loss change of rare and common, [2, N]."""
-    return np.stack(
-        [m.delta_loss[rows].abs().double().mean(0).numpy() for rows in (m.panel.a_rows, m.panel.b_rows)]
-    )
+    return np.stack([m.delta_loss[rows].abs().double().mean(0).numpy() for rows in (m.panel.a_rows, m.panel.b_rows)])
 
 
 def same(a, b):
