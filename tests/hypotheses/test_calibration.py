@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+from neuronull.hypotheses.calibration.truths import true_data, true_values
+from neuronull.hypotheses.calibration.worlds import Scenario
 
 from neuronull.cli import main
 from neuronull.data.errors import InputError
@@ -15,8 +17,6 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import calibration_line, figure, record, run, scenarios
-from neuronull.hypotheses.calibration.truths import true_data, true_values
-from neuronull.hypotheses.calibration.worlds import Scenario
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
@@ -168,14 +168,14 @@ def test_a_line_for_the_report_names_the_worst_null(tmp_path, monkeypatch):
 
 
 def test_every_hypothesis_has_null_data_and_a_power_curve():
-    for hypothesis in catalogue.hypotheses.names():
+    for hypothesis in list(catalogue.known_hypotheses()):
         purposes = {s.purpose for s in scenarios.SCENARIOS.values() if hypothesis in s.hypotheses}
         assert {"null", "power"} <= purposes, hypothesis
 
 
 def test_the_shipped_record_is_of_hypotheses_and_scenarios_that_are_there():
     rows = record.read_record(Path(record.RECORD))["rows"]
-    assert {r["hypothesis"] for r in rows} <= set(catalogue.hypotheses.names())
+    assert {r["hypothesis"] for r in rows} <= set(list(catalogue.known_hypotheses()))
     assert {r["scenario"] for r in rows} <= set(scenarios.SCENARIOS)
 
 
@@ -228,7 +228,7 @@ def much() -> tuple[PreparedData, object]:
 )
 def test_the_truth_is_what_much_data_come_near(name, much):
     prepared, truth = much
-    hypothesis = catalogue.hypotheses.get(name)
+    hypothesis = catalogue.hypothesis(name)
     bound = hypothesis.statistic.bind(prepared)
     null = catalogue.nulls.get(hypothesis.nulls[0])
     sampled = sample(bound, null, prepared, 49, 0)
@@ -244,7 +244,7 @@ def test_a_true_study_holds_the_truth(much):
     there = true_data(prepared, truth)
     ratio = there.influence[0].numpy() / np.exp(truth.log_influence)
     assert ratio == pytest.approx(np.ones_like(ratio))
-    assert there.plateau is prepared.plateau
+    assert there.set is prepared.set
     assert (there.correlation[0].diagonal() == 1).all()
 
 

@@ -34,8 +34,8 @@ def made() -> Planted:
 
 def closed(made: Planted, options: TestOptions = OPTIONS, settings: JointSettings | None = None) -> Measurements:
     """The planted world with the sets that a run would have measured."""
-    wanted = [catalogue.hypotheses.get(name) for name in options.only]
-    sets = joint_sets(PreparedData(made.measurements, options.plateau), wanted, options)
+    wanted = [catalogue.hypothesis(name) for name in options.only]
+    sets = joint_sets(PreparedData(made.measurements, options.set), wanted, options)
     joint_ablation = planted_joint_ablation(settings or JointSettings(), made, sets.table, 3).joint_ablation
     return replace(made.measurements, joint_ablation=joint_ablation)
 
@@ -51,7 +51,7 @@ def prepared(measurements: Measurements) -> PreparedData:
 
 
 def bound(prepared: PreparedData, name: str):
-    return catalogue.hypotheses.get(name).statistic.bind(prepared)
+    return catalogue.hypothesis(name).statistic.bind(prepared)
 
 
 def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> float:
@@ -59,7 +59,7 @@ def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> flo
     m, panel = prepared.measurements, prepared.panel
     joint_ablation = m.joint_ablation
     size = prepared.n_head
-    observed = {tuple(sorted(p.tolist())) for p in (*prepared.plateau, *prepared.common_plateau)}
+    observed = {tuple(sorted(p.tolist())) for p in (*prepared.set, *prepared.mirror_set)}
     matched = [s for (kind, s) in joint_ablation.rows if kind == "neurons" and len(s) == size and s not in observed]
 
     def mean_influence(half: int, side: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> flo
         for members in images[chosen]:
             total += (share(members, 0) - share(members, 1)) / 2
             total -= np.mean([share(s, 0) - share(s, 1) for s in matched]) / 2
-    sets = [set(p) for p in (*prepared.plateau[0:1], *prepared.plateau[1:], *prepared.common_plateau)]
+    sets = [set(p) for p in (*prepared.set[0:1], *prepared.set[1:], *prepared.mirror_set)]
     sets = [{int(i) for i in s} for s in sets]
     overlap = np.mean([len(s & set(other)) / size for s in sets for other in matched])
     return total / (1 - overlap)
@@ -90,7 +90,7 @@ def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> flo
 
 def test_the_observed_net_contrast_is_that_of_a_loop(prepared: PreparedData):
     sets = [[tuple(sorted(p.tolist())) for p in pair]
-            for pair in zip(prepared.plateau, prepared.common_plateau, strict=True)]  # fmt: skip
+            for pair in zip(prepared.set, prepared.mirror_set, strict=True)]  # fmt: skip
     found = bound(prepared, NEURONS)
     for kind in ("neurons", "labels"):
         value = float(found.evaluate(kind, found.identity(kind), range(1), 0).estimate)
@@ -103,7 +103,7 @@ def test_an_image_of_the_plateaus_is_scored_as_the_plateaus_are(prepared: Prepar
     values = found.evaluate("neurons", draws, range(5, 7), 0).estimate[:, 0]
     for draw, value in zip(draws, values.tolist(), strict=True):
         images = [[tuple(sorted(draw[p].tolist())) for p in pair]
-                  for pair in zip(prepared.plateau, prepared.common_plateau, strict=True)]  # fmt: skip
+                  for pair in zip(prepared.set, prepared.mirror_set, strict=True)]  # fmt: skip
         assert value == pytest.approx(loop_net(prepared, images), rel=1e-5)
 
 
@@ -134,7 +134,7 @@ def test_heads_are_those_that_act_most_on_the_label_blind_plateau(prepared: Prep
     effect, total = prepared.heads.effect.double(), {}
     for row in range(DIALS.heads):
         total[row] = sum(
-            float(effect[row, d, side, prepared.blind_plateau[1 - prepared.half[d]]].mean())
+            float(effect[row, d, side, prepared.blind_set[1 - prepared.half[d]]].mean())
             for d in range(len(prepared.documents))
             for side in (0, 1)
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from neuronull.hypotheses.statistics.neuron_sets import RewiredExcess, Within
 
 from neuronull.data.errors import InputError
 from neuronull.data.options import MeasureOptions, TestOptions
@@ -15,7 +16,6 @@ from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.multiverse import DRAWS, MOST_UNIVERSES, design, explore, told_value, with_fields
 from neuronull.hypotheses.result import Role, Verdict
-from neuronull.hypotheses.statistics.neuron_sets import RewiredExcess, Within
 from neuronull.hypotheses.suite import run_suite
 
 TESTS = TestOptions(only=("clusters.within", "clusters.weights"), replicates=79)
@@ -173,8 +173,8 @@ def test_a_value_that_is_the_runs_own_is_no_second_universe():
 def test_the_runs_own_values_are_those_of_the_declared_estimands():
     """Guards the two axes that statistics hold: the run must be its own first universe."""
     own = {"resolution": Within.resolution, "density": RewiredExcess.density}
-    for name in catalogue.hypotheses.names():
-        hypothesis = catalogue.hypotheses.get(name)
+    for name in list(catalogue.known_hypotheses()):
+        hypothesis = catalogue.hypothesis(name)
         assert with_fields(hypothesis, own) == hypothesis
 
 

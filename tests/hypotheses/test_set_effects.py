@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from neuronull.hypotheses.plateau_effects import plateau_effects
 
 from neuronull.data.errors import MissingInput
 from neuronull.data.measurements import EFFECTS, Effects, Measurements
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted
-from neuronull.hypotheses.plateau_effects import plateau_effects
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
 from neuronull.reports.files import load_result, write_results
@@ -57,7 +57,7 @@ def loop(prepared: PreparedData, effect: int, side: int, without: int | None = N
     strata = prepared.strata.tolist()
     totals = []
     for chosen in (0, 1):
-        plateau, sums, pairs = prepared.plateau[chosen].tolist(), np.zeros(3), 0
+        plateau, sums, pairs = prepared.set[chosen].tolist(), np.zeros(3), 0
         for document in range(m.n_documents):
             rows = panel.a_rows[panel.document[panel.a_rows] == document]
             if not len(rows) or panel.half[rows[0]] == chosen or document == without:
