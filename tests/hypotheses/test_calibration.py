@@ -175,7 +175,7 @@ def test_every_hypothesis_has_null_data_and_a_power_curve():
 
 def test_the_shipped_record_is_of_hypotheses_and_scenarios_that_are_there():
     rows = record.read_record(Path(record.RECORD))["rows"]
-    assert {r["hypothesis"] for r in rows} <= set(list(catalogue.known_hypotheses()))
+    assert {r["hypothesis"] for r in rows} <= set(catalogue.known_hypotheses())
     assert {r["scenario"] for r in rows} <= set(scenarios.SCENARIOS)
 
 

@@ -50,21 +50,21 @@ def test_as_many_checks_apply_as_are_promised(name: str) -> None:
 # uniformity, by full enumeration that is no code of the null's own ----------------------------------------------------
 
 
-def test_matched_sets_give_every_image_of_the_plateau_equally_often() -> None:
+def test_matched_sets_give_every_image_of_the_set_equally_often() -> None:
     null = catalogue.nulls.get("matched_sets")
     observed = null.example()
     drawn = null.draw(null.prepare(None, observed), range(1, 4001), 5)
-    plateau = observed.set[0]
-    counts = Counter(frozenset(d[plateau].tolist()) for d in drawn)
+    members = observed.sets[0]
+    counts = Counter(frozenset(d[members].tolist()) for d in drawn)
     assert set(counts) == {frozenset((a, b)) for a in (0, 1, 2) for b in (3, 4, 5)}
     assert scipy.stats.chisquare(list(counts.values())).pvalue > 1e-4
 
 
-def test_reselected_sets_begin_at_the_plateau_and_favour_no_neuron_that_covariates_do_not() -> None:
+def test_reselected_sets_begin_at_the_set_and_favour_no_neuron_that_covariates_do_not() -> None:
     rng = np.random.default_rng(1)
     covariates, score = rng.standard_normal((60, 2)), np.tile(rng.standard_normal(60), (2, 1))
-    plateau = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
-    observed = Observed("neurons", torch.arange(60), sets=plateau, strata=torch.zeros(60, dtype=torch.int64),
+    sets = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
+    observed = Observed("neurons", torch.arange(60), sets=sets, strata=torch.zeros(60, dtype=torch.int64),
                         score=torch.from_numpy(score), covariates=covariates)  # fmt: skip
     null = catalogue.nulls.get("reselected_sets")
     state = null.prepare(None, observed)

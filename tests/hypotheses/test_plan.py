@@ -30,7 +30,7 @@ def hash_of(measure: MeasureOptions = MEASURE, tests: TestOptions = TESTS) -> st
         {"replicates": 1999},
         {"alpha": 0.01},
         {"seed": 1},
-        {"plateau": ".03"},
+        {"set_size": ".03"},
         {"nulls": {"clusters.within": "hqs"}},
         {"only": ("clusters",)},
         {"varied": {"plateau": (".03",)}},
