@@ -40,7 +40,7 @@ def test_the_suite_finds_what_the_weights_were_given(tmp_path, planted, hypothes
     row = run_suite(measurements, TestOptions(replicates=199, only=(hypothesis,))).finding(hypothesis)
     assert flags_an_effect(row), str(row)
     if hypothesis == "routing.heads":
-        assert row.details["deciding_output"] == "0.1", "and names the head that copies"
+        assert row.details.deciding_output == "0.1", "and names the head that copies"
 
 
 def test_the_unedited_twin_is_not_flagged(tmp_path):
