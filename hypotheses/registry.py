@@ -107,7 +107,7 @@ class Registry(Generic[T]):
         value = self._load(name, entry)
         if entry.error:
             raise InputError(f"{self.what} {name} cannot be loaded: {entry.error}", entry.origin,
-                             "hint or uninstall that plug-in")  # fmt: skip
+                             "repair or uninstall that plug-in")  # fmt: skip
         return value
 
     def names(self) -> tuple[str, ...]:
@@ -211,7 +211,7 @@ def import_target(target: str, where: str = "") -> Any:
         found: Any = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:  # other people's code: importing it may raise anything
+    except (Exception, SystemExit) as error:  # other people's code: importing it may raise anything
         hint = "check the name, and that it can be imported from here"
         raise InputError(f"{target} cannot be loaded: {type(error).__name__}: {error}", where, hint) from error
     return found
