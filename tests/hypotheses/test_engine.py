@@ -384,7 +384,7 @@ def test_a_family_of_three_needs_three_times_the_draws():
 @pytest.mark.parametrize("name", ["clusters.within", "routing.heads", "clusters.weights", "coordination.dimension"])
 def test_what_was_not_measured_is_said(name, prepared):
     bare = PreparedData(replace(prepared.measurements, activation=None, heads=None, w_out=None))
-    with pytest.raises(MissingInput, match="no .* were (measured|kept)"):
+    with pytest.raises(MissingInput, match=r"no .* were (measured|kept)"):
         sampled_anew(name, bare)
 
 

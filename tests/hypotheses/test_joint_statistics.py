@@ -206,7 +206,10 @@ def test_heads_that_do_not_hurt_have_no_log_ratio(made: Planted, measurements: M
     lowered = replace(measurements, joint_ablation=JointAblation(loss, measurements.joint_ablation.sets))
     finding = run_suite(lowered, OPTIONS).finding(HEADS)
     assert finding.verdict is Verdict.NOT_RUN
-    assert "act most on the plateau neurons changes the loss on common tokens by -0.01 nats, and a log ratio needs" in finding.notes
+    assert (
+        "act most on the plateau neurons changes the loss on common tokens by -0.01 nats, and a log ratio needs"
+        in finding.notes
+    )
     loss[rows] = -loss[rows].abs()
     with pytest.raises(MissingInput, match="changes the loss on rare tokens"):
         bound(
