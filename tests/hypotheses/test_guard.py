@@ -282,6 +282,21 @@ def test_a_function_that_fails_is_named_and_ends_in_one_line(prepared, registere
     assert str(refused.value).isprintable()
 
 
+def test_a_function_that_writes_into_what_it_reads_moves_no_measurement(prepared, registered) -> None:
+    def writes(data: Any, sets: torch.Tensor) -> torch.Tensor:
+        column = data.neurons["sd"]
+        value = column[sets].mean(1)
+        column.zero_()
+        sets.zero_()
+        return value
+
+    registered(claimed(writes))
+    before = prepared.measurements.neurons.copy()
+    row = run_suite(prepared.measurements, TestOptions(only=("theirs.claim",), replicates=39)).findings[0]
+    assert row.estimate != 0
+    assert prepared.measurements.neurons.equals(before)
+
+
 @pytest.mark.parametrize("method", ["offers", "evaluate", "leave_one_out", "second_order", "describe", "draws_without"])
 def test_a_statistic_that_fails_anywhere_is_named(prepared, registered, method) -> None:
     class Theirs(BoundSet):

@@ -162,11 +162,15 @@ class Unlike(RandomSets):
 
     name = "unlike"
 
-    def draw(self, state: int, replicates: range, seed: int) -> torch.Tensor:
-        drawn = super().draw(state, replicates, seed)
+    def prepare(self, measurements: Any, observed: Observed) -> Any:
+        return len(observed.value), len(observed.sets[0])
+
+    def draw(self, state: Any, replicates: range, seed: int) -> torch.Tensor:
+        count, size = state
+        drawn = super().draw(count, replicates, seed)[:, :size]
         for row, replicate in enumerate(replicates):
             if replicate % (hypothesis_checks.B + 1) == 1:
-                drawn[row] = torch.arange(state).flip(0)
+                drawn[row] = torch.arange(count - size, count)
         return drawn
 
 
