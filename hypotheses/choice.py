@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -117,8 +118,8 @@ def _with_margins(choice: Choice, options: TestOptions) -> Choice:
         criterion = known[name].criterion
         if isinstance(criterion, Sensitivity):
             raise InputError(f"{name} decides nothing and has no margin", "--margin", "leave it out")
-        if not margin > 0:
-            raise InputError(f"a margin must be above 0, and that of {name} is {margin:g}", "--margin", "give one")
+        if not 0 < margin < math.inf:
+            raise InputError(f"{margin:g} is no margin for {name}", "--margin", "give a finite number above 0")
         known[name] = replace(known[name], criterion=replace(criterion, margin=margin))
     return replace(choice, hypotheses=tuple(known.values()))
 
