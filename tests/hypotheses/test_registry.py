@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from neuronull.data.errors import InputError
+from neuronull.data.options import TestOptions
+from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.choice import choose
 from neuronull.hypotheses.registry import BUILT_IN, Registry, import_target
 
 
@@ -115,6 +118,79 @@ def test_convert_makes_the_value_and_may_refuse_it():
     assert registry.get("a") == 2
     with pytest.raises(InputError, match="not a whole number"):
         registry.get("b")
+
+
+@pytest.mark.usefixtures("plug_ins")
+def test_a_plug_in_that_ends_the_process_on_import_is_only_broken(
+    registry: Registry[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sys.modules.pop("raises_on_import", None)
+    (tmp_path / "raises_on_import.py").write_text("raise SystemExit(0)\n")
+    assert "SystemExit" in registry.broken()["worse"]
+    with pytest.raises(InputError, match=r"thing worse cannot be loaded: SystemExit.*repair or uninstall"):
+        registry.get("worse")
+    with pytest.raises(InputError, match="raises_on_import:X cannot be loaded: SystemExit"):
+        import_target("raises_on_import:X")
+
+
+class Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@pytest.fixture
+def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Named]:
+    """A registry of things with names, and a package that announces a right one, a misnamed one and a number."""
+    folder = tmp_path / "named_things-1.2.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: named-things\nVersion: 1.2\n")
+    announced = ["right = named_things:right", "wrong = named_things:wrong", "number = named_things:number"]
+    (folder / "entry_points.txt").write_text("[neuronull.test_named]\n" + "\n".join(announced) + "\n")
+    (tmp_path / "named_things.py").write_text(
+        "from types import SimpleNamespace as N\nright, wrong, number = N(name='right'), N(name='other'), 3\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def convert(value: object) -> Named:
+        if not hasattr(value, "name"):
+            raise TypeError(f"a thing has a name, and this is a {type(value).__name__}")
+        return value  # type: ignore[return-value]
+
+    return Registry("thing", "neuronull.test_named", {}, convert, "name")
+
+
+def test_what_calls_itself_otherwise_than_it_is_announced_is_broken(named: Registry[Named]):
+    assert named.get("right").name == "right"
+    with pytest.raises(InputError, match=r"thing wrong cannot be loaded: ValueError: it calls itself 'other'"):
+        named.get("wrong")
+    assert "other" not in named
+
+
+def test_what_is_of_another_type_stops_only_what_uses_it(named: Registry[Named]):
+    with pytest.raises(InputError, match="thing number cannot be loaded: TypeError: a thing has a name"):
+        named.get("number")
+    assert [name for name, _ in named.items()] == ["right"]
+    assert set(named.broken()) == {"wrong", "number"}
+    assert all("named-things 1.2" in said for said in named.broken().values())
+
+
+@pytest.mark.parametrize("registry_name", ["nulls", "papers", "hypotheses"])
+def test_a_plug_in_of_a_wrong_type_stops_no_run(registry_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "odd_things-1.2.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-things\nVersion: 1.2\n")
+    lines = [f"[neuronull.{registry_name}]", "odd.thing = fractions:Fraction", "gone.thing = no_such_module:X"]
+    (folder / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = getattr(catalogue, registry_name)
+    plain = {h.id for h in choose(TestOptions()).hypotheses}
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.setattr(registry, "_discovered", False)
+    assert {h.id for h in choose(TestOptions()).hypotheses} == plain
+    assert {h.id for h in choose(TestOptions(papers=("all",))).hypotheses} == plain
+    assert set(registry.broken()) == {"odd.thing", "gone.thing"}
+    with pytest.raises(InputError, match=r"odd\.thing cannot be loaded: TypeError: "):
+        registry.get("odd.thing")
 
 
 def test_import_target():
