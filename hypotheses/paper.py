@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .hypothesis import Hypothesis
 from .neuron_sets import NeuronSet
+from .prepared import MOST_INFLUENTIAL
 from .result import PaperCard, Verdict
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ class Claim:
     hypotheses
         Ids of the hypotheses that decide it.
     headlines
-        What a reader who has not read the paper is told, by verdict.
+        What a reader who has not read the paper is told, by verdict; by default the title with the verdict.
     """
 
     number: int
     title: str
     hypotheses: tuple[str, ...]
-    headlines: Mapping[Verdict, str]
+    headlines: Mapping[Verdict, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Paper:
     ----------
     id
         What ``--paper`` calls it.
-    short, citation, link, bibtex
-        How it is cited: in headings, in full, where it lies, as BibTeX entries.
+    citation, short, link, bibtex
+        How it is cited: in full, in headings (by default in full), where it lies, as BibTeX entries.
     about
         What its claims are about, for the title of a report: "rare words".
     summary
@@ -69,11 +70,11 @@ class Paper:
     """
 
     id: str
-    short: str
     citation: str
     claims: tuple[Claim, ...]
     hypotheses: tuple[Hypothesis, ...]
-    set: NeuronSet
+    set: NeuronSet = MOST_INFLUENTIAL
+    short: str = ""
     link: str = ""
     bibtex: tuple[str, ...] = ()
     about: str = ""
@@ -96,6 +97,6 @@ class Paper:
     def card(self) -> PaperCard:
         """What a report says of it."""
         return PaperCard(
-            id=self.id, short=self.short, citation=self.citation, link=self.link, about=self.about,
+            id=self.id, short=self.short or self.citation, citation=self.citation, link=self.link, about=self.about,
             summary=self.summary, bibtex=list(self.bibtex), limits=list(self.limits), terms=list(self.terms),
         )  # fmt: skip
