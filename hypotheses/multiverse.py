@@ -351,7 +351,7 @@ def claims_of(papers: Sequence[Paper], outcomes: Sequence[Outcome]) -> dict[str,
     claims = {}
     for paper in papers:
         for claim in paper.claims:
-            verdicts = [by_id[name] for name in claim.hypotheses if name in by_id]
+            verdicts = [by_id[name] for name in claim.ids if name in by_id]
             if verdicts:
                 claims[f"{paper.id}:{claim.number}"] = combine(verdicts)
     return claims

@@ -287,7 +287,7 @@ def claim_verdicts(paper: Paper, findings: Sequence[Finding]) -> list[ClaimVerdi
     by_id = {f.hypothesis: f for f in findings if f.role is Role.PRIMARY and f.verdict is not None}
     found = []
     for claim in paper.claims:
-        rows = [by_id[name] for name in claim.hypotheses if name in by_id]
+        rows = [by_id[name] for name in claim.ids if name in by_id]
         if rows:
             found.append(_claim_verdict(paper, claim, rows))
     return found
