@@ -21,7 +21,6 @@ from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import build_panel, check_panel
 from ..data.store import cached
 from .forward import Forward, run_forward
-from .heads import head_effects
 from .influence import influence
 from .neurons import covariates
 
@@ -63,9 +62,9 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     -------
     Measurements
         Everything that format 1 holds but for checkpoints and what a second round measures
-        (`neuronull.estimators.joint_ablation`, `neuronull.estimators.effects`). Further manifest keys: ``warnings``
-        (what a reader must know about text and counts), ``counts_source``, ``head_ablation`` and, where it is known,
-        ``training_step``.
+        (`neuronull.estimators.measure_heads`, `neuronull.estimators.joint_ablation`, `neuronull.estimators.effects`).
+        Further manifest keys: ``warnings`` (what a reader must know about text and counts), ``counts_source``,
+        ``attention`` (its implementation) and, where it is known, ``training_step``.
 
     Raises
     ------
@@ -142,6 +141,7 @@ def load(options: MeasureOptions, progress: Progress, step: int | None = None) -
             seed=options.seed,
             step=step,
             layer=layer,
+            attention=options.attention,
         )
 
 
@@ -158,7 +158,7 @@ def measure_more(
     Parameters
     ----------
     options
-        Those that `measurements` were made with: they name the model, which is loaded again.
+        Those that `measurements` were made with: they name the model, which is loaded again unless the cache serves.
     told
         What, beside all that decided `measurements`, decides this.
     work
@@ -169,12 +169,13 @@ def measure_more(
     InputError
         If the model is no longer the one that was measured.
     """
-    loaded = load(options, progress)
-    if loaded.hash != measurements.manifest.model.hash:
-        raise InputError("the model has changed since it was measured", "--model", "measure again")
     bare = Measurements(measurements.manifest, measurements.documents, measurements.panel)
 
     def make() -> Measurements:
+        # only now: the manifest, which is in the key, names the weights, so what the cache holds needs no model
+        loaded = load(options, progress)
+        if loaded.hash != measurements.manifest.model.hash:
+            raise InputError("the model has changed since it was measured", "--model", "measure again")
         return work(loaded, bare)
 
     key = told | {"measurements": measurements.manifest.model_dump(mode="json")}
@@ -265,19 +266,16 @@ def _versions() -> dict[str, str]:
 
 
 def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
-    """Everything, on a panel that can be tested."""
+    """All of the neurons, on a panel that can be tested."""
     loaded, layer = inputs.loaded, inputs.layer
     forward, panel = _panel(inputs, progress)
     check_panel(panel)  # what no test could use is refused before the long part
     found = _influence(inputs, forward, panel, progress)
-    del forward  # heads need the room
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
     neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts)
-    documents = found.documents["input_ids"].tolist()
-    heads = head_effects(loaded, documents, found.panel, layer, neurons["sd"].to_numpy(), progress=progress)
     w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.w_out(layer))
-    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out, heads=heads)
+    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
 
 
 def _measure_influence(inputs: _Inputs, progress: Progress) -> Measurements:
@@ -341,7 +339,7 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
             "versions": _versions(),
             "audit": found.audit,
             "counts_source": counts.source,
-            "head_ablation": "mean",
+            "attention": str(loaded.model.config._attn_implementation),
             "warnings": warnings,
         }
         | ({} if inputs.step is None else {"training_step": inputs.step})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Conditioning = Literal["target", "input"]
 Ablation = Literal["mean", "zero", "resample"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Attention = Literal["auto", "eager", "sdpa"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,6 +116,7 @@ def run(
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,
+    attention: Attention = MeasureOptions.attention,
     jobs: int = TestOptions.jobs,
     batch: int | None = None,
     out: str | Path | None = None,
@@ -153,7 +155,7 @@ def run(
         MeasureOptions(
             model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
             conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-            context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+            context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
         ),
         TestOptions(
             suite=suite, only=(only,) if isinstance(only, str) else tuple(only), nulls=dict(null or {}),
@@ -182,6 +184,7 @@ def measure(
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,
+    attention: Attention = MeasureOptions.attention,
     batch: int | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -200,18 +203,19 @@ def measure(
     options = MeasureOptions(
         model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
         conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-        context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+        context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
     )  # fmt: skip
     from .estimators import measure as measuring
+    from .estimators.measure_heads import measure_heads
 
     if out is None:
-        return measuring.measure(options, progress or Silent())
+        return measure_heads(options, measuring.measure(options, progress), progress)
     from .data.store import checkpoint_place, save, save_checkpoint
 
     place = checkpoint_place(Path(out))
     with staged(Path(out)) as folder:
         if place is None:
-            made = measuring.measure(options, progress or Silent())
+            made = measure_heads(options, measuring.measure(options, progress), progress)
             save(made, folder)
         else:
             whole, step = place

@@ -175,9 +175,14 @@ class _Run:
             from .data.store import load
 
             return load(existing(self.request.measurements, "--measurements"))
-        from .estimators.measure import measure
+        return self._measured(self.request.measure)
 
-        return measure(self.request.measure, self.timed)
+    def _measured(self, options: MeasureOptions) -> Measurements:
+        """Neurons and heads of a model."""
+        from .estimators.measure import measure
+        from .estimators.measure_heads import measure_heads
+
+        return measure_heads(options, measure(options, self.timed), self.timed)
 
     def _checkpoints(self) -> Mapping[int, Measurements]:
         """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""
@@ -222,22 +227,18 @@ class _Run:
         from .hypotheses.multiverse import explore
 
         def remeasure(options: MeasureOptions, told: str) -> Measurements:
-            from .estimators.measure import measure
-
             with self.timed.labelled(f"{told}: "):
-                return measure(options, self.timed)
+                return self._measured(options)
 
         return explore(design, self.request.measure, self.request.tests, measurements, remeasure, self.timed)
 
     def _random_init(self) -> Measurements:
         """Measure the same model with its weights drawn anew."""
-        from .estimators.measure import measure
-
         options = self.request.measure
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
         options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            return self._with_joint_ablation(options, measure(options, self.timed))
+            return self._with_joint_ablation(options, self._measured(options))
 
     def _with_joint_ablation(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
         """The measurements with the joint ablations that the hypotheses asked for will look up; as they are for none.
