@@ -43,6 +43,7 @@ class MeasureOptions:
     seed: int = 0
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attention: Literal["auto", "eager", "sdpa"] = "auto"
     batch: int | None = None
     random_init: bool = False
 
@@ -53,6 +54,7 @@ class MeasureOptions:
         _choice("--conditioning", self.conditioning, ("target", "input"))
         _choice("--ablation", self.ablation, ("mean", "zero", "resample"))
         _choice("--dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        _choice("--attention", self.attention, ("auto", "eager", "sdpa"))
         _at_least("--documents", self.documents, 20)
         _at_least("--context", self.context, 16)
         _at_least("--seed", self.seed, 0)

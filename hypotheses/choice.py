@@ -34,11 +34,16 @@ class Choice:
         return declaring.set if declaring is not None else None
 
     @property
+    def tested_needs(self) -> frozenset[Need]:
+        """What must be measured beside the panel for the hypotheses."""
+        of_statistics = (need for h in self.hypotheses for need in h.statistic.needs)
+        of_sets = (need for h in self.hypotheses if (own := self.set_of(h)) is not None for need in own.needs)
+        return frozenset((*of_statistics, *of_sets))
+
+    @property
     def needs(self) -> frozenset[Need]:
-        """What must be measured beside the panel."""
-        return frozenset(need for h in self.hypotheses for need in h.statistic.needs) | frozenset(
-            need for h in self.hypotheses if (own := self.set_of(h)) is not None for need in own.needs
-        )
+        """What must be measured beside the panel for the hypotheses and the controls."""
+        return self.tested_needs | {need for control in self.controls for need in control.needs}
 
     @property
     def random_weights(self) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Conditioning = Literal["target", "input"]
 Ablation = Literal["mean", "zero", "resample"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Attention = Literal["auto", "eager", "sdpa"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,6 +122,7 @@ def run(
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,
+    attention: Attention = MeasureOptions.attention,
     jobs: int = TestOptions.jobs,
     batch: int | None = None,
     out: str | Path | None = None,
@@ -167,7 +169,7 @@ def run(
         MeasureOptions(
             model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
             conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
-            documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+            documents=documents, context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
         ),
         TestOptions(
             papers=_names(paper), suite=suite, only=_names(only), nulls=dict(null or {}),
@@ -218,6 +220,7 @@ def measure(
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,
+    attention: Attention = MeasureOptions.attention,
     batch: int | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -236,18 +239,19 @@ def measure(
     options = MeasureOptions(
         model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
         conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
-        documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+        documents=documents, context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
     )  # fmt: skip
     from .estimators import measure as measuring
+    from .estimators.measure_heads import measure_heads
 
     if out is None:
-        return measuring.measure(options, progress or Silent())
+        return measure_heads(options, measuring.measure(options, progress), progress)
     from .data.store import checkpoint_place, save, save_checkpoint
 
     place = checkpoint_place(Path(out))
     with staged(Path(out)) as folder:
         if place is None:
-            made = measuring.measure(options, progress or Silent())
+            made = measure_heads(options, measuring.measure(options, progress), progress)
             save(made, folder)
         else:
             whole, step = place

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .data.measurements import Measurements
     from .hypotheses.choice import Choice
     from .hypotheses.multiverse import Design
+    from .hypotheses.neuron_sets import Need
     from .hypotheses.result import Certificate, Multiverse, Result
     from .reports import Format
 
@@ -169,9 +170,15 @@ class _Run:
             from .data.store import load
 
             return load(existing(self.request.measurements, "--measurements"))
-        from .estimators.measure import measure
+        return self._measured(self.request.measure, self.choice.needs)
 
-        return measure(self.request.measure, self.timed)
+    def _measured(self, options: MeasureOptions, needs: frozenset[Need]) -> Measurements:
+        """Neurons of a model, and its heads where they are needed: they cost most."""
+        from .estimators.measure import measure
+        from .estimators.measure_heads import measure_heads
+
+        measurements = measure(options, self.timed)
+        return measure_heads(options, measurements, self.timed) if "heads" in needs else measurements
 
     def _checkpoints(self) -> Mapping[int, Measurements]:
         """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""
@@ -214,22 +221,18 @@ class _Run:
         from .hypotheses.multiverse import explore
 
         def remeasure(options: MeasureOptions, told: str) -> Measurements:
-            from .estimators.measure import measure
-
             with self.timed.labelled(f"{told}: "):
-                return measure(options, self.timed)
+                return self._measured(options)
 
         return explore(design, self.request.measure, self.request.tests, measurements, remeasure, self.timed)
 
     def _random_init(self) -> Measurements:
         """Measure the same model with its weights drawn anew."""
-        from .estimators.measure import measure
-
         options = self.request.measure
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
         options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            measured = self._with_joint_ablation(options, measure(options, self.timed))
+            measured = self._with_joint_ablation(options, self._measured(options, self.choice.tested_needs))
             return self._with_effects(options, measured) if "effects" in self.choice.needs else measured
 
     def _with_joint_ablation(self, options: MeasureOptions, measurements: Measurements) -> Measurements:

@@ -26,6 +26,7 @@ def measure(
     seed: o.Seed = MeasureOptions.seed,
     device: o.Device = MeasureOptions.device,
     dtype: o.Dtype = MeasureOptions.dtype,
+    attention: o.Attention = MeasureOptions.attention,
     batch: o.Batch = None,
 ) -> None:
     """Measure a model and test nothing.

@@ -104,6 +104,11 @@ Seed = Annotated[int, option("--seed", "S", TEST, "Everything random follows fro
 
 Device = Annotated[str, option("--device", "auto|cpu|cuda[:n]", MACHINE, "Where the model runs.")]
 Dtype = Annotated[str, option("--dtype", "float32|bfloat16|float16", MACHINE, "Precision of the model.")]
+Attention = Annotated[
+    str,
+    option("--attention", "auto|eager|sdpa", MACHINE, "Implementation of attention; auto is what the model's "
+           "config.json asks for, else sdpa."),
+]  # fmt: skip
 Jobs = Annotated[int, option("--jobs", "J", MACHINE, "Workers; never changes a number.")]
 Batch = Annotated[int | None, option("--batch", "N", MACHINE, "Documents at a time; never changes a number.")]
 

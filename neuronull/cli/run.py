@@ -40,6 +40,7 @@ def run(
     seed: o.Seed = MeasureOptions.seed,
     device: o.Device = MeasureOptions.device,
     dtype: o.Dtype = MeasureOptions.dtype,
+    attention: o.Attention = MeasureOptions.attention,
     jobs: o.Jobs = TestOptions.jobs,
     batch: o.Batch = None,
     out: o.RunOut = None,

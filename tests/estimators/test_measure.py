@@ -15,7 +15,10 @@ from neuronull.data.errors import InputError
 from neuronull.data.measurements import Measurements
 from neuronull.data.options import MeasureOptions
 from neuronull.data.store import load, save
+from neuronull.estimators import measure_heads as measure_heads_module
+from neuronull.estimators.audit import AuditError
 from neuronull.estimators.measure import measure, resolve_layer
+from neuronull.estimators.measure_heads import measure_heads
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,12 @@ def options(folder: Path) -> MeasureOptions:
 
 @pytest.fixture(scope="module")
 def measured(options: MeasureOptions) -> Measurements:
-    return measure(options, cache=False)
+    return whole(options)
+
+
+def whole(options: MeasureOptions, progress=None, cache: bool = False) -> Measurements:
+    """Neurons and heads."""
+    return measure_heads(options, measure(options, progress, cache), progress, cache)
 
 
 def same(a: Measurements, b: Measurements) -> bool:
@@ -67,19 +75,71 @@ def test_the_panel_holds_the_models_losses(measured: Measurements):
 
 def test_the_batch_changes_no_bit(options: MeasureOptions, measured: Measurements):
     for batch in (1, 5):
-        assert same(measure(replace(options, batch=batch), cache=False), measured)
+        assert same(whole(replace(options, batch=batch)), measured)
 
 
 def test_the_cache_gives_back_the_same(options: MeasureOptions, measured: Measurements, monkeypatch, tmp_path: Path):
     from neuronull.estimators import measure as module
 
     monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
-    first = measure(options)
+    first = whole(options, cache=True)
     assert same(first, measured)
     monkeypatch.setattr(module, "run_forward", None)  # no second forward pass
-    assert same(measure(options), measured)
+    monkeypatch.setattr(measure_heads_module, "head_effects", None)
+    assert same(whole(options, cache=True), measured)
     with pytest.raises(TypeError):
         measure(replace(options, seed=4))
+
+
+def test_what_the_cache_holds_of_heads_needs_no_model(options: MeasureOptions, monkeypatch, tmp_path: Path):
+    from neuronull.estimators import measure as module
+
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    neurons = measure(options)
+    first = measure_heads(options, neurons)
+    monkeypatch.setattr(module, "load_model", None)
+    assert same(measure_heads(options, neurons), first)
+
+
+def test_heads_are_a_round_of_their_own(options: MeasureOptions, measured: Measurements, monkeypatch):
+    neurons = measure(options, cache=False)
+    assert neurons.heads is None
+    assert neurons.manifest.extra("audit_heads") is None
+    assert neurons.manifest.extra("head_ablation") is None
+    assert neurons.neurons.equals(measured.neurons)
+    assert measured.manifest.extra("head_ablation") == "mean"
+    audit = measured.manifest.extra("audit_heads")
+    assert audit["n"] == audit["passes"] * 2 * NEURONS
+    assert 0 < audit["max_abs_error"] < 1e-4
+    assert audit["method"] == "full forward pass in float64"
+    with pytest.raises(ValueError, match="measure the neurons first"):
+        measure_heads(options, replace(neurons, neurons=None), cache=False)
+
+
+def test_heads_of_another_model_are_refused(options: MeasureOptions, measured: Measurements):
+    with pytest.raises(InputError, match="the model has changed since it was measured"):
+        measure_heads(replace(options, random_init=True), measured, cache=False)
+
+
+def test_wrong_head_effects_end_the_run(options: MeasureOptions, monkeypatch):
+    right = measure_heads_module.head_effects
+
+    def wrong(*arguments, **keywords):
+        heads = right(*arguments, **keywords)
+        heads.effect.mul_(1.02)
+        return heads
+
+    monkeypatch.setattr(measure_heads_module, "head_effects", wrong)
+    with pytest.raises(AuditError, match=r"off by .* sd, .* sd is allowed \(naive pass: .* float64\)"):
+        whole(options)
+
+
+def test_the_implementation_of_attention_is_told_and_in_the_key(options: MeasureOptions, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    sdpa, eager = (whole(replace(options, attention=a), cache=True) for a in ("sdpa", "eager"))
+    assert [m.manifest.extra("attention") for m in (sdpa, eager)] == ["sdpa", "eager"]
+    torch.testing.assert_close(sdpa.heads.effect, eager.heads.effect, rtol=1e-3, atol=1e-4, equal_nan=True)
+    assert len(list((tmp_path / "measurements").iterdir())) == 4
 
 
 def test_it_survives_the_disk(measured: Measurements, tmp_path: Path):
@@ -118,8 +178,8 @@ def test_progress_is_told(options: MeasureOptions):
             self.stages[self.now][1] += steps
 
     told = Told()
-    measure(options, told, cache=False)
-    assert {"model", "corpus", "forward pass", "influence", "audit", "heads"} <= set(told.stages)
+    whole(options, told)
+    assert {"model", "corpus", "forward pass", "influence", "audit", "heads", "head audit"} <= set(told.stages)
     assert all(done == total for name, (total, done) in told.stages.items() if name not in ("model", "corpus"))
 
 
