@@ -222,7 +222,7 @@ class _Run:
 
         def remeasure(options: MeasureOptions, told: str) -> Measurements:
             with self.timed.labelled(f"{told}: "):
-                return self._measured(options)
+                return self._measured(options, self.choice.tested_needs)
 
         return explore(design, self.request.measure, self.request.tests, measurements, remeasure, self.timed)
 
