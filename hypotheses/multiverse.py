@@ -1,6 +1,6 @@
 """The multiverse: the same hypotheses under every combination of settings that could as well have been chosen.
 
-A setting is varied by name (``--vary plateau=.01,.03``).  The run's own value is always among the values, so the first
+A setting is varied by name (``--vary split=1,2,3``).  The run's own value is always among the values, so the first
 universe is the run itself.  Settings that decide what is measured ask for another measurement; the halves and the
 size of the set for another view of the same one; a statistic's own settings for the same data read otherwise.
 

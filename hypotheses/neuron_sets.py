@@ -49,7 +49,7 @@ class NeuronSet(ABC):
     Attributes
     ----------
     name
-        An adjective for neurons: "plateau", "entropy".  Sentences say "the NAME neurons".
+        An adjective for neurons: "entropy", "most active".  Sentences say "the NAME neurons".
     chosen_by
         What they were chosen by; nothing that a set was chosen by may be tested on it.
     """

@@ -55,7 +55,7 @@ class Paper:
     citation, short, link, bibtex
         How it is cited: in full, in headings (by default in full), where it lies, as BibTeX entries.
     about
-        What its claims are about, for the title of a report: "rare words".
+        What its claims are about, for the title of a report: "confidence".
     summary
         One sentence on what it claims.
     claims, hypotheses

@@ -169,7 +169,8 @@ def run(
         MeasureOptions(
             model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
             conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
-            documents=documents, context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
+            documents=documents, context=context, seed=seed, device=device, dtype=dtype,
+            attention=attention, batch=batch,
         ),
         TestOptions(
             papers=_names(paper), suite=suite, only=_names(only), nulls=dict(null or {}),

@@ -366,5 +366,5 @@ def varied_of(given: Mapping[str, object] | list[str] | tuple[str, ...]) -> dict
 def _named(pair: str) -> tuple[str, list[str]]:
     name, equals, values = (part.strip() for part in pair.partition("="))
     if not (name and equals and values):
-        raise InputError(f"{pair!r} is not of the form NAME=V1,V2", "--vary", "for instance plateau=.01,.03")
+        raise InputError(f"{pair!r} is not of the form NAME=V1,V2", "--vary", "for instance split=1,2,3")
     return name, values.split(",")

@@ -68,8 +68,8 @@ cohesion = Hypothesis(
         title="The {set} neurons as one module",
         asks="Do the {set} neurons fire together as one group within the layer?",
         measured=(
-            "Mean correlation among the {set} neurons less that with their matched neighbours, after the layer's common "
-            "mode is removed; less the same for matched sets."
+            "Mean correlation among the {set} neurons less that with their matched neighbours, after the layer's "
+            "common mode is removed; less the same for matched sets."
         ),
         plus="the {set} neurons fire together as one group",
         minus="the {set} neurons hold together less than ordinary sets do",

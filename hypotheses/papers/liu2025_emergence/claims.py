@@ -22,8 +22,8 @@ CLAIMS = (
         "rare tokens depend on the plateau neurons as a whole",
         ("specialists.closure",),
         _headlines(
-            "Removing the neurons that matter most for rare words hurts rare words more than removing ordinary neurons.",
-            "Removing the neurons that matter most for rare words hurts rare words no more than removing ordinary ones.",
+            "Removing the neurons that matter most for rare words hurts rare words more than removing ordinary ones.",
+            "Removing the neurons that matter most for rare words hurts them no more than removing ordinary ones.",
             "rare words depend on those neurons as a whole",
         ),
     ),
@@ -40,7 +40,7 @@ CLAIMS = (
         "plateau neurons have heavy-tailed weights",
         ("tails.weights",),
         _headlines(
-            "The weights of the neurons that matter most for rare words have heavier tails than those of ordinary ones.",
+            "The weights of the neurons that matter most for rare words have heavier tails than those of others.",
             "The weights of the neurons that matter most for rare words have no heavier tails than those of ordinary "
             "ones.",
             "the weights of those neurons have heavier tails",
