@@ -297,7 +297,8 @@ def _claim_verdict(paper: Paper, claim: Claim, rows: Sequence[Finding]) -> Claim
     verdict = combine([f.verdict for f in rows if f.verdict is not None])
     return ClaimVerdict(
         paper=paper.id, number=claim.number, title=claim.title, verdict=verdict,
-        headline=claim.headlines.get(verdict, ""), sentence=_claim_sentence(rows, verdict), hypotheses=[f.hypothesis for f in rows],
+        headline=claim.headlines.get(verdict, ""), sentence=_claim_sentence(rows, verdict),
+        hypotheses=[f.hypothesis for f in rows],
     )  # fmt: skip
 
 

@@ -30,6 +30,6 @@ trend = Hypothesis(
         minus="specialisation shrinks over this training run",
         none="specialisation does not grow over this training run",
     ),
-    source="Liu, Wang, Li 2025 (arXiv 2505.12822); docs/methods.md#emergence-trend. One training run: others may differ",
+    source="Liu, Wang, Li 2025 (arXiv 2505.12822); docs/methods.md#emergence-trend. One run: others may differ",
     default=False,
 )
