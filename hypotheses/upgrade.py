@@ -167,6 +167,9 @@ def _details(finding: dict[str, Any]) -> Any:
     if isinstance(told.get("what_would_be_enough"), dict):
         out["enough"] = _enough(told["what_would_be_enough"], finding)
     out["further"] = {key: _plain(value) for key, value in told.items() if key not in _TYPED | _DROPPED}
+    if any(key.startswith("rewir") for key in out["further"]):
+        note = _null({"name": "rewired"}).get("caveat")
+        out["further"] |= {"note": note} if note else {}
     return {key: value for key, value in out.items() if key in Details.model_fields}
 
 
