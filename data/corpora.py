@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from .errors import InputError
 from .readers import Text, open_texts
+from .tokens import Encoder, Tokenizer
 
 MIN_LENGTH_SHARE = 0.5
 """Share of the context that a document must fill.
@@ -28,19 +28,6 @@ documents of comparable length.
 
 MIN_DOCUMENTS = 20
 """Fewest documents on which anything is tested: the document is the unit of every test (METHODS 2)."""
-
-_CHARACTERS_PER_TOKEN = 16
-"""Characters of a long document tokenized at first, per token wanted; more follow where that was too little."""
-
-_MARGIN = 16
-"""Tokens at the end of a cut text that the cut itself may have changed."""
-
-
-class Tokenizer(Protocol):
-    """The part of a Hugging Face tokenizer that is used here."""
-
-    def __call__(self, text: str, **options: Any) -> Any:
-        """Encode a text; the result has ``input_ids``."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +77,7 @@ def load_corpus(name: str, tokenizer: Tokenizer, documents: int, context: int) -
         If the corpus cannot be read, or has fewer than `MIN_DOCUMENTS` documents that are long enough.
     """
     texts = open_texts(name)
-    encoder = _Encoder(tokenizer, context)
+    encoder = Encoder(tokenizer, context)
     shortest = int(np.ceil(MIN_LENGTH_SHARE * context))
     sources: list[str] = []
     rows: list[list[int]] = []
@@ -119,48 +106,7 @@ def hash_ids(rows: Iterable[list[int]]) -> str:
     return digest.hexdigest()
 
 
-class _Encoder:
-    """A tokenizer with its special tokens set apart, so that a text can be cut before or after them.
-
-    Parameters
-    ----------
-    tokenizer
-        As it comes.
-    context
-        Tokens of a document at most, special tokens included.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, context: int) -> None:
-        self._tokenizer = tokenizer
-        probe = "a b"
-        inner, whole = self.plain(probe), [int(i) for i in tokenizer(probe, verbose=False)["input_ids"]]
-        starts = [s for s in range(len(whole) - len(inner) + 1) if whole[s : s + len(inner)] == inner]
-        if not inner or not starts:
-            raise InputError(
-                "the tokenizer does not put special tokens before and after a text only", "", "use another"
-            )
-        self._before, self._after = whole[: starts[0]], whole[starts[0] + len(inner) :]
-        self.room = context - len(self._before) - len(self._after)
-
-    def plain(self, text: str) -> list[int]:
-        """Token ids of a text without special tokens."""
-        return [int(i) for i in self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
-
-    def wrap(self, ids: list[int]) -> list[int]:
-        """At most a context of token ids, with the special tokens that the tokenizer adds."""
-        return [*self._before, *ids[: self.room], *self._after]
-
-    def document(self, text: str) -> list[int]:
-        """Token ids fed for a text; of a long one only as much is tokenized as can matter."""
-        length = _CHARACTERS_PER_TOKEN * self.room
-        while True:
-            ids = self.plain(text[:length])
-            if length >= len(text) or len(ids) >= self.room + _MARGIN:
-                return self.wrap(ids)
-            length *= 2
-
-
-def _encoded(texts: Iterator[Text], encoder: _Encoder) -> Iterator[tuple[str, list[int], bool]]:
+def _encoded(texts: Iterator[Text], encoder: Encoder) -> Iterator[tuple[str, list[int], bool]]:
     """Yield (source, token ids, whether it is a block of running text)."""
     for (source, running), parts in groupby(texts, key=lambda text: (text.source, text.running)):
         if running:
@@ -169,7 +115,7 @@ def _encoded(texts: Iterator[Text], encoder: _Encoder) -> Iterator[tuple[str, li
             yield from ((source, encoder.document(part.text), False) for part in parts)
 
 
-def _blocks(source: str, parts: Iterable[str], encoder: _Encoder) -> Iterator[tuple[str, list[int], bool]]:
+def _blocks(source: str, parts: Iterable[str], encoder: Encoder) -> Iterator[tuple[str, list[int], bool]]:
     """Yield consecutive blocks of one text, each filling the context; a text that fits is the document it is."""
     pool: list[int] = []
     block = 0

@@ -17,6 +17,7 @@ import pandas as pd
 
 from .errors import InputError
 from .measurements import FloatArray, IntArray
+from .tokens import TokenIds
 
 COUNTS_FILE = "counts.npz"
 """Name of the training counts beside an embedded model's weights."""
@@ -59,7 +60,7 @@ def load_counts(
     embedded: Path | None,
     documents: pd.DataFrame,
     *,
-    tokenizer_size: int | None = None,
+    tokens: TokenIds | None = None,
 ) -> Counts:
     """Return the counts of every token id: from a file, else the embedded model's, else of the given documents.
 
@@ -73,9 +74,9 @@ def load_counts(
         `COUNTS_FILE` of an embedded model, or its directory; ``None`` for any other model.
     documents
         The evaluation corpus, column ``input_ids``; counted when there is nothing better.
-    tokenizer_size
-        Token ids that the tokenizer can produce.  A model's embedding is often padded beyond it; counts that stop
-        between the two are filled up with zeros.
+    tokens
+        Those of the tokenizer.  Counts may end where its ids end, before the padding of the embedding, or where the
+        ids of its base vocabulary end, before the tokens that a fine-tune added: they are filled up with zeros.
 
     Raises
     ------
@@ -83,10 +84,10 @@ def load_counts(
         If the file cannot be read or does not hold one non-negative whole number for each token id.
     """
     if path is not None:
-        return _from_file(Path(path).expanduser(), "--counts", vocabulary, tokenizer_size)
+        return _from_file(Path(path).expanduser(), "--counts", vocabulary, tokens)
     if embedded is not None:
         file = embedded / COUNTS_FILE if embedded.is_dir() else embedded
-        return _from_file(file, "embedded model", vocabulary, tokenizer_size)
+        return _from_file(file, "embedded model", vocabulary, tokens)
     return _counted(documents, vocabulary)
 
 
@@ -160,18 +161,45 @@ def _counted(documents: pd.DataFrame, vocabulary: int) -> Counts:
     return _whole(np.bincount(ids, minlength=vocabulary), "the evaluation corpus", [warning])
 
 
-def _from_file(path: Path, option: str, vocabulary: int, tokenizer_size: int | None) -> Counts:
+def _from_file(path: Path, option: str, vocabulary: int, tokens: TokenIds | None) -> Counts:
     values = _whole_numbers(_read_array(path, option), path.name, option)
-    shortest = vocabulary if tokenizer_size is None else min(tokenizer_size, vocabulary)
-    if not shortest <= len(values) <= vocabulary:
-        raise InputError(
-            f"{path.name} has {len(values):,} entries, the model's vocabulary has {vocabulary:,}",
-            option,
-            "give one count per token id",
-        )
+    warnings = _check_length(len(values), path.name, option, vocabulary, tokens)
     if not values.any():
         raise InputError(f"all {len(values):,} counts in {path.name} are 0", option, "give the training counts")
-    return _whole(np.concatenate([values, np.zeros(vocabulary - len(values), dtype=np.int64)]), path.name, [])
+    return _whole(np.concatenate([values, np.zeros(vocabulary - len(values), dtype=np.int64)]), path.name, warnings)
+
+
+def _check_length(found: int, name: str, option: str, vocabulary: int, tokens: TokenIds | None) -> list[str]:
+    """Refuse counts of another vocabulary; return a warning where added tokens that text can hold have none.
+
+    Counts of any length between base vocabulary and tokenizer would let those of another model pass: GPT-2's 50,257
+    lie between the 50,254 and 50,277 of Pythia.
+    """
+    if found == vocabulary or (tokens is not None and tokens.size <= found < vocabulary):
+        return []
+    what, hint = (
+        f"{name} has {found:,} entries, the model's vocabulary has {vocabulary:,}",
+        "give one count per token id",
+    )
+    lacking = [] if tokens is None or found < tokens.base else [i for i in tokens.added if found <= i < vocabulary]
+    if tokens is None or not lacking:
+        raise InputError(what, option, hint)
+    plain = [i for i in lacking if i not in tokens.special]
+    shown = ", ".join(f"{tokens.added[i]!r}" for i in (plain or lacking)[:3]) + (", ..." if len(plain) > 3 else "")
+    if plain and found != tokens.base:
+        raise InputError(
+            f"{name} has {found:,} entries, the tokenizer has {tokens.size:,} tokens: there is no count of {shown}, "
+            f"which {'was' if len(plain) == 1 else 'were'} added to its vocabulary",
+            option,
+            f"if the training text did not hold {'it' if len(plain) == 1 else 'them'}, append zeros: "
+            f"numpy.pad(counts, (0, {tokens.size - found}))",
+        )
+    if not plain:  # special tokens are not scored
+        return []
+    return [
+        f"{name} has no counts of {len(plain)} tokens that were added to the tokenizer's vocabulary ({shown}): "
+        "they are taken as tokens that the training text never held"
+    ]
 
 
 def _whole(counts: npt.NDArray[np.integer], source: str, warnings: list[str]) -> Counts:

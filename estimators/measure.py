@@ -20,6 +20,7 @@ from ..data.models import LoadedModel, checkpoint_steps, load_model
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import build_panel, check_panel
 from ..data.store import cached
+from ..data.tokens import TokenIds, token_ids
 from .forward import Forward, run_forward
 from .heads import head_effects
 from .influence import influence
@@ -39,6 +40,7 @@ class _Inputs:
     layer: int
     corpus: Corpus
     counts: Counts
+    tokens: TokenIds
     step: int | None
 
     @cached_property
@@ -115,7 +117,8 @@ def _prepared(
         corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context)
         _check_ids(loaded, corpus)
         counts = token_counts(options, loaded, corpus.documents)
-    inputs = _Inputs(options, loaded, layer, corpus, counts, told.get("training_step", loaded.step))
+    tokens = token_ids(loaded.tokenizer)
+    inputs = _Inputs(options, loaded, layer, corpus, counts, tokens, told.get("training_step", loaded.step))
 
     def make() -> Measurements:
         return work(inputs, progress)
@@ -241,7 +244,7 @@ def token_counts(options: MeasureOptions, loaded: LoadedModel, documents: pd.Dat
         loaded.adapter.vocabulary,
         beside if beside is not None and beside.is_file() else None,
         documents,
-        tokenizer_size=len(loaded.tokenizer),
+        tokens=token_ids(loaded.tokenizer),
     )
 
 
@@ -255,7 +258,8 @@ def _key(inputs: _Inputs) -> dict[str, Any]:
         "device": loaded.device.type,
         "model": [loaded.id, loaded.revision, loaded.hash],
         "corpus": [corpus.id, corpus.hash, corpus.warnings],
-        "counts": [counts.hash, counts.source],
+        "counts": [counts.hash, counts.source, counts.warnings],
+        "special_ids": sorted(inputs.tokens.special),  # the weights' hash does not tell one tokenizer from another
         "versions": _versions(),
     }
 
@@ -295,7 +299,7 @@ def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
         forward.losses,
         frequency_ranks(inputs.counts.counts),
         inputs.elbow,
-        {int(i) for i in loaded.tokenizer.all_special_ids},
+        inputs.tokens.special,
         options.conditioning,
         options.threshold,
         options.seed,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from neuronull.data.errors import InputError
 from neuronull.data.frequencies import _rolling_slopes, frequency_ranks, load_counts, zipf_elbow
+from neuronull.data.tokens import TokenIds
 
 SIZE = "the model's vocabulary has 6,144 (--counts); give one count per token id"
 WHOLE = "(--counts); give one non-negative whole number per token id"
@@ -49,11 +50,51 @@ def test_without_counts_the_corpus_is_counted_and_that_is_said():
     assert "--counts" in counts.warnings[0]
 
 
+def tokens(size, base, added=None, special=()):
+    return TokenIds(size, base, frozenset(special), frozenset(), added or {})
+
+
 def test_counts_as_long_as_the_tokenizer_are_filled_up_for_a_padded_vocabulary(tmp_path):
     path = saved(tmp_path / "c.npy", np.array([5, 1, 7]))
-    assert load_counts(path, 5, None, DOCUMENTS, tokenizer_size=3).counts.tolist() == [5, 1, 7, 0, 0]
+    assert load_counts(path, 5, None, DOCUMENTS, tokens=tokens(3, 3)).counts.tolist() == [5, 1, 7, 0, 0]
     with pytest.raises(InputError, match="has 3 entries"):
-        load_counts(path, 5, None, DOCUMENTS, tokenizer_size=4)
+        load_counts(path, 5, None, DOCUMENTS, tokens=tokens(4, 4))
+
+
+def test_counts_of_the_base_vocabulary_are_filled_up_for_added_tokens(tmp_path):
+    path = saved(tmp_path / "c.npy", np.array([5, 1, 7]))
+    tuned = tokens(5, 3, {0: "<s>", 3: "<tool>", 4: "<|eot_id|>"}, special=[0, 4])
+    counts = load_counts(path, 8, None, DOCUMENTS, tokens=tuned)
+    assert counts.counts.tolist() == [5, 1, 7, 0, 0, 0, 0, 0]
+    assert counts.warnings == [
+        "c.npy has no counts of 1 tokens that were added to the tokenizer's vocabulary ('<tool>'): they are taken as "
+        "tokens that the training text never held"
+    ]
+    only_special = tokens(5, 3, {3: "<a>", 4: "<b>"}, special=[3, 4])
+    assert load_counts(path, 5, None, DOCUMENTS, tokens=only_special).warnings == []
+
+
+def test_counts_of_a_base_that_had_added_tokens_itself(tmp_path):
+    """Pythia's tokenizer adds runs of blanks to 50,254 tokens; a fine-tune adds more."""
+    path = saved(tmp_path / "c.npy", np.array([5, 1, 7, 2]))
+    special = tokens(5, 3, {3: "  ", 4: "<|im_start|>"}, special=[4])
+    assert load_counts(path, 5, None, DOCUMENTS, tokens=special).counts.tolist() == [5, 1, 7, 2, 0]
+    plain = tokens(5, 3, {3: "  ", 4: "<tool>"})
+    with pytest.raises(InputError) as caught:
+        load_counts(path, 5, None, DOCUMENTS, tokens=plain)
+    assert str(caught.value) == (
+        "c.npy has 4 entries, the tokenizer has 5 tokens: there is no count of '<tool>', which was added to its "
+        "vocabulary (--counts); if the training text did not hold it, append zeros: numpy.pad(counts, (0, 1))"
+    )
+
+
+def test_counts_of_another_model_do_not_pass_for_those_of_the_base_vocabulary(tmp_path):
+    """GPT-2's 50,257 counts lie between Pythia's base vocabulary and its tokenizer."""
+    pythia = tokens(50277, 50254, {i: " " * (50278 - i) for i in range(50254, 50277)})
+    with pytest.raises(InputError, match=r"50,257 entries, the tokenizer has 50,277 tokens: there is no count of"):
+        load_counts(saved(tmp_path / "gpt2.npy", np.ones(50257)), 50304, None, DOCUMENTS, tokens=pythia)
+    with pytest.raises(InputError, match=r"50,253 entries, the model's vocabulary has 50,304"):
+        load_counts(saved(tmp_path / "c.npy", np.ones(50253)), 50304, None, DOCUMENTS, tokens=pythia)
 
 
 def test_whole_floats_are_counts(tmp_path):
