@@ -7,7 +7,7 @@ and are reported as pseudo-documents.  `neuronull.data.readers` turns names into
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from .errors import InputError
-from .readers import Text, open_texts
-from .tokens import Encoder, Tokenizer
+from .prose import Text
+from .readers import Texts, open_texts
+from .tokens import Encoder, Tokenizer, unknown_ids
 
 MIN_LENGTH_SHARE = 0.5
 """Share of the context that a document must fill.
@@ -28,6 +29,13 @@ documents of comparable length.
 
 MIN_DOCUMENTS = 20
 """Fewest documents on which anything is tested: the document is the unit of every test (METHODS 2)."""
+
+
+MOST_READ = 1_000_000
+"""Documents that are read to find long enough ones; a stream of short messages would else be read for days."""
+
+MAX_UNKNOWN, FEW_UNKNOWN = 0.5, 0.05
+"""Shares of tokens that stand for unknown text: above the first the corpus is refused, above the second it is said."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +63,17 @@ class Corpus:
     available: int
 
 
-def load_corpus(name: str, tokenizer: Tokenizer, documents: int, context: int) -> Corpus:
+def load_corpus(corpus: str | Sequence[str], tokenizer: Tokenizer, documents: int, context: int) -> Corpus:
     """Return the first documents of a corpus that are long enough, tokenized and cut to the context.
 
     Parameters
     ----------
-    name
-        The embedded corpus (`neuronull.data.options.EMBEDDED_CORPUS`); a ``.jsonl`` (field ``text``), ``.json`` (list
-        of strings or of ``{"text"}``), ``.parquet`` (column ``text``) or UTF-8 text file; a folder of such files, read
-        in sorted order; or ``hf:dataset[:config][:split][:field]``.
+    corpus
+        The texts themselves; or the name of a corpus: the embedded one (`neuronull.data.options.EMBEDDED_CORPUS`); a
+        file, compressed (``.gz``, ``.bz2``, ``.zst``, ``.lz4``) or not: JSON lines (``.jsonl``, ``.ndjson``,
+        ``.jsonlines``), ``.json`` (list of strings or of objects), ``.csv``, ``.tsv``, ``.parquet``, ``.arrow``, or
+        UTF-8 text; a folder of such files, read in sorted order; or ``hf:dataset[@revision][:config][:split][:field]``.
+        Rows hold their text in the field ``text``; ``FILE#field`` names another, ``FILE#a.b`` one inside an object.
     tokenizer
         The model's.  Special tokens are added as it adds them by default.
     documents
@@ -76,7 +86,7 @@ def load_corpus(name: str, tokenizer: Tokenizer, documents: int, context: int) -
     InputError
         If the corpus cannot be read, or has fewer than `MIN_DOCUMENTS` documents that are long enough.
     """
-    texts = open_texts(name)
+    texts = open_texts(corpus)
     encoder = Encoder(tokenizer, context)
     shortest = int(np.ceil(MIN_LENGTH_SHARE * context))
     sources: list[str] = []
@@ -84,15 +94,15 @@ def load_corpus(name: str, tokenizer: Tokenizer, documents: int, context: int) -
     read, pseudo = 0, False
     for source, ids, is_block in _encoded(texts.texts, encoder):
         read += 1
-        if len(ids) < shortest:
-            continue
-        pseudo |= is_block
-        sources.append(source)
-        rows.append(ids)
-        if len(rows) == documents:
+        if len(ids) >= shortest:
+            pseudo |= is_block
+            sources.append(source)
+            rows.append(ids)
+        if len(rows) == documents or read == MOST_READ:
             break
-    _check_enough(name, len(rows), read, documents, context, shortest)
+    _check_enough(texts, len(rows), read, documents, context, shortest)
     warnings = [*texts.warnings, *_warnings(rows, read, documents, shortest, context, pseudo)]
+    warnings += _check_known(rows, tokenizer, texts.where)
     table = pd.DataFrame({"document": np.arange(len(rows)), "source": sources, "input_ids": rows})
     return Corpus(texts.id, hash_ids(rows), table, warnings, read)
 
@@ -128,17 +138,34 @@ def _blocks(source: str, parts: Iterable[str], encoder: Encoder) -> Iterator[tup
         yield (f"{source} (pseudo-document {block})" if block else source), encoder.wrap(pool), block > 0
 
 
-def _check_enough(name: str, found: int, read: int, documents: int, context: int, shortest: int) -> None:
+def _check_enough(texts: Texts, found: int, read: int, documents: int, context: int, shortest: int) -> None:
     least = min(MIN_DOCUMENTS, documents)
     if not read:
-        raise InputError("the corpus is empty", f"--corpus {name}", "give one with text")
+        raise InputError("the corpus is empty", texts.where, "give one with text")
     if found < least:
+        read_as = f" ({texts.split})" if texts.split else ""
+        first = "the first " if read == MOST_READ else ""
         raise InputError(
-            f"{found} of {read:,} documents have at least {shortest} tokens (half of --context {context}), "
-            f"{least} are needed",
-            f"--corpus {name}",
+            f"{found} of {first}{read:,} documents{read_as} have at least {shortest} tokens "
+            f"(half of --context {context}), {least} are needed",
+            texts.where,
             "give more or longer documents, or a smaller --context",
         )
+
+
+def _check_known(rows: list[list[int]], tokenizer: Tokenizer, where: str) -> list[str]:
+    """Refuse a corpus that the tokenizer mostly does not know; return a warning where that is a part of it."""
+    unknown = np.asarray(sorted(unknown_ids(tokenizer)), dtype=np.int64)
+    share = float(np.mean(np.isin(np.concatenate(rows), unknown)))
+    if share > MAX_UNKNOWN:
+        raise InputError(
+            f"{share:.0%} of the tokens stand for text that the tokenizer does not know",
+            where,
+            "give text that is written in the tokenizer's alphabet",
+        )
+    if share > FEW_UNKNOWN:
+        return [f"{share:.0%} of the tokens stand for text that the tokenizer does not know; they are not scored"]
+    return []
 
 
 def _warnings(rows: list[list[int]], read: int, documents: int, shortest: int, context: int, pseudo: bool) -> list[str]:
@@ -147,7 +174,7 @@ def _warnings(rows: list[list[int]], read: int, documents: int, shortest: int, c
         found.append(f"{len(rows)} of {read:,} documents have at least {shortest} tokens; {documents} were asked for")
     if pseudo:
         found.append(
-            f"the text has no headings to split at: consecutive blocks of {context} tokens stand in for documents "
+            f"the text is not split into documents: consecutive blocks of {context} tokens stand in for documents "
             "(pseudo-documents); neighbouring blocks are not independent, so intervals are too narrow"
         )
     repeats = len(rows) - len({tuple(ids) for ids in rows})

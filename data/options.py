@@ -20,7 +20,8 @@ class MeasureOptions:
 
     model: str = "docs-gpt2"
     revision: str | None = None
-    corpus: str = EMBEDDED_CORPUS
+    corpus: str | tuple[str, ...] = EMBEDDED_CORPUS
+    """Its name, or the texts themselves; `neuronull.data.given.corpus_option` makes it of what a user gives."""
     counts: str | None = None
     layer: int | Literal["last"] = "last"
     conditioning: Literal["target", "input"] = "target"

@@ -41,8 +41,6 @@ class TokenIds:
         The same for the vocabulary that its model was trained with, before tokens were added.
     special
         Ids that stand for no text: they are never scored, neither as input nor as target.
-    unknown
-        Those of them that stand for a text that the tokenizer does not know.
     added
         Added tokens by id, special or not.
     """
@@ -50,7 +48,6 @@ class TokenIds:
     size: int
     base: int
     special: frozenset[int]
-    unknown: frozenset[int]
     added: Mapping[int, str] = field(repr=False)
 
 
@@ -67,16 +64,24 @@ def token_ids(tokenizer: Any) -> TokenIds:
     marked = {int(i) for mapping in (added, configured) for i, token in mapping.items() if _is_special(token)}
     named = {int(i) for i in getattr(tokenizer, "all_special_ids", ())}
     vocabulary: Mapping[str, int] = tokenizer.get_vocab()
-    unknown = _unknown(tokenizer, vocabulary)
     # some tokenizers turn the empty text into a token of its own, which is then not put around other texts
     around = set(_ids(tokenizer, "")) - set(_ids(tokenizer, "", add_special_tokens=False))
     return TokenIds(
         size=max((*vocabulary.values(), *added), default=-1) + 1,
         base=_base(tokenizer),
-        special=frozenset(marked | named | unknown | around),
-        unknown=frozenset(unknown - _ends(tokenizer)),
+        special=frozenset(marked | named | _unknown(tokenizer) | around),
         added={i: str(token) for i, token in sorted(added.items())},
     )
+
+
+def unknown_ids(tokenizer: Any) -> frozenset[int]:
+    """Return the ids that stand for text that a tokenizer does not know.
+
+    One that also begins, ends or fills texts is none of them: tokenizers that know every byte often call their end of
+    text unknown.
+    """
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    return frozenset(_unknown(tokenizer) - {getattr(tokenizer, name, None) for name in names})
 
 
 class Encoder:
@@ -180,17 +185,13 @@ def _base(tokenizer: Any) -> int:
     return int(max(backend.get_vocab(with_added_tokens=False).values(), default=-1)) + 1
 
 
-def _unknown(tokenizer: Any, vocabulary: Mapping[str, int]) -> set[int]:
-    """Return the ids that a tokenizer gives for text it does not know; its model may know one that it does not name."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    model = getattr(backend, "model", None)
-    found = {getattr(tokenizer, "unk_token_id", None), vocabulary.get(getattr(model, "unk_token", None) or "")}
+def _unknown(tokenizer: Any) -> set[int]:
+    """Return the ids given for text that is not known; the tokenizer's model may have one that nothing else names."""
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    model: Any = getattr(backend, "model", None)
+    found = {getattr(tokenizer, "unk_token_id", None)}
+    if getattr(model, "unk_token", None) is not None:
+        found.add(backend.token_to_id(model.unk_token))
     if type(model).__name__ == "Unigram":  # it shows its unknown token nowhere but in its file
         found.add(json.loads(backend.to_str())["model"].get("unk_id"))
     return {int(i) for i in found if i is not None}
-
-
-def _ends(tokenizer: Any) -> set[int]:
-    """Ids that begin, end or fill a text; many tokenizers that know every text call one of these unknown too."""
-    names = ("bos_token_id", "eos_token_id", "pad_token_id")
-    return {int(i) for i in (getattr(tokenizer, name, None) for name in names) if i is not None}

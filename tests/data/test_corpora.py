@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from neuronull.data.corpora import hash_ids, load_corpus
 from neuronull.data.errors import InputError
-from neuronull.data.readers import _HEADING
+from neuronull.data.prose import _HEADING
 
 TEXT = "the tall house stands beside an old river where quiet people mend their nets and talk of rain"
 WORDS = re.findall(r"\w+", TEXT)
@@ -154,7 +154,7 @@ def test_text_before_the_first_heading_is_a_document_of_its_own(tmp_path, plain)
 
 
 def test_running_text_is_cut_into_blocks_that_are_called_what_they_are(tmp_path, wrapping, monkeypatch):
-    monkeypatch.setattr("neuronull.data.readers._CHUNK", 100)
+    monkeypatch.setattr("neuronull.data.prose._CHUNK", 100)
     lines = [f"{text}\n" for text in TEXTS]
     (tmp_path / "novel.txt").write_text("".join(lines))
     corpus = load_corpus(str(tmp_path / "novel.txt"), wrapping, 30, CONTEXT)
@@ -233,7 +233,7 @@ def files_that_are_wrong():
         "list.jsonl": (b"[1]", "list.jsonl, line 1 holds a list"),
         "half.jsonl": (b'{"text": "\\ud800"}', "half.jsonl, line 1 holds half of a surrogate pair"),
         "bad.json": (b'["a",\n"b"', "bad.json is not JSON: Expecting ',' delimiter (line 2, column 4)"),
-        "deep.json": (nested.encode(), "deep.json is nested too deep"),
+        "deep.json": (nested.encode(), "deep.json is not JSON: nested too deep"),
         "object.json": (b'{"text": "a"}', "object.json holds an object, not a list"),
         "numbers.json": (b"[1]", "numbers.json, entry 0 holds a number"),
         "half.json": (b'["\\udfff"]', "half.json, entry 0 holds half of a surrogate pair"),

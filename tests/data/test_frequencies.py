@@ -51,7 +51,7 @@ def test_without_counts_the_corpus_is_counted_and_that_is_said():
 
 
 def tokens(size, base, added=None, special=()):
-    return TokenIds(size, base, frozenset(special), frozenset(), added or {})
+    return TokenIds(size, base, frozenset(special), added or {})
 
 
 def test_counts_as_long_as_the_tokenizer_are_filled_up_for_a_padded_vocabulary(tmp_path):

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from neuronull.data.corpora import load_corpus
 from neuronull.data.errors import InputError
-from neuronull.data.tokens import Encoder, token_ids
+from neuronull.data.tokens import Encoder, token_ids, unknown_ids
 
 WORDS = {"the": 0, "old": 1, "river": 2, "[UNK]": 3, "<|end|>": 4}
 
@@ -49,21 +49,21 @@ def test_every_token_that_is_marked_special_is_found(tmp_path):
     assert tokenizer.convert_tokens_to_ids(["<|eot_id|>", "<tool>", "<|reserved|>", "[CLS]"]) == [5, 6, 7, 8]
     assert set(tokenizer.all_special_ids) == {4}  # what the library names is not enough
     assert found.special == {3, 4, 5, 7, 8}
-    assert found.unknown == {3}
+    assert unknown_ids(tokenizer) == {3}
     assert (found.base, found.size) == (5, 9)  # <|end|> is in the vocabulary too
     assert found.added[6] == "<tool>"
 
 
 def test_the_unknown_token_that_only_the_model_names(tmp_path):
-    assert token_ids(loaded(words(), tmp_path)).unknown == {3}
+    assert unknown_ids(loaded(words(), tmp_path)) == {3}
     unigram = Tokenizer(models.Unigram([("a", -1.0), ("?", -9.0), ("b", -1.0)], unk_id=1))
     assert token_ids(PreTrainedTokenizerFast(tokenizer_object=unigram)).special == {1}
 
 
 def test_an_unknown_token_that_also_ends_texts_is_no_sign_of_unknown_text(tmp_path):
     """GPT-2 knows every byte and calls its end of text unknown."""
-    found = token_ids(loaded(words("<|end|>"), tmp_path, eos_token="<|end|>", unk_token="<|end|>"))
-    assert (found.special, found.unknown) == ({4}, frozenset())
+    tokenizer = loaded(words("<|end|>"), tmp_path, eos_token="<|end|>", unk_token="<|end|>")
+    assert (token_ids(tokenizer).special, unknown_ids(tokenizer)) == ({4}, frozenset())
 
 
 def test_gaps_in_the_ids_are_counted(tmp_path):
