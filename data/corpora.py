@@ -28,7 +28,7 @@ documents of comparable length.
 """
 
 MIN_DOCUMENTS = 20
-"""Fewest documents on which anything is tested: the document is the unit of every test (METHODS 2)."""
+"""Fewest documents on which anything is tested: the document is the unit of every test (docs/methods.md#panel)."""
 
 
 MOST_READ = 1_000_000

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from . import schema
 from .errors import InputError
 from .measurements import Effects, Heads, JointAblation, Manifest, Panel
+from .neuron_list import NeuronList, read_neuron_list
 
 _SEE = "the format is in data/README.md"
 
@@ -188,6 +189,19 @@ def read_effects(directory: Path) -> Effects | None:
     """
     tensors = read_tensors(directory, schema.EFFECT_TENSORS)
     return Effects(tensors["signed"], tensors["absolute"]) if tensors else None
+
+
+def read_set(directory: Path) -> NeuronList | None:
+    """Return `set.json`, ``None`` where there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no set of neurons.
+    """
+    if not (directory / schema.NEURON_LIST).exists():
+        return None
+    return read_neuron_list(directory / schema.NEURON_LIST, schema.NEURON_LIST)
 
 
 def _table(directory: Path, name: str, columns: tuple[str, ...]) -> pa.Table:

@@ -1,7 +1,10 @@
 """Token frequencies: counts over the training corpus, ranks, and the elbow of the Zipf curve.
 
 What is rare is decided by the counts of the corpus that a model was *trained* on.  Where those cannot be had, the
-tokens of the evaluation corpus are counted instead, and the report says so.
+tokens of the whole evaluation corpus are counted instead, and the report says so.
+
+Ranks and thresholds are about the token types that can occur: an embedding is often padded to a round number of rows,
+and rows that no tokenizer gives are no types.
 """
 
 from __future__ import annotations
@@ -9,27 +12,37 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from .errors import InputError
 from .measurements import FloatArray, IntArray
-from .tokens import TokenIds
+from .readers import open_texts
+from .tokens import encoded, token_ids
 
 COUNTS_FILE = "counts.npz"
 """Name of the training counts beside an embedded model's weights."""
 
 ELBOW_WINDOW = 2000
-"""Largest window of the rolling slope, in ranks (METHODS 2)."""
+"""Largest window of the rolling slope, in ranks (docs/methods.md#token-frequencies)."""
 
 ELBOW_STEEPENING = 2.0
 """Factor by which the slope must steepen at an elbow."""
 
 MIN_WINDOW = 10
 """Ranks below which a slope is not worth fitting."""
+
+MOST_CHARACTERS = 50_000_000
+"""Characters of a corpus that are counted where nobody asked for all of it: a data set on the Hub may have no end."""
+
+_TEXTS_TOGETHER = 64
+
+MIN_SEEN = 0.5
+"""Share of the types that counts from a file should have seen; the others share the last ranks, in order of id."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,15 @@ class Counts:
         SHA-256 of the counts as little-endian int64.
     source
         Where they come from, for the report.
+    types
+        Token types that a threshold is a share of: those the tokenizer can give, or, where the evaluation corpus was
+        counted, those that occur in it.
+    of_types
+        What these types are, as a phrase that follows a percentage.
+    elbow
+        Rank of the Zipf elbow, `zipf_elbow` of the types that the tokenizer can give.
+    ranks
+        Frequency rank of each token id, int64 [V]; ids that the tokenizer cannot give have the last ones.
     warnings
         What the reader of a result must know about them.
     """
@@ -51,18 +73,25 @@ class Counts:
     counts: IntArray = field(repr=False)
     hash: str
     source: str
+    types: int
+    of_types: str
+    ranks: IntArray = field(repr=False)
+    elbow: int | None
     warnings: list[str] = field(default_factory=list)
 
 
-def load_counts(
-    path: str | None,
-    vocabulary: int,
-    embedded: Path | None,
-    documents: pd.DataFrame,
-    *,
-    tokens: TokenIds | None = None,
-) -> Counts:
-    """Return the counts of every token id: from a file, else the embedded model's, else of the given documents.
+class Tokenizer(Protocol):
+    """The part of a Hugging Face tokenizer that counting needs."""
+
+    def __call__(self, text: list[str], **options: Any) -> Any:
+        """Encode texts; the result has ``input_ids``, one list per text."""
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return every token as it is spelled, and its id."""
+
+
+def load_counts(path: str | None, vocabulary: int, embedded: Path | None, corpus: Any, tokenizer: Tokenizer) -> Counts:
+    """Return the counts of every token id: from a file, else the embedded model's, else of the whole corpus.
 
     Parameters
     ----------
@@ -72,29 +101,87 @@ def load_counts(
         Rows of the model's embedding, V.
     embedded
         `COUNTS_FILE` of an embedded model, or its directory; ``None`` for any other model.
-    documents
-        The evaluation corpus, column ``input_ids``; counted when there is nothing better.
-    tokens
-        Those of the tokenizer.  Counts may end where its ids end, before the padding of the embedding, or where the
-        ids of its base vocabulary end, before the tokens that a fine-tune added: they are filled up with zeros.
+    corpus
+        What ``--corpus`` names; all of it is counted when there is nothing better, up to `MOST_CHARACTERS`.
+    tokenizer
+        The model's.  Its ids are the types that have ranks; a file whose counts stop between the last of them and V,
+        or where its base vocabulary ends, before the tokens that a fine-tune added, is filled up with zeros.
 
     Raises
     ------
     InputError
         If the file cannot be read or does not hold one non-negative whole number for each token id.
     """
+    given = given_ids(tokenizer, vocabulary)
     if path is not None:
-        return _from_file(Path(path).expanduser(), "--counts", vocabulary, tokens)
+        return _from_file(Path(path).expanduser(), "--counts", given, tokenizer)
     if embedded is not None:
         file = embedded / COUNTS_FILE if embedded.is_dir() else embedded
-        return _from_file(file, "embedded model", vocabulary, tokens)
-    return _counted(documents, vocabulary)
+        return _from_file(file, "embedded model", given, tokenizer)
+    return _of_corpus(corpus, tokenizer, given)
 
 
-def frequency_ranks(counts: npt.ArrayLike) -> IntArray:
-    """Return the frequency rank of each token id, int64 [V]: 0 = commonest, the lower id first of equal counts."""
+def given_ids(tokenizer: Tokenizer, vocabulary: int) -> npt.NDArray[np.bool_]:
+    """Return which token ids of a model the tokenizer can give, bool [V]."""
+    given = np.zeros(vocabulary, dtype=np.bool_)
+    ids = np.fromiter(tokenizer.get_vocab().values(), dtype=np.int64)
+    given[ids[ids < vocabulary]] = True
+    return given
+
+
+def count_corpus(corpus: Any, tokenizer: Tokenizer, vocabulary: int, most: int | None = None) -> tuple[IntArray, bool]:
+    """Return how often each token id occurs in a corpus, int64 [V], and whether all of it was counted.
+
+    Texts of every length count, whole and without the special tokens that a tokenizer adds.
+
+    Parameters
+    ----------
+    corpus
+        What ``--corpus`` names.
+    vocabulary
+        Token ids of the model, V.
+    most
+        Characters after which counting stops; ``None`` for no limit.
+
+    Raises
+    ------
+    InputError
+        If the corpus cannot be read or is empty, or the tokenizer gives an id of V or more.
+    """
+    counts = np.zeros(vocabulary, dtype=np.int64)
+    characters, whole = 0, True
+    opened = open_texts(corpus)
+    texts = (text.text for text in opened.texts)
+    while batch := list(islice(texts, _TEXTS_TOGETHER)):
+        if most is not None and characters >= most:
+            whole = False
+            break
+        characters += sum(map(len, batch))
+        for ids in encoded(tokenizer, batch, add_special_tokens=False):
+            found = np.bincount(np.asarray(ids, dtype=np.int64), minlength=vocabulary)
+            if len(found) > vocabulary:
+                raise InputError(
+                    f"the corpus has token id {len(found) - 1:,}, the model's vocabulary has {vocabulary:,}",
+                    "",
+                    "use the tokenizer that belongs to the model",
+                )
+            counts += found
+    if not counts.any():
+        raise InputError("the corpus is empty", opened.where, "give one with text")
+    return counts, whole
+
+
+def frequency_ranks(counts: npt.ArrayLike, given: npt.NDArray[np.bool_] | None = None) -> IntArray:
+    """Return the frequency rank of each token id, int64 [V]: 0 = commonest, the lower id first of equal counts.
+
+    Parameters
+    ----------
+    given
+        Which ids the tokenizer can give, bool [V]; the others come last.  All of them if None.
+    """
     values = np.asarray(counts)
-    order = np.argsort(-values, kind="stable")
+    last = np.zeros(len(values), dtype=np.bool_) if given is None else ~given
+    order = np.lexsort((-values, last))  # stable: of equal counts the lower id goes first
     ranks = np.empty(len(values), dtype=np.int64)
     ranks[order] = np.arange(len(values))
     return ranks
@@ -116,8 +203,9 @@ def zipf_elbow(counts: npt.ArrayLike) -> int | None:
 
     Notes
     -----
-    Window, slope and range are those of the authors' public code (METHODS 2), which takes the largest change from one
-    rank to the next and asks that it exceed the mean change by 3 sd.  Among thousands of noisy changes one always does:
+    Window, slope and range are those of the authors' public code (docs/methods.md#token-frequencies), which takes the
+    largest change from one rank to the next and asks that it exceed the mean change by 3 sd.  Among thousands of noisy
+    changes one always does:
     on counts drawn from an exact Zipf law of 6,144 types that rule finds an "elbow" even at 1e9 tokens.  This one does
     not, and it finds a break put at .85 V within 2 %.  On the published counts of GPT-2 (48,091; theirs, types without
     counts left out, 48,070) and Pythia (48,063; the same) they agree.  Counts so low that many types share each are
@@ -146,65 +234,92 @@ def _rolling_slopes(x: FloatArray, y: FloatArray, window: int) -> FloatArray:
     return np.asarray((window * sxy - sx * sy) / (window * sxx - sx * sx))
 
 
-def _counted(documents: pd.DataFrame, vocabulary: int) -> Counts:
-    ids = np.concatenate([np.asarray(row, dtype=np.int64) for row in documents["input_ids"]])
-    if len(ids) and int(ids.max()) >= vocabulary:
-        raise InputError(
-            f"the corpus has token id {int(ids.max()):,}, the model's vocabulary has {vocabulary:,}",
-            "",
-            "use the tokenizer that belongs to the model",
-        )
+def _of_corpus(corpus: Any, tokenizer: Tokenizer, given: npt.NDArray[np.bool_]) -> Counts:
+    counts, whole = count_corpus(corpus, tokenizer, len(given), MOST_CHARACTERS)
+    seen = int(np.count_nonzero(counts))
+    part = "the evaluation corpus itself" if whole else f"the first {MOST_CHARACTERS:,} characters of the corpus"
     warning = (
-        f"token frequencies were counted on the evaluation corpus itself ({len(ids):,} tokens), not on the model's "
-        "training corpus; give training counts with --counts"
+        f"token frequencies were counted on {part} ({counts.sum():,} tokens), not on the model's training corpus, and "
+        f"--threshold is a share of the {seen:,} token types that occur there; give training counts with --counts"
     )
-    return _whole(np.bincount(ids, minlength=vocabulary), "the evaluation corpus", [warning])
+    return _whole(counts, "the evaluation corpus", given, [warning], seen=seen)
 
 
-def _from_file(path: Path, option: str, vocabulary: int, tokens: TokenIds | None) -> Counts:
+def _from_file(path: Path, option: str, given: npt.NDArray[np.bool_], tokenizer: Tokenizer) -> Counts:
+    vocabulary = len(given)
     values = _whole_numbers(_read_array(path, option), path.name, option)
-    warnings = _check_length(len(values), path.name, option, vocabulary, tokens)
+    shortest, warnings = 1 + int(np.flatnonzero(given).max(initial=-1)), list[str]()
+    if len(values) < shortest:
+        warnings = _uncounted(len(values), path.name, option, vocabulary, tokenizer)
+    elif len(values) > vocabulary:
+        raise _another_length(len(values), path.name, option, vocabulary)
     if not values.any():
         raise InputError(f"all {len(values):,} counts in {path.name} are 0", option, "give the training counts")
-    return _whole(np.concatenate([values, np.zeros(vocabulary - len(values), dtype=np.int64)]), path.name, warnings)
+    counts = np.concatenate([values, np.zeros(vocabulary - len(values), dtype=np.int64)])
+    seen, types = int(np.count_nonzero(counts[given])), int(np.count_nonzero(given))
+    if seen < MIN_SEEN * types:
+        warnings.append(
+            f"{path.name} has seen {seen:,} of the tokenizer's {types:,} token types; the others share the last ranks, "
+            "and --threshold is a share of all"
+        )
+    return _whole(counts, path.name, given, warnings)
 
 
-def _check_length(found: int, name: str, option: str, vocabulary: int, tokens: TokenIds | None) -> list[str]:
-    """Refuse counts of another vocabulary; return a warning where added tokens that text can hold have none.
+def _uncounted(found: int, name: str, option: str, vocabulary: int, tokenizer: Tokenizer) -> list[str]:
+    """Refuse counts of another vocabulary; return a warning where added tokens that text can hold have no count.
 
     Counts of any length between base vocabulary and tokenizer would let those of another model pass: GPT-2's 50,257
     lie between the 50,254 and 50,277 of Pythia.
     """
-    if found == vocabulary or (tokens is not None and tokens.size <= found < vocabulary):
-        return []
-    what, hint = (
-        f"{name} has {found:,} entries, the model's vocabulary has {vocabulary:,}",
-        "give one count per token id",
-    )
-    lacking = [] if tokens is None or found < tokens.base else [i for i in tokens.added if found <= i < vocabulary]
-    if tokens is None or not lacking:
-        raise InputError(what, option, hint)
-    plain = [i for i in lacking if i not in tokens.special]
-    shown = ", ".join(f"{tokens.added[i]!r}" for i in (plain or lacking)[:3]) + (", ..." if len(plain) > 3 else "")
-    if plain and found != tokens.base:
-        raise InputError(
-            f"{name} has {found:,} entries, the tokenizer has {tokens.size:,} tokens: there is no count of {shown}, "
-            f"which {'was' if len(plain) == 1 else 'were'} added to its vocabulary",
-            option,
-            f"if the training text did not hold {'it' if len(plain) == 1 else 'them'}, append zeros: "
-            f"numpy.pad(counts, (0, {tokens.size - found}))",
-        )
+    tokens = token_ids(tokenizer)
+    if found < tokens.base:
+        raise _another_length(found, name, option, vocabulary)
+    plain = [token for i, token in tokens.added.items() if found <= i < vocabulary and i not in tokens.special]
     if not plain:  # special tokens are not scored
         return []
+    shown = ", ".join(map(repr, plain[:3])) + (", ..." if len(plain) > 3 else "")
+    if found != tokens.base:
+        raise InputError(
+            f"{name} has {found:,} entries, the tokenizer has {tokens.size:,} tokens: there is no count of the added "
+            f"{'token' if len(plain) == 1 else 'tokens'} {shown}",
+            option,
+            f"if the training text had none of them, append zeros: numpy.pad(counts, (0, {tokens.size - found}))",
+        )
     return [
-        f"{name} has no counts of {len(plain)} tokens that were added to the tokenizer's vocabulary ({shown}): "
-        "they are taken as tokens that the training text never held"
+        f"{name} has no count of {len(plain)} added token{'s' * (len(plain) > 1)} of the tokenizer ({shown}): the "
+        "training text is taken to have had none of them"
     ]
 
 
-def _whole(counts: npt.NDArray[np.integer], source: str, warnings: list[str]) -> Counts:
+def _another_length(found: int, name: str, option: str, vocabulary: int) -> InputError:
+    what = f"{name} has {found:,} entries, the model's vocabulary has {vocabulary:,}"
+    return InputError(what, option, "give one count per token id")
+
+
+def _whole(
+    counts: npt.NDArray[np.integer],
+    source: str,
+    given: npt.NDArray[np.bool_],
+    warnings: list[str],
+    *,
+    seen: int | None = None,
+) -> Counts:
+    """Put counts together; `seen` is how many types occur where these are what a threshold is a share of."""
     values = np.ascontiguousarray(counts, dtype="<i8")
-    return Counts(values, hashlib.sha256(values.tobytes()).hexdigest(), source, warnings)
+    types = int(np.count_nonzero(given)) if seen is None else seen
+    of_types = "of the vocabulary" if seen is None else f"of the {seen:,} token types that occur in the corpus"
+    if seen is None and types < len(given):
+        of_types = f"of the tokenizer's {types:,} token types"
+    return Counts(
+        counts=values,
+        hash=hashlib.sha256(values.tobytes()).hexdigest(),
+        source=source,
+        types=types,
+        of_types=of_types,
+        ranks=frequency_ranks(values, given),
+        elbow=zipf_elbow(values[given]),
+        warnings=warnings,
+    )
 
 
 def _read_array(path: Path, option: str) -> npt.NDArray[np.generic]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from .errors import InputError
-from .tables import FIELD, Field, text_of
+from .rows import FIELD, Field, text_of
 
 CorpusLike: TypeAlias = "str | os.PathLike[str] | Iterable[str | Mapping[str, Any]]"
 """What `neuronull.run(corpus=...)` takes."""

@@ -6,6 +6,7 @@ The types only; `neuronull.data.store` reads and writes them as a measurement di
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,15 +18,28 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from .conditions import Conditions, by_frequency
+from .neuron_list import NeuronList
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-RARE, COMMON, NEITHER = 1, 0, -1
-"""Values of the panel's ``class`` column.  (In ``[..., 2, ...]`` arrays the class *axis* is 0 = rare, 1 = common.)"""
-
+A, B, NEITHER = 1, 0, -1
+"""Values of the panel's ``class`` column.  (In ``[..., 2, ...]`` arrays the class *axis* is 0 = a, 1 = b.)"""
 
 JOINT_KINDS = ("neurons", "heads")
 """What sets that are ablated jointly are made of."""
+
+NEURON_COVARIATES = (
+    "mean_abs",
+    "sd",
+    "kurtosis",
+    "sparsity",
+    "w_out_norm",
+    "weak_direction_share",
+    "token_frequency_share",
+)
+"""Columns of the neurons table that every measurement has."""
 
 EFFECTS = ("loss", "entropy", "unigram", "direct", "frequency")
 """What ablating a neuron of the last layer changes, in the order of the first axis of `Effects`."""
@@ -56,8 +70,20 @@ class Audit(BaseModel):
     max_abs_error: float
 
 
+class SetId(BaseModel):
+    """Which neurons a test on these measurements is about: what they are called, and how they were chosen."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+    rule: str
+
+
 class Manifest(BaseModel):
-    """`manifest.json`.  Unknown further keys are kept."""
+    """`manifest.json`.  Unknown further keys are kept.
+
+    ``conditions`` is None in manifests from before conditions had names: theirs are rare and common by ``threshold``,
+    which is None where a file gave the conditions.
+    """
 
     model_config = ConfigDict(extra="allow")
     format: str = "1"
@@ -70,12 +96,14 @@ class Manifest(BaseModel):
     counts_hash: str
     vocabulary: int
     conditioning: str
-    threshold: float
+    threshold: float | None
     elbow_rank: int | None = None
     ablation: str
     seed: int
     versions: dict[str, str]
     audit: Audit | None = None
+    conditions: Conditions | None = None
+    set: SetId | None = None
 
     def extra(self, key: str, default: Any = None) -> Any:
         """Value of a further key, or `default`."""
@@ -84,12 +112,12 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Panel:
-    """The scored positions, in order; every array has one entry a position, [T].
+    """The scored positions, in order; every array has one entry per position, [T].
 
     ``document`` indexes the rows of the documents table; ``position`` indexes that document's ``input_ids``; ``loss``
     is in nats for the token at ``position + 1``; ranks are 0 = commonest; ``half`` is 0 or 1 and constant in a
-    document; ``label`` is the parquet column ``class`` (1 rare, 0 common, -1 neither); ``match`` is, for a matched
-    rare position, the row of its common position, else -1.
+    document; ``label`` is the parquet column ``class`` (1 a, 0 b, -1 neither); ``match`` is, for a matched position of
+    a, the row of its position of b, else -1.
     """
 
     document: IntArray
@@ -107,21 +135,21 @@ class Panel:
         return len(self.document)
 
     @property
-    def rare_rows(self) -> IntArray:
-        """Rows of the matched rare positions, [P]."""
+    def a_rows(self) -> IntArray:
+        """Rows of the matched positions of a, [P]."""
         return np.flatnonzero(self.match >= 0)
 
     @property
-    def common_rows(self) -> IntArray:
-        """Rows of their common partners, in the same order, [P]."""
-        return self.match[self.rare_rows]
+    def b_rows(self) -> IntArray:
+        """Rows of their partners of b, in the same order, [P]."""
+        return self.match[self.a_rows]
 
 
 @dataclass(frozen=True)
 class Heads:
     """Effect of ablating each attention head on each neuron's activation.
 
-    ``effect`` float32 [H, D, 2, M]: mean over the matched positions of a class (0 = rare, 1 = common) in a document of
+    ``effect`` float32 [H, D, 2, M]: mean over the matched positions of a class (0 = a, 1 = b) in a document of
     abs(change of activation) / sd; NaN where the document has no matched pair.  ``neuron`` int64 [M]; ``layer`` and
     ``head`` int64 [H] (head -1: all heads of the layer together); ``reachable`` bool [H].
     """
@@ -137,7 +165,7 @@ class Heads:
 class JointAblation:
     """Mean loss increase under joint ablation of sets of neurons, or of heads.
 
-    ``loss`` float32 [S, D, 2] (nats; 0 = rare, 1 = common; NaN where a document has no matched pair).  ``sets`` has one
+    ``loss`` float32 [S, D, 2] (nats; 0 = a, 1 = b; NaN where a document has no matched pair).  ``sets`` has one
     row a set: ``kind``, one of `JOINT_KINDS`, and ``members``, ascending numbers of neurons or rows of the heads
     table.  A set is known by these two alone, so that whoever asks for one need not know why it was measured.
     """
@@ -157,7 +185,7 @@ class Effects:
     """What ablating each neuron of the last layer does to the next-token distribution.
 
     ``signed`` and ``absolute`` float [5, D, 2, N]: sums of the `EFFECTS`, and of their absolute values, over the
-    matched positions of a class (0 = rare, 1 = common) in a document, nats; 0 where the document has no matched pair.
+    matched positions of a class (0 = a, 1 = b) in a document, nats; 0 where the document has no matched pair.
     """
 
     signed: torch.Tensor
@@ -170,6 +198,7 @@ class Measurements:
 
     ``delta_loss`` and ``activation`` are [T, N]; ``mean`` is [N]; ``neurons`` has one row a neuron with the columns
     ``mean_abs sd kurtosis sparsity w_out_norm weak_direction_share token_frequency_share``; ``w_in``, ``w_out`` [N, d].
+    ``neuron_list`` is a set of neurons to test that was chosen elsewhere.
     ``checkpoints`` holds the same documents under the same model at other steps of its training, by step.
     """
 
@@ -185,7 +214,16 @@ class Measurements:
     heads: Heads | None = None
     joint_ablation: JointAblation | None = None
     effects: Effects | None = None
+    neuron_list: NeuronList | None = None
     checkpoints: Mapping[int, Measurements] = field(default_factory=dict)
+
+    @property
+    def conditions(self) -> Conditions:
+        """The two classes of positions that are compared."""
+        manifest = self.manifest
+        if manifest.conditions is not None:
+            return manifest.conditions
+        return by_frequency(manifest.threshold or math.nan, manifest.conditioning, elbow_rank=manifest.elbow_rank)
 
     @property
     def training_step(self) -> int | None:
@@ -206,7 +244,7 @@ class Measurements:
                 return int(array.shape[1])
         if self.neurons is not None:
             return len(self.neurons)
-        return 0
+        return 0 if self.w_out is None else len(self.w_out)
 
 
 class OnDemand(Mapping[int, Measurements]):

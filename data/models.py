@@ -159,6 +159,19 @@ def load_model(
     )
 
 
+def load_tokenizer(name: str, revision: str | None = None) -> Any:
+    """Return the tokenizer of a model alone.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had.
+    """
+    source = _find(name, revision)
+    with _quiet_transformers():
+        return _load_tokenizer(source)
+
+
 def checkpoint_steps(name: str) -> list[int]:
     """Return the steps of its training that a local or embedded model keeps weights of; none for a model on the Hub.
 

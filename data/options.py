@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from .conditions import BY_FREQUENCY
 from .errors import InputError
 
 EMBEDDED_CORPUS = "docs"
 """Name of the embedded corpus: held-out docstrings of installed packages."""
 
 
+SIZE_OPTION = "--plateau"
+"""What the command line calls the size of a set that is chosen by a score."""
+
+DEFAULT_SIZE = ".017"
+
+
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What is measured on what.  Everything here except `device` and `batch` decides the numbers."""
+    """What is measured on what.  Everything here except `device` and `batch` decides the numbers.
+
+    ``conditions`` is ``rare``, or the path of a conditions file (`neuronull.data.condition_files`).
+    """
 
     model: str = "docs-gpt2"
     revision: str | None = None
@@ -24,6 +35,7 @@ class MeasureOptions:
     """Its name, or the texts themselves; `neuronull.data.given.corpus_option` makes it of what a user gives."""
     counts: str | None = None
     layer: int | Literal["last"] = "last"
+    conditions: str = BY_FREQUENCY
     conditioning: Literal["target", "input"] = "target"
     threshold: float = 0.15
     elbow: bool = False
@@ -38,6 +50,8 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         _within("--threshold", self.threshold, 0.0, 1.0)
+        if self.conditions != BY_FREQUENCY:
+            self._refuse_frequency_options()
         _choice("--conditioning", self.conditioning, ("target", "input"))
         _choice("--ablation", self.ablation, ("mean", "zero", "resample"))
         _choice("--dtype", self.dtype, ("float32", "bfloat16", "float16"))
@@ -49,6 +63,25 @@ class MeasureOptions:
         if self.layer != "last":
             _at_least("--layer", int(self.layer), 0)
 
+    def _refuse_frequency_options(self) -> None:
+        """Refuse what decides who is rare where a file says who is in a condition."""
+        existing(self.conditions, "--conditions")
+        for option, given in (("--threshold", self.threshold != type(self).threshold), ("--elbow", self.elbow)):
+            if given:
+                what = f"{option} decides which tokens are rare, and --conditions {Path(self.conditions).name} decides"
+                raise InputError(what, option, f"leave out {option}, or --conditions")
+
+    @property
+    def corpus_told(self) -> str:
+        """The corpus as files tell it: its name; texts given in Python by their number and hash."""
+        if isinstance(self.corpus, str):
+            return self.corpus
+        digest = hashlib.sha256()
+        for text in self.corpus:
+            content = text.encode()
+            digest.update(len(content).to_bytes(8, "little") + content)
+        return f"{len(self.corpus)} texts given in Python, SHA-256 {digest.hexdigest()}"
+
 
 @dataclass(frozen=True)
 class TestOptions:
@@ -56,14 +89,20 @@ class TestOptions:
 
     __test__ = False  # not a pytest class
 
+    papers: tuple[str, ...] = ()
+    """Ids of the papers whose claims are tested; none stands for those that a plain run tests, "all" for every one."""
     suite: Literal["default", "full"] = "default"
     only: tuple[str, ...] = ()
     nulls: dict[str, str] = field(default_factory=dict)
-    plateau: str = ".017"
+    set_size: str = DEFAULT_SIZE
     replicates: int = 999
     alpha: float = 0.05
     seed: int = 0
     jobs: int = 1
+    set: str | None = None
+    """File that lists the neurons under test; None for those that each paper names."""
+    margins: dict[str, float] = field(default_factory=dict)
+    """Hypothesis -> margin in place of its own."""
     varied: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Other values of some settings, each combination of which is tested as well; checked by `multiverse.design`."""
 
@@ -72,6 +111,8 @@ class TestOptions:
         _within("--alpha", self.alpha, 0.0, 0.5)
         _at_least("--replicates", self.replicates, 1)
         _at_least("--jobs", self.jobs, 1)
+        if self.set is not None:
+            existing(self.set, "--set")
         _at_least("--seed", self.seed, 0)
 
 

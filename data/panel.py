@@ -1,41 +1,39 @@
-"""The panel: which positions are scored, which are rare or common, which half they are in, and who is matched to whom.
+"""The panel: which positions are scored, which half they are in, and who is matched to whom.
 
-All of it follows METHODS 2.  Nothing here is random: what looks like a draw (the halves, the order in which rare
-positions choose) is a hash keyed by the seed, so it does not change with the order of work.
+Which of the two conditions a position is in, a `ConditionRule` says.  All of it follows
+docs/methods.md#panel.  Nothing here is
+random: what looks like a draw (the halves, the order in which positions of a choose) is a hash keyed by the seed, so it
+does not change with the order of work.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .conditions import COMMON, RARE, ConditionRule, Conditions
 from .corpora import MIN_DOCUMENTS
 from .errors import InputError
-from .measurements import COMMON, NEITHER, RARE, FloatArray, IntArray, Panel
+from .matching import keyed_hash, matches
+from .measurements import NEITHER, A, B, FloatArray, IntArray, Panel
 
 FIRST_POSITION = 3
 """Positions 0-2 are not scored: a model has hardly any context there."""
-
-DECILES = 10
-"""Bins of baseline loss within which positions are matched."""
 
 MIN_HALF_DOCUMENTS = 2
 """Fewest documents with a matched pair in each half: the jackknife leaves one out."""
 
 MAX_SMD = 0.25
-"""Largest standardised mean difference of loss between matched rare and common positions."""
+"""Largest standardised mean difference of loss between matched positions of the two conditions."""
 
 MIN_KEPT = 0.5
-"""Smallest share of rare positions that find a match."""
+"""Smallest share of the positions of a that find a match."""
 
 Conditioning = Literal["target", "input"]
 
@@ -44,10 +42,8 @@ def build_panel(
     documents: pd.DataFrame,
     losses: Sequence[npt.NDArray[np.floating]],
     ranks: IntArray,
-    elbow_rank: int | None,
     special_ids: Iterable[int],
-    conditioning: Conditioning,
-    threshold: float,
+    rule: ConditionRule,
     seed: int,
     *,
     split: int = 0,
@@ -60,19 +56,15 @@ def build_panel(
     Parameters
     ----------
     documents
-        Column ``input_ids``, one row a document, D rows.
+        Column ``input_ids``, one row per document, D rows.
     losses
         ``losses[d][j]``: loss in nats of predicting ``input_ids[j + 1]`` from position j, [len(input_ids) - 1] each.
     ranks
         Frequency rank of each token id, int64 [V], 0 = commonest.
-    elbow_rank
-        Ranks above it are in neither class; ``None`` where the elbow is off.
     special_ids
         Token ids that are never scored, neither as input nor as target.
-    conditioning
-        Whether a position is rare by its target token or by its input token.
-    threshold
-        Share of V: a rank above ``threshold * V`` is rare, any other common.
+    rule
+        Gives the positions their class.
     seed
         Key of the hashes, 0 or more.
     split
@@ -85,9 +77,36 @@ def build_panel(
     ValueError
         If documents and losses do not fit together.
     """
-    panel = _scored(documents, losses, ranks, special_ids)
-    panel = replace(panel, label=classes(panel, len(ranks), elbow_rank, conditioning, threshold))
-    panel = replace(panel, half=halves(documents, seed, split)[panel.document])
+    panel = classed_positions(documents, ranks, special_ids, rule, seed, split=split)
+    return with_losses(panel, documents, losses, seed)
+
+
+def classed_positions(
+    documents: pd.DataFrame,
+    ranks: IntArray,
+    special_ids: Iterable[int],
+    rule: ConditionRule,
+    seed: int,
+    *,
+    split: int = 0,
+) -> Panel:
+    """Return all of the panel that tokens decide: positions, classes and halves; losses are NaN, nothing is matched.
+
+    Parameters and errors are those of `build_panel`.
+    """
+    panel = _scored(documents, ranks, special_ids)
+    return replace(panel, label=rule.label(panel), half=halves(documents, seed, split)[panel.document])
+
+
+def with_losses(panel: Panel, documents: pd.DataFrame, losses: Sequence[npt.NDArray[np.floating]], seed: int) -> Panel:
+    """Return classed positions with the model's losses in them, matched; parameters and errors as in `build_panel`."""
+    if len(documents) != len(losses):
+        raise ValueError(f"{len(documents)} documents but {len(losses)} arrays of losses")
+    nats = [np.asarray(loss, dtype=np.float64) for loss in losses]
+    for document, (ids, loss) in enumerate(zip(documents["input_ids"], nats, strict=True)):
+        _check_losses(document, len(ids), loss)
+    starts = np.cumsum([0, *(len(loss) for loss in nats[:-1])])
+    panel = replace(panel, loss=np.concatenate(nats)[starts[panel.document] + panel.position])
     return replace(panel, match=matches(panel, seed))
 
 
@@ -104,22 +123,11 @@ def within_caliper(panel: Panel, caliper: float) -> Panel:
     A caliper on the matching variable: Rosenbaum, Rubin (1985), The American Statistician 39, 33-38.
     """
     scale = float(panel.loss[panel.label != NEITHER].std())
-    rare = panel.rare_rows
-    far = np.abs(panel.loss[rare] - panel.loss[panel.match[rare]]) > caliper * scale
+    rows = panel.a_rows
+    far = np.abs(panel.loss[rows] - panel.loss[panel.match[rows]]) > caliper * scale
     match = panel.match.copy()
-    match[rare[far]] = -1
+    match[rows[far]] = -1
     return replace(panel, match=match)
-
-
-def classes(
-    panel: Panel, vocabulary: int, elbow_rank: int | None, conditioning: Conditioning, threshold: float
-) -> IntArray:
-    """Return the class of each position, int64 [T]: RARE, COMMON, or NEITHER beyond the elbow."""
-    rank = panel.target_rank if conditioning == "target" else panel.input_rank
-    label = np.where(rank > threshold * vocabulary, RARE, COMMON).astype(np.int64)
-    if elbow_rank is not None:
-        label[rank > elbow_rank] = NEITHER
-    return label
 
 
 def halves(documents: pd.DataFrame, seed: int, split: int = 0) -> IntArray:
@@ -128,56 +136,34 @@ def halves(documents: pd.DataFrame, seed: int, split: int = 0) -> IntArray:
     The hash is of the token ids alone, so that neither a document's place nor its file's name decides; documents with
     the same tokens go by their place.
     """
-    digests = [_digest(f"half {split}", seed, np.asarray(ids, dtype="<i8").tobytes()) for ids in documents["input_ids"]]
+    digests = [
+        keyed_hash(f"half {split}", seed, np.asarray(ids, dtype="<i8").tobytes()) for ids in documents["input_ids"]
+    ]
     order = sorted(range(len(digests)), key=lambda document: (digests[document], document))
     half = np.ones(len(digests), dtype=np.int64)
     half[order[: math.ceil(len(order) / 2)]] = 0
     return half
 
 
-def matches(panel: Panel, seed: int) -> IntArray:
-    """Return, for each rare position, the row of its common position, int64 [T]; -1 for unmatched and all others.
-
-    Rare positions of a document take turns in hash order.  Each takes, of the common positions of the document that are
-    still free, the nearest in its own decile of baseline loss, or where none is left there the nearest in the two
-    neighbouring deciles; of two equally near the earlier.
-    """
-    decile = loss_deciles(panel)
-    match = np.full(len(panel), -1, dtype=np.int64)
-    bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1))
-    for start, stop in pairwise(bounds.tolist()):
-        _match_document(panel, decile, seed, range(start, stop), match)
-    return match
-
-
-def loss_deciles(panel: Panel) -> IntArray:
-    """Return the decile, 0-9, of each position's loss among the losses of all classed positions, int64 [T]."""
-    classed = panel.loss[panel.label != NEITHER]
-    if not len(classed):
-        return np.zeros(len(panel), dtype=np.int64)
-    edges = np.quantile(classed, np.arange(1, DECILES) / DECILES)
-    return np.searchsorted(edges, panel.loss, side="right").astype(np.int64)
-
-
 def balance(panel: Panel) -> list[tuple[str, float]]:
-    """Return (covariate, standardised mean difference) of matched rare against matched common positions.
+    """Return (covariate, standardised mean difference) of matched positions of a against those of b.
 
     The difference of means over the root of the mean of the two variances; 0 is perfect balance.
     """
-    rare, common = panel.rare_rows, panel.common_rows
+    a, b = panel.a_rows, panel.b_rows
     columns = {
         "loss": panel.loss,
         "position": panel.position,
         "log input rank": np.log1p(panel.input_rank),
         "log target rank": np.log1p(panel.target_rank),
     }
-    return [(name, standardised_difference(column[rare], column[common])) for name, column in columns.items()]
+    return [(name, standardised_difference(column[a], column[b])) for name, column in columns.items()]
 
 
 def kept_share(panel: Panel) -> float:
-    """Return the share of rare positions that found a match; 0 where there are none."""
-    rare = int(np.count_nonzero(panel.label == RARE))
-    return len(panel.rare_rows) / rare if rare else 0.0
+    """Return the share of the positions of a that found a match; 0 where there are none."""
+    of_a = int(np.count_nonzero(panel.label == A))
+    return len(panel.a_rows) / of_a if of_a else 0.0
 
 
 def standardised_difference(a: npt.NDArray[np.number], b: npt.NDArray[np.number]) -> float:
@@ -191,83 +177,152 @@ def standardised_difference(a: npt.NDArray[np.number], b: npt.NDArray[np.number]
     return difference / scale if scale else math.copysign(math.inf, difference)
 
 
-def check_panel(panel: Panel) -> None:
-    """Refuse a panel on which no test would mean anything.
+def both_documents(panel: Panel, label: IntArray) -> IntArray:
+    """Return the documents that have positions of both classes of `label` [T], ascending."""
+    return np.intersect1d(panel.document[label == A], panel.document[label == B])
+
+
+def enough_documents(panel: Panel, label: IntArray) -> bool:
+    """Return whether enough documents have both classes of `label` [T], in all and in each half."""
+    both = both_documents(panel, label)
+    halved = [len(np.intersect1d(both, panel.document[panel.half == half])) for half in (0, 1)]
+    return len(both) >= MIN_DOCUMENTS and min(halved) >= MIN_HALF_DOCUMENTS
+
+
+def bounded_kept_share(panel: Panel, label: IntArray) -> float:
+    """Return the largest share of positions of a that can find a match, whatever the losses; 0 where there are none."""
+    if not (label == A).any():
+        return 0.0
+    of_a, of_b = (
+        np.bincount(panel.document[label == value], minlength=1 + int(panel.document[-1])) for value in (A, B)
+    )
+    return float(np.minimum(of_a, of_b).sum() / of_a.sum())
+
+
+def could_match(panel: Panel, label: IntArray) -> bool:
+    """Return whether enough positions of a could find a match for `label` [T], whatever the losses."""
+    return bounded_kept_share(panel, label) >= MIN_KEPT
+
+
+def check_positions(panel: Panel, rule: ConditionRule, seed: int) -> None:
+    """Refuse what no losses could make a panel that can be tested: before the model runs.
+
+    Parameters
+    ----------
+    panel
+        From `classed_positions`.
+    rule
+        That classed it; says what to change.
+    seed
+        That the panel was made with.
 
     Raises
     ------
     InputError
-        If too few documents have a matched pair, in all or in a half; if fewer than half of the rare positions found a
-        match; or if matched rare and common positions differ in loss.
+        If too few documents have positions of both conditions, in all or in a half, or fewer than half of the positions
+        of a could find one of b in their document.
     """
-    rare, common = (int(np.count_nonzero(panel.label == label)) for label in (RARE, COMMON))
-    tally = f"{rare:,} rare and {common:,} common positions in {len(np.unique(panel.document)):,} documents"
-    paired = np.unique(panel.document[panel.rare_rows])
+    conditions = rule.conditions
+    both, (a, b) = both_documents(panel, panel.label), (conditions.a.phrase, conditions.b.phrase)
+    if len(both) < MIN_DOCUMENTS:
+        raise InputError(
+            f"only {len(both)} documents have positions of {a} and of {b}, {MIN_DOCUMENTS} are needed",
+            _tally(panel, conditions),
+            rule.hint(panel, seed),
+        )
+    share = bounded_kept_share(panel, panel.label)
+    if share < MIN_KEPT:
+        raise InputError(
+            f"at most {share:.0%} of the positions of {a} can find one of {b} in their document, at least half must",
+            _tally(panel, conditions),
+            rule.hint(panel, seed),
+        )
+    _check_halves(panel, both, f"positions of {a} and of {b}")
+
+
+def check_panel(panel: Panel, conditions: Conditions | None = None, option: str = "--threshold") -> None:
+    """Refuse a panel on which no test would mean anything.
+
+    Parameters
+    ----------
+    conditions
+        What the two classes are called; rare and common tokens if None.
+    option
+        The option that decides who is in a class: ``--threshold``, or ``--conditions`` where a file says it.
+
+    Raises
+    ------
+    InputError
+        If too few documents have a matched pair, in all or in a half; if fewer than half of the positions of a found a
+        match; or if matched positions differ in loss.
+    """
+    told = conditions or Conditions(RARE, COMMON, "")
+    a, b, tally = told.a.phrase, told.b.phrase, _tally(panel, told)
+    move, up = ("move", "raise") if option == "--threshold" else ("change", "give fewer positions of a in")
+    paired = np.unique(panel.document[panel.a_rows])
     if len(paired) < MIN_DOCUMENTS:
         raise InputError(
-            f"only {len(paired)} documents have a rare and a common position that match, {MIN_DOCUMENTS} are needed",
+            f"only {len(paired)} documents have positions of {a} and of {b} that match, {MIN_DOCUMENTS} are needed",
             tally,
-            "give more or longer documents (--documents, --context), or move --threshold",
+            f"give more or longer documents (--documents, --context), or {move} {option}",
         )
     if kept_share(panel) < MIN_KEPT:
         raise InputError(
-            f"only {len(panel.rare_rows):,} of {rare:,} rare positions found a common match, at least half must",
+            f"only {len(panel.a_rows):,} of {np.count_nonzero(panel.label == A):,} positions of {a} found a match "
+            f"among those of {b}, at least half must",
             tally,
-            "raise --threshold, give longer documents (--context), or another corpus",
+            f"{up} {option}, give longer documents (--context), or another corpus",
         )
     smd = dict(balance(panel))["loss"]
     if abs(smd) > MAX_SMD:
         raise InputError(
-            f"after matching, rare and common positions differ in loss by {smd:+.2f} sd, at most {MAX_SMD} is accepted",
+            f"after matching, positions of {a} and of {b} differ in loss by {smd:+.2f} sd, at most {MAX_SMD} is "
+            "accepted",
             tally,
-            "move --threshold, give more documents (--documents), or another corpus",
+            f"{move} {option}, give more documents (--documents), or another corpus",
         )
-    _check_halves(panel)
+    _check_halves(panel, paired, "a matched pair")
 
 
-def _check_halves(panel: Panel) -> None:
+def _tally(panel: Panel, conditions: Conditions) -> str:
+    of_a, of_b = (int(np.count_nonzero(panel.label == value)) for value in (A, B))
+    documents = len(np.unique(panel.document))
+    return (
+        f"{of_a:,} positions of {conditions.a.phrase} and {of_b:,} of {conditions.b.phrase} in {documents:,} documents"
+    )
+
+
+def _check_halves(panel: Panel, documents: IntArray, what: str) -> None:
     for half in (0, 1):
-        found = len(np.unique(panel.document[panel.rare_rows][panel.half[panel.rare_rows] == half]))
+        found = len(np.intersect1d(documents, panel.document[panel.half == half]))
         if found < MIN_HALF_DOCUMENTS:
             raise InputError(
-                f"half {half} has {found} documents with a matched pair, at least {MIN_HALF_DOCUMENTS} are needed",
+                f"half {half} has {found} documents with {what}, at least {MIN_HALF_DOCUMENTS} are needed",
                 "",
                 "give more documents (--documents) or another --seed",
             )
 
 
-def _scored(
-    documents: pd.DataFrame, losses: Sequence[npt.NDArray[np.floating]], ranks: IntArray, special_ids: Iterable[int]
-) -> Panel:
-    """Return the scored positions, not yet classed, halved or matched."""
-    if len(documents) != len(losses):
-        raise ValueError(f"{len(documents)} documents but {len(losses)} arrays of losses")
+def _scored(documents: pd.DataFrame, ranks: IntArray, special_ids: Iterable[int]) -> Panel:
+    """Return the scored positions, not yet classed, halved or matched, their losses NaN."""
     special = np.asarray(sorted(set(special_ids)), dtype=np.int64)
-    columns: list[tuple[IntArray, IntArray, IntArray, IntArray, FloatArray]] = []
-    for document, (row, loss) in enumerate(zip(documents["input_ids"], losses, strict=True)):
-        ids, nats = np.asarray(row, dtype=np.int64), np.asarray(loss, dtype=np.float64)
-        _check_document(document, ids, nats, len(ranks))
+    columns: list[tuple[IntArray, IntArray, IntArray, IntArray]] = []
+    for document, row in enumerate(documents["input_ids"]):
+        ids = np.asarray(row, dtype=np.int64)
+        _check_ids(document, ids, len(ranks))
         position = np.arange(FIRST_POSITION, len(ids) - 1, dtype=np.int64)
         position = position[~(np.isin(ids[position], special) | np.isin(ids[position + 1], special))]
-        columns.append(
-            (
-                np.full(len(position), document, dtype=np.int64),
-                position,
-                ids[position],
-                ids[position + 1],
-                nats[position],
-            )
-        )
+        columns.append((np.full(len(position), document, dtype=np.int64), position, ids[position], ids[position + 1]))
     if not columns:
         raise ValueError("no documents")
-    document_, position_, input_id, target_id, loss_ = (np.concatenate(column) for column in zip(*columns, strict=True))
+    document_, position_, input_id, target_id = (np.concatenate(column) for column in zip(*columns, strict=True))
     undecided = np.full(len(position_), -1, dtype=np.int64)
     return Panel(
         document=document_,
         position=position_,
         input_id=input_id,
         target_id=target_id,
-        loss=loss_,
+        loss=np.full(len(position_), math.nan),
         input_rank=np.asarray(ranks[input_id], dtype=np.int64),
         target_rank=np.asarray(ranks[target_id], dtype=np.int64),
         half=undecided,
@@ -276,15 +331,18 @@ def _scored(
     )
 
 
-def _check_document(document: int, ids: IntArray, loss: FloatArray, vocabulary: int) -> None:
-    if loss.shape != (max(len(ids) - 1, 0),):
-        raise ValueError(f"document {document} has {len(ids)} tokens but losses of shape {list(loss.shape)}")
+def _check_ids(document: int, ids: IntArray, vocabulary: int) -> None:
     if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary:
         raise InputError(
             f"document {document} has token ids {ids.min()} to {ids.max()}, the model's vocabulary is {vocabulary:,}",
             "",
             "use the tokenizer that belongs to the model",
         )
+
+
+def _check_losses(document: int, tokens: int, loss: FloatArray) -> None:
+    if loss.shape != (max(tokens - 1, 0),):
+        raise ValueError(f"document {document} has {tokens} tokens but losses of shape {list(loss.shape)}")
     wrong = np.flatnonzero(~np.isfinite(loss))
     if len(wrong):
         raise InputError(
@@ -292,44 +350,3 @@ def _check_document(document: int, ids: IntArray, loss: FloatArray, vocabulary: 
             "",
             "run in --dtype float32, and check that the weights are whole",
         )
-
-
-def _match_document(panel: Panel, decile: IntArray, seed: int, rows: range, match: IntArray) -> None:
-    """Match the rare positions of one document, writing into `match`."""
-    label = panel.label[rows.start : rows.stop]
-    free: list[list[tuple[int, int]]] = [[] for _ in range(DECILES)]
-    for row in (rows.start + np.flatnonzero(label == COMMON)).tolist():
-        insort(free[decile[row]], (int(panel.position[row]), row))
-    rare = (rows.start + np.flatnonzero(label == RARE)).tolist()
-    document = int(panel.document[rows.start]) if len(rows) else 0
-    for row in sorted(rare, key=lambda row: _turn(seed, document, int(panel.position[row]))):
-        own, position = int(decile[row]), int(panel.position[row])
-        chosen = _nearest(free, (own,), position) or _nearest(free, (own - 1, own + 1), position)
-        if chosen is not None:
-            bin_, place = chosen
-            match[row] = free[bin_].pop(place)[1]
-
-
-def _nearest(free: list[list[tuple[int, int]]], bins: tuple[int, ...], position: int) -> tuple[int, int] | None:
-    """Return (bin, place in it) of the free position nearest to `position`; the earlier of two equally near."""
-    best: tuple[int, int, int, int] | None = None
-    for bin_ in bins:
-        if not 0 <= bin_ < DECILES:
-            continue
-        after = bisect_left(free[bin_], (position, -1))
-        for place in (after - 1, after):
-            if 0 <= place < len(free[bin_]):
-                found = free[bin_][place][0]
-                candidate = (abs(found - position), found, bin_, place)
-                best = candidate if best is None else min(best, candidate)
-    return None if best is None else best[2:]
-
-
-def _turn(seed: int, document: int, position: int) -> bytes:
-    """Hash that orders the rare positions of a document."""
-    return _digest("turn", seed, document.to_bytes(8, "little") + position.to_bytes(8, "little"))
-
-
-def _digest(purpose: str, seed: int, content: bytes) -> bytes:
-    """Return a hash of the content, keyed by purpose and seed so that no two uses of it are related."""
-    return hashlib.blake2b(content, digest_size=16, key=f"{purpose} {seed}".encode()).digest()

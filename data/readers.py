@@ -11,8 +11,8 @@ from typing import Any
 from .errors import InputError
 from .options import EMBEDDED_CORPUS
 from .prose import Headings, Text, find_headings, read_prose
+from .rows import FIELD, Field, read_arrow, read_csv, read_json, read_json_lines, read_parquet, text_of
 from .streams import FORMATS, OPTION, split_suffix
-from .tables import FIELD, Field, read_arrow, read_csv, read_json, read_json_lines, read_parquet, text_of
 
 HUB_PREFIX = "hf:"
 SPLITS = ("validation", "test", "train")

@@ -1,8 +1,10 @@
-"""Measurement directory, format 1: names and types of its files (DESIGN 3.2), the same for reading and writing."""
+"""Measurement directory, format 1: names and types of its files (data/README.md), the same for reading and writing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from .measurements import NEURON_COVARIATES
 
 FORMAT = "1"
 
@@ -17,7 +19,9 @@ HEADS = "heads.safetensors"
 CLOSURE = "closure.safetensors"
 CLOSURE_SETS = "closure.parquet"
 EFFECTS = "effects.safetensors"
+NEURON_LIST = "set.json"
 CHECKPOINTS = "checkpoints"
+SET = "set.json"
 
 REQUIRED = (MANIFEST, DOCUMENTS, PANEL)
 """Files without which a directory is no measurement directory; every other one may be absent."""
@@ -43,15 +47,7 @@ CLOSURE_COLUMNS = ("kind", "members")
 
 DOCUMENT_COLUMNS = ("document", "source", "input_ids")
 
-NEURON_COLUMNS = (
-    "mean_abs",
-    "sd",
-    "kurtosis",
-    "sparsity",
-    "w_out_norm",
-    "weak_direction_share",
-    "token_frequency_share",
-)
+NEURON_COLUMNS = NEURON_COVARIATES
 
 
 @dataclass(frozen=True)

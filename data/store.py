@@ -1,7 +1,8 @@
 """Measurements on disk: format 1 written whole or not at all, read with every file checked, and a cache of them.
 
-The format is public (DESIGN 3.2): `manifest.json`, parquet and safetensors that numpy, pandas and safetensors alone can
-write.  Directories written by `save` also list their files with hashes, so that a damaged copy cannot pass for whole.
+The format is public (data/README.md): `manifest.json`, parquet and safetensors that numpy, pandas and safetensors alone
+can write.  Directories written by `save` also list their files with hashes, so that a damaged copy cannot pass for
+whole.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def load(directory: Path) -> Measurements:
     Parameters
     ----------
     directory
-        Written by `save`, or by hand as DESIGN 3.2 says.  float16 activations come back as float32.  Its checkpoints
-        are read, and checked whole, when they are asked for.
+        Written by `save`, or by hand as data/README.md says.  float16 activations come back as float32.  Its
+        checkpoints are read, and checked whole, when they are asked for.
 
     Raises
     ------
@@ -106,6 +107,7 @@ def load(directory: Path) -> Measurements:
         heads=files.read_heads(directory),
         joint_ablation=files.read_closure(directory),
         effects=files.read_effects(directory),
+        neuron_list=files.read_set(directory),
     )
     validate(measurements)
     return replace(measurements, checkpoints=_checkpoints(directory, measurements))
@@ -254,6 +256,9 @@ def _write(measurements: Measurements, folder: Path) -> None:
         present = {key: value.detach().cpu().contiguous() for key, value in tensors.items() if value is not None}
         if present:
             save_file(present, folder / name)
+    if measurements.neuron_list is not None:
+        text = json.dumps(measurements.neuron_list.payload(), ensure_ascii=False)
+        (folder / schema.NEURON_LIST).write_text(text + "\n", encoding="utf-8")
     contents = {
         path.name: {"bytes": path.stat().st_size, "sha256": _file_hash(path)} for path in sorted(folder.iterdir())
     }

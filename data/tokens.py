@@ -84,6 +84,26 @@ def unknown_ids(tokenizer: Any) -> frozenset[int]:
     return frozenset(_unknown(tokenizer) - {getattr(tokenizer, name, None) for name in names})
 
 
+def encoded(tokenizer: Any, text: str | list[str], **options: Any) -> Any:
+    """Return the ``input_ids`` of a text, or of each of several.
+
+    Raises
+    ------
+    InputError
+        If the tokenizer fails on it.
+    """
+    try:
+        # not verbose: a text that is longer than the model reads is cut later, and no matter for a warning
+        return tokenizer(text, verbose=False, **options)["input_ids"]
+    except Exception as error:  # the Rust library raises bare exceptions
+        said = " ".join(str(error).split())[:_SAID]
+        raise InputError(
+            f"the tokenizer cannot encode the text: {said or type(error).__name__}",
+            "--corpus",
+            "give text that is written in the tokenizer's alphabet",
+        ) from None
+
+
 class Encoder:
     """A tokenizer with the special tokens that it adds set apart, so that a text can be cut before or after them.
 
@@ -113,15 +133,7 @@ class Encoder:
         InputError
             If the tokenizer fails on it.
         """
-        try:
-            return _ids(self._tokenizer, text, add_special_tokens=False)
-        except Exception as error:  # the Rust library raises bare exceptions
-            said = " ".join(str(error).split())[:_SAID]
-            raise InputError(
-                f"the tokenizer cannot encode the text: {said or type(error).__name__}",
-                "--corpus",
-                "give text that is written in the tokenizer's alphabet",
-            ) from None
+        return _ids(self._tokenizer, text, add_special_tokens=False)
 
     def wrap(self, ids: list[int]) -> list[int]:
         """At most a context of token ids, with the special tokens that the tokenizer adds."""
@@ -143,7 +155,7 @@ def _surroundings(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     for probe in _probes(tokenizer):
         try:
             inner, whole = _ids(tokenizer, probe, add_special_tokens=False), _ids(tokenizer, probe)
-        except Exception:  # a text outside its alphabet; the next one may be inside
+        except InputError:  # a text outside its alphabet; the next one may be inside
             continue
         if not inner:
             continue
@@ -168,8 +180,7 @@ def _probes(tokenizer: Any) -> Iterator[str]:
 
 
 def _ids(tokenizer: Tokenizer, text: str, **options: Any) -> list[int]:
-    # not verbose: a text that is longer than the model reads is cut here, and no matter for a warning
-    return [int(i) for i in tokenizer(text, verbose=False, **options)["input_ids"]]
+    return [int(i) for i in encoded(tokenizer, text, **options)]
 
 
 def _is_special(token: Any) -> bool:
@@ -180,7 +191,7 @@ def _is_special(token: Any) -> bool:
 def _base(tokenizer: Any) -> int:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return int(tokenizer.vocab_size)
+        return int(getattr(tokenizer, "vocab_size", None) or 1 + max(tokenizer.get_vocab().values(), default=-1))
     # not the vocabulary less the added tokens: an end-of-text token is often in both
     return int(max(backend.get_vocab(with_added_tokens=False).values(), default=-1)) + 1
 

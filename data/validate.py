@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 
 from . import schema
+from .conditions import Conditions, check_names
 from .errors import InputError
 from .measurements import (
-    COMMON,
     EFFECTS,
     JOINT_KINDS,
     NEITHER,
-    RARE,
+    A,
+    B,
     Effects,
     Heads,
     JointAblation,
@@ -47,7 +48,7 @@ def validate(measurements: Measurements) -> None:
     """
     _manifest(measurements.manifest)
     _documents(measurements.documents, measurements.manifest.vocabulary)
-    _panel(measurements.panel, measurements.documents, measurements.manifest.vocabulary)
+    _panel(measurements)
     _arrays(measurements)
     if measurements.neurons is not None:
         _neurons(measurements.neurons)
@@ -58,6 +59,7 @@ def validate(measurements: Measurements) -> None:
         _closure_sets(measurements.joint_ablation, measurements.n_neurons, measurements.heads)
     if measurements.effects is not None:
         _effects(measurements.effects, paired_documents(measurements))
+    _set(measurements)
 
 
 def validate_checkpoint(checkpoint: Measurements, manifest: Manifest, documents: pd.DataFrame, neurons: int) -> None:
@@ -73,9 +75,10 @@ def validate_checkpoint(checkpoint: Measurements, manifest: Manifest, documents:
     InputError
         If they differ in what was read, or in how it was measured.
     """
-    for name in ("layer", "vocabulary", "conditioning", "threshold", "elbow_rank", "ablation"):
+    for name in ("layer", "vocabulary", "conditioning", "threshold", "elbow_rank", "ablation", "conditions"):
         found, expected = getattr(checkpoint.manifest, name), getattr(manifest, name)
-        if found != expected:
+        unnamed = name == "conditions" and (found is None or expected is None)  # rare and common had no names once
+        if found != expected and not unnamed:
             raise InputError(f"{name} is {found!r}, here it is {expected!r}", schema.MANIFEST, "measure both alike")
     if [list(ids) for ids in checkpoint.documents["input_ids"]] != [list(ids) for ids in documents["input_ids"]]:
         raise InputError("it was measured on other documents", schema.DOCUMENTS, "measure both on the same documents")
@@ -88,7 +91,7 @@ def validate_checkpoint(checkpoint: Measurements, manifest: Manifest, documents:
 def paired_documents(measurements: Measurements) -> npt.NDArray[np.bool_]:
     """Return which documents have a matched pair, [D]."""
     panel = measurements.panel
-    return np.asarray(np.bincount(panel.document[panel.rare_rows], minlength=measurements.n_documents) > 0)
+    return np.asarray(np.bincount(panel.document[panel.a_rows], minlength=measurements.n_documents) > 0)
 
 
 def _manifest(manifest: Manifest) -> None:
@@ -97,7 +100,11 @@ def _manifest(manifest: Manifest) -> None:
         "training_step": (step, step is None or (type(step) is int and step >= 0), "a whole number of at least 0"),
         "vocabulary": (manifest.vocabulary, manifest.vocabulary >= 1, "at least 1"),
         "layer": (manifest.layer, manifest.layer >= 0, "at least 0"),
-        "threshold": (manifest.threshold, 0 < manifest.threshold < 1, "between 0 and 1"),
+        "threshold": (
+            manifest.threshold,
+            manifest.conditions is not None if manifest.threshold is None else 0 < manifest.threshold < 1,
+            "between 0 and 1, or null where conditions says what the classes are",
+        ),
         "conditioning": (manifest.conditioning, manifest.conditioning in ("target", "input"), "target or input"),
         "ablation": (manifest.ablation, manifest.ablation in ("mean", "zero", "resample"), "mean, zero or resample"),
         "elbow_rank": (
@@ -109,6 +116,19 @@ def _manifest(manifest: Manifest) -> None:
     for name, (value, good, allowed) in ranges.items():
         if not good:
             raise InputError(f"{name} is {value!r}", schema.MANIFEST, f"it must be {allowed}")
+    if manifest.conditions is not None:
+        check_names(manifest.conditions, schema.MANIFEST, "give each condition a short name of its own")
+
+
+def _set(measurements: Measurements) -> None:
+    """The set under test is of the measured layer, and the manifest calls it by its name."""
+    manifest, found = measurements.manifest, measurements.neuron_list
+    if found is None:
+        return
+    found.check(measurements.n_neurons, manifest.layer, schema.NEURON_LIST)
+    if manifest.set is not None and manifest.set.name != found.name:
+        what = f"set is {manifest.set.name!r}, {schema.NEURON_LIST} holds {found.name!r}"
+        raise InputError(what, schema.MANIFEST, "give both the same name")
 
 
 def _documents(documents: pd.DataFrame, vocabulary: int) -> None:
@@ -132,8 +152,9 @@ def _outside(what: str, row: int, value: object, where: str, below: int, unit: s
     return InputError(f"{what} of {unit} {row} is {value}, outside 0 to {below - 1}", where, "check how it was written")
 
 
-def _panel(panel: Panel, documents: pd.DataFrame, vocabulary: int) -> None:
-    where = schema.PANEL
+def _panel(measurements: Measurements) -> None:
+    panel, documents = measurements.panel, measurements.documents
+    vocabulary, where = measurements.manifest.vocabulary, schema.PANEL
     if not len(panel):
         raise InputError("there are no positions", where, "write one row per scored position")
     _within("document", panel.document, len(documents), where)
@@ -147,7 +168,7 @@ def _panel(panel: Panel, documents: pd.DataFrame, vocabulary: int) -> None:
     _tokens(panel, documents)
     _order(panel)
     _labels(panel, len(documents))
-    _match(panel)
+    _match(panel, measurements.conditions)
 
 
 def _within(name: str, values: npt.NDArray[np.int64], below: int, where: str) -> None:
@@ -186,7 +207,7 @@ def _order(panel: Panel) -> None:
 
 
 def _labels(panel: Panel, documents: int) -> None:
-    allowed = {"half": (panel.half, (0, 1)), "class": (panel.label, (RARE, COMMON, NEITHER))}
+    allowed = {"half": (panel.half, (0, 1)), "class": (panel.label, (A, B, NEITHER))}
     for name, (values, choices) in allowed.items():
         bad = np.flatnonzero(~np.isin(values, choices))
         if len(bad):
@@ -198,7 +219,7 @@ def _labels(panel: Panel, documents: int) -> None:
         raise InputError(f"document {split[0]} is in both halves", schema.PANEL, "a document is in one half as a whole")
 
 
-def _match(panel: Panel) -> None:
+def _match(panel: Panel, conditions: Conditions) -> None:
     where = schema.PANEL
     bad = np.flatnonzero((panel.match < -1) | (panel.match >= len(panel)))
     if len(bad):
@@ -206,11 +227,12 @@ def _match(panel: Panel) -> None:
         raise InputError(
             f"match of row {bad[0]} is {panel.match[bad[0]]}, outside -1 to {last}", where, "give a row of the panel"
         )
-    rows = panel.rare_rows
+    rows = panel.a_rows
     partners = panel.match[rows]
+    a, b = conditions.a.name, conditions.b.name
     faults = {
-        "is not rare but has a match": (panel.label[rows] != RARE, "only rare positions have one, every other has -1"),
-        "is matched to a position that is not common": (panel.label[partners] != COMMON, "match rare with common"),
+        f"is not {a} but has a match": (panel.label[rows] != A, f"only {a} positions have one, every other has -1"),
+        f"is matched to a position that is not {b}": (panel.label[partners] != B, f"match {a} with {b}"),
         "is matched to another document": (
             panel.document[rows] != panel.document[partners],
             "match inside a document",

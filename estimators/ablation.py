@@ -17,7 +17,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Ablation:
-    """Replacement of every neuron's activation at every scored position (METHODS 2).
+    """Replacement of every neuron's activation at every scored position (docs/methods.md#influence).
 
     ``mean``: the neuron's mean over all scored positions. ``zero``: 0. ``resample``: the neuron's own activation at
     another scored position, the same for all neurons, of another document wherever there is more than one.

@@ -31,7 +31,7 @@ RANDOM_DOCUMENTS = 6
 """Documents of which every scored position is in the sample, each with a neuron drawn by the seed."""
 
 MEDIAN_SHARE = 0.01
-"""The median error may be at most this share of the median |D| (METHODS 6)."""
+"""The median error may be at most this share of the median |D| (docs/methods.md#closed-form)."""
 
 _DOUBLE_PARAMETERS = 64_000_000
 _ROUNDING = 1e-6

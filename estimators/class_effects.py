@@ -4,7 +4,7 @@ Five effects, all exact and all from one sweep over the vocabulary (notation: `n
 p tilted by exp(eps), K = log E_p[exp(eps)], q the unigram distribution):
 
 =========== ============================================================ ======================================
-loss        K - eps_y                                                    METHODS 6
+loss        K - eps_y                                                    docs/methods.md#effects
 entropy     H(p') - H(p) = K - E_p'[eps] - (E_p'[log p] - E_p[log p])    Shannon entropy, nats
 unigram     KL(p' || q) - KL(p || q) = -entropy - (E_p'[log q] - E_p[log q])
 direct      the loss with eps = (c/s) u                                  the norm's scale stays the clean one
@@ -95,7 +95,7 @@ def class_effects(
     form = _Form(vocabulary, unigram)
     replaced = make_ablation(ablation, activation, panel, seed)
     label = np.full(len(panel), -1, dtype=np.int64)
-    label[panel.rare_rows], label[panel.common_rows] = 0, 1
+    label[panel.a_rows], label[panel.b_rows] = 0, 1
     sums = torch.zeros(2, len(EFFECTS), 2 * documents, activation.shape[1], dtype=torch.float64)
 
     def work(size: int) -> slice:

@@ -1,4 +1,4 @@
-"""The closed form of METHODS 6: every last-layer neuron ablated at every position without another forward pass.
+"""The closed form (docs/methods.md#closed-form): every last-layer neuron ablated everywhere without another pass.
 
 Notation, at one position: z the clean logits without their offset, s their norm's scale; neuron i's activation changes
 by c, its output weights seen through the unembedding are u_i. Then the ablated logits are (s/s') z + (c/s') u_i +

@@ -5,7 +5,8 @@ one key a matrix, so that a result does not depend on the batch it came in.  Mod
 `neuronull.estimators.leiden`; values agree with `leidenalg` and `igraph` to rounding.
 
 An in-sample optimum of Q is no measure of how modular neurons are: it depends on n, T and the mean correlation
-(METHODS 4).  It is shown; verdicts use `modular_contrast`, whose partition is scored on other documents.
+(docs/methods.md#clusters-within).  It is shown; verdicts use `modular_contrast`, whose partition is scored on other
+documents.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ __all__ = [
 BoolArray = npt.NDArray[np.bool_]
 
 RESTARTS = 3
-"""Seeds tried for each graph; the partition with the largest quality is kept (METHODS 3, clusters.within)."""
+"""Seeds tried for each graph; the partition with the largest quality is kept (docs/methods.md#clusters-within)."""
 
 _COPIES = 1 << 40
 """Index of the first stream from which the keys of rewired copies come."""
@@ -66,7 +67,8 @@ class RewiredExcess:
         `excess` over the standard deviation of the copies' Q*; nan where that is 0.
     p
         (1 + copies with Q* no smaller) / (1 + copies): the rank of the graph among its copies.  It treats edges as
-        independent and rejects module-free correlation graphs far too often (METHODS 4): a description, no verdict.
+        independent and rejects module-free correlation graphs far too often (docs/methods.md#clusters-rewired): a
+        description, no verdict.
     """
 
     excess: FloatArray

@@ -228,7 +228,8 @@ def global_mode(r: npt.ArrayLike, t_eff: float) -> FloatArray:
     r
         [n, n] correlations.
     t_eff
-        Effective number of observations; 1 / var(r) under document permutation (METHODS 4).
+        Effective number of observations; 1 / var(r) under document permutation
+        (docs/methods.md#effective-observations).
 
     Returns
     -------

@@ -47,7 +47,7 @@ def measure_effects(
 
 
 def _measured(loaded: LoadedModel, options: MeasureOptions, bare: Measurements, progress: Progress) -> Effects:
-    counts = token_counts(options, loaded, bare.documents)
+    counts = token_counts(options, loaded)
     if counts.hash != bare.manifest.counts_hash:
         raise InputError("the counts have changed since they were measured with", "--counts", "measure again")
     documents, panel = bare.documents["input_ids"].tolist(), bare.panel

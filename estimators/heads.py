@@ -1,4 +1,4 @@
-"""Effect of ablating each attention head on the activation of each neuron (METHODS 2, E[h, d, c, i]).
+"""Effect of ablating each attention head on the activation of each neuron (docs/methods.md#heads, E[h, d, c, i]).
 
 No closed form: the model restarts at the head's layer from the clean residual stream, all heads of the layer in one
 batch, and stops at the neurons.
@@ -110,8 +110,8 @@ def head_effects(
 
 def matched_positions(panel: Panel) -> dict[int, tuple[IntArray, IntArray]]:
     """Return, for each document with a matched pair, its matched positions and their class index (0 rare, 1 common)."""
-    rows = np.concatenate([panel.rare_rows, panel.common_rows])
-    label = np.repeat([0, 1], len(panel.rare_rows))
+    rows = np.concatenate([panel.a_rows, panel.b_rows])
+    label = np.repeat([0, 1], len(panel.a_rows))
     document = panel.document[rows]
     return {int(d): (panel.position[rows[document == d]], label[document == d]) for d in np.unique(document)}
 

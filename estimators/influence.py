@@ -1,4 +1,4 @@
-"""Influence of neurons on the loss: D[t, i], every neuron ablated at every scored position (METHODS 2 and 6).
+"""Influence of neurons on the loss: D[t, i], every neuron ablated at every scored position (docs/methods.md#influence).
 
 For the last layer by the closed form, exact to the contract. For any other layer by restarting at the layer, each
 neuron ablated at all scored positions of a document at once, as a hook would: there an ablation reaches later positions

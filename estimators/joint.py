@@ -1,10 +1,11 @@
 """Loss increase when a whole set of neurons, or of heads, is ablated together: the measurement of closures.
 
-Neurons of the last layer by the closed form of METHODS 6, which is linear in what is added to the residual stream: with
-c the changes of a set's activations and s' the norm's new scale, the logits change by eps = (s/s' - 1) z + (c/s') u,
-and the loss by log E_p[exp(eps)] - eps_y (notation: `neuronull.estimators.closed_form`). A set costs one product
-[n, k] x [k, V] and V exponentials a position, nothing is approximated. Neurons of other layers and heads restart at
-the lowest layer that a set touches, a batch of sets at a time.
+Neurons of the last layer by the closed form (docs/methods.md#closed-form), which is linear in what is added to the
+residual stream: with c the changes of a set's activations and s' the norm's new scale, the logits change by
+eps = (s/s' - 1) z + (c/s') u, and the loss by log E_p[exp(eps)] - eps_y (notation:
+`neuronull.estimators.closed_form`). A set costs one product [n, k] x [k, V] and V exponentials a position, nothing is
+approximated. Neurons of other layers and heads restart at the lowest layer that a set touches, a batch of sets at a
+time.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ class _Sums:
 
     def __init__(self, sets: int, documents: int, panel: Panel) -> None:
         self._flat = torch.zeros(sets, 2 * documents, dtype=torch.float64)
-        pairs = np.bincount(panel.document[panel.rare_rows], minlength=documents)
+        pairs = np.bincount(panel.document[panel.a_rows], minlength=documents)
         self._pairs = torch.from_numpy(pairs.astype(np.int64))
 
     def add(self, sets: torch.Tensor | slice, document: IntArray, label: IntArray, change: torch.Tensor) -> None:
@@ -176,7 +177,7 @@ def _checked(one: IntArray, neurons: int) -> torch.Tensor:
 def _labels(panel: Panel) -> IntArray:
     """Class of each matched position, 0 rare and 1 common, and -1 for the others, [T]."""
     label = np.full(len(panel), -1, dtype=np.int64)
-    label[panel.rare_rows], label[panel.common_rows] = 0, 1
+    label[panel.a_rows], label[panel.b_rows] = 0, 1
     return label
 
 

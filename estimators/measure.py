@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -9,25 +10,28 @@ from functools import cached_property
 from importlib import metadata
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import torch
 
+from ..data.condition_files import ConditionsFile, read_conditions
+from ..data.condition_rules import FrequencyRule, PositionRule
+from ..data.conditions import BY_FREQUENCY, ConditionRule
 from ..data.corpora import Corpus, load_corpus
 from ..data.errors import InputError
-from ..data.frequencies import COUNTS_FILE, Counts, frequency_ranks, load_counts, zipf_elbow
+from ..data.frequencies import COUNTS_FILE, Counts, load_counts
 from ..data.measurements import CorpusId, Manifest, Measurements, ModelId, Panel
 from ..data.models import LoadedModel, checkpoint_steps, load_model
 from ..data.options import MeasureOptions, Progress, Silent, Stage
-from ..data.panel import build_panel, check_panel
+from ..data.panel import FIRST_POSITION, check_panel, check_positions, classed_positions, with_losses
 from ..data.store import cached
-from ..data.tokens import TokenIds, token_ids
+from ..data.tokens import token_ids
 from .forward import Forward, run_forward
 from .heads import head_effects
 from .influence import influence
 from .neurons import covariates
 
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
-_NOT_IN_KEY = ("model", "revision", "corpus", "counts", "device", "batch")
+_NOT_IN_KEY = ("model", "revision", "corpus", "counts", "conditions", "device", "batch")
 """Options that stand in the cache's key as hashes, or that decide no number."""
 
 
@@ -40,13 +44,35 @@ class _Inputs:
     layer: int
     corpus: Corpus
     counts: Counts
-    tokens: TokenIds
+    listed: ConditionsFile | None
+    rule: ConditionRule
     step: int | None
 
-    @cached_property
+    @property
     def elbow(self) -> int | None:
         """Rank of the Zipf elbow; None where it is off, or there is none."""
-        return zipf_elbow(self.counts.counts) if self.options.elbow else None
+        return self.counts.elbow if self.options.elbow else None
+
+    @cached_property
+    def positions(self) -> Panel:
+        """The panel as far as tokens decide it."""
+        return classed_positions(
+            self.corpus.documents,
+            self.counts.ranks,
+            token_ids(self.loaded.tokenizer).special,
+            self.rule,
+            self.options.seed,
+        )
+
+    def check(self, panel: Panel) -> None:
+        """Refuse a panel on which no test would mean anything, with what to change about it."""
+        option = "--threshold" if self.listed is None else "--conditions"
+        try:
+            check_panel(panel, self.rule.conditions, option)
+        except InputError as error:
+            if self.listed is not None:
+                raise
+            raise InputError(error.what, error.where, self.rule.hint(panel, self.options.seed)) from None
 
 
 def measure(options: MeasureOptions, progress: Progress | None = None, cache: bool = True) -> Measurements:
@@ -109,6 +135,7 @@ def _prepared(
     told: dict[str, Any],
 ) -> Measurements:
     """Load the inputs and do the work, or find in the cache what it made; `told` is what else tells its results."""
+    listed = None if options.conditions == BY_FREQUENCY else read_conditions(options.conditions)
     loaded = load(options, progress, step)
     layer = resolve_layer(options.layer, loaded.adapter.layers)
     _check_context(loaded, options.context)
@@ -116,9 +143,9 @@ def _prepared(
     with _stage(progress, "corpus"):
         corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context)
         _check_ids(loaded, corpus)
-        counts = token_counts(options, loaded, corpus.documents)
-    tokens = token_ids(loaded.tokenizer)
-    inputs = _Inputs(options, loaded, layer, corpus, counts, tokens, told.get("training_step", loaded.step))
+        counts = token_counts(options, loaded)
+    rule = _rule(options, listed, loaded, corpus, counts)
+    inputs = _Inputs(options, loaded, layer, corpus, counts, listed, rule, told.get("training_step", loaded.step))
 
     def make() -> Measurements:
         return work(inputs, progress)
@@ -230,7 +257,20 @@ def _check_ids(loaded: LoadedModel, corpus: Corpus) -> None:
         )
 
 
-def token_counts(options: MeasureOptions, loaded: LoadedModel, documents: pd.DataFrame) -> Counts:
+def _rule(
+    options: MeasureOptions, listed: ConditionsFile | None, loaded: LoadedModel, corpus: Corpus, counts: Counts
+) -> ConditionRule:
+    """What gives the positions their condition, checked against tokenizer and documents."""
+    if listed is None:
+        elbow = counts.elbow if options.elbow else None
+        return FrequencyRule(counts.types, options.threshold, options.conditioning, elbow, counts.of_types)
+    rule = listed.resolve(loaded.tokenizer, loaded.adapter.vocabulary, options.conditioning)
+    if isinstance(rule, PositionRule) and not options.random_init:  # that control takes the first documents only
+        rule.check(np.asarray([len(ids) for ids in corpus.documents["input_ids"]], dtype=np.int64))
+    return rule
+
+
+def token_counts(options: MeasureOptions, loaded: LoadedModel) -> Counts:
     """Return how often each token occurs, as `load_counts` does, with those that lie beside the model.
 
     Raises
@@ -243,8 +283,8 @@ def token_counts(options: MeasureOptions, loaded: LoadedModel, documents: pd.Dat
         options.counts,
         loaded.adapter.vocabulary,
         beside if beside is not None and beside.is_file() else None,
-        documents,
-        tokens=token_ids(loaded.tokenizer),
+        options.corpus,
+        loaded.tokenizer,
     )
 
 
@@ -258,10 +298,17 @@ def _key(inputs: _Inputs) -> dict[str, Any]:
         "device": loaded.device.type,
         "model": [loaded.id, loaded.revision, loaded.hash],
         "corpus": [corpus.id, corpus.hash, corpus.warnings],
-        "counts": [counts.hash, counts.source, counts.warnings],
-        "special_ids": sorted(inputs.tokens.special),  # the weights' hash does not tell one tokenizer from another
+        "counts": [counts.hash, counts.source, counts.types, counts.warnings],
+        "conditions": BY_FREQUENCY if inputs.listed is None else inputs.listed.hash,
+        "positions": _positions_hash(inputs.positions),
         "versions": _versions(),
     }
+
+
+def _positions_hash(panel: Panel) -> str:
+    """SHA-256 of which positions are scored and how they are classed: neither file nor weights tell the tokenizer."""
+    columns = (panel.document, panel.position, panel.label, panel.half)
+    return hashlib.sha256(b"".join(column.astype("<i8").tobytes() for column in columns)).hexdigest()
 
 
 def _versions() -> dict[str, str]:
@@ -271,8 +318,9 @@ def _versions() -> dict[str, str]:
 def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
     """Everything, on a panel that can be tested."""
     loaded, layer = inputs.loaded, inputs.layer
+    check_positions(inputs.positions, inputs.rule, inputs.options.seed)  # before the model runs
     forward, panel = _panel(inputs, progress)
-    check_panel(panel)  # what no test could use is refused before the long part
+    inputs.check(panel)  # what no test could use is refused before the long part
     found = _influence(inputs, forward, panel, progress)
     del forward  # heads need the room
     if found.activation is None:
@@ -294,17 +342,7 @@ def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
     options, loaded, table = inputs.options, inputs.loaded, inputs.corpus.documents
     documents = table["input_ids"].tolist()
     forward = run_forward(loaded, documents, inputs.layer, batch=options.batch, progress=progress)
-    panel = build_panel(
-        table,
-        forward.losses,
-        frequency_ranks(inputs.counts.counts),
-        inputs.elbow,
-        inputs.tokens.special,
-        options.conditioning,
-        options.threshold,
-        options.seed,
-    )
-    return forward, panel
+    return forward, with_losses(inputs.positions, table, forward.losses, options.seed)
 
 
 def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progress) -> Measurements:
@@ -324,9 +362,6 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
         seed=options.seed,
         progress=progress,
     )
-    warnings = [*corpus.warnings, *counts.warnings]
-    if options.elbow and inputs.elbow is None:
-        warnings.append("the Zipf curve of the counts has no elbow: none was applied")
     manifest = Manifest.model_validate(
         {
             "model": ModelId(id=loaded.id, revision=loaded.revision, hash=loaded.hash),
@@ -338,7 +373,8 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
             "counts_hash": counts.hash,
             "vocabulary": loaded.adapter.vocabulary,
             "conditioning": options.conditioning,
-            "threshold": options.threshold,
+            "conditions": inputs.rule.conditions,
+            "threshold": options.threshold if inputs.listed is None else None,
             "elbow_rank": inputs.elbow,
             "ablation": options.ablation,
             "seed": options.seed,
@@ -346,7 +382,7 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
             "audit": found.audit,
             "counts_source": counts.source,
             "head_ablation": "mean",
-            "warnings": warnings,
+            "warnings": _warnings(inputs),
         }
         | ({} if inputs.step is None else {"training_step": inputs.step})
     )
@@ -358,6 +394,20 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
         activation=activation,
         mean=found.mean,
     )
+
+
+def _warnings(inputs: _Inputs) -> list[str]:
+    """What a reader must know about text, counts and conditions."""
+    found = [*inputs.corpus.warnings, *inputs.counts.warnings]
+    if inputs.options.elbow and inputs.elbow is None:
+        found.append("the Zipf curve of the counts has no elbow: none was applied")
+    unscored = inputs.rule.unscored(inputs.positions) if isinstance(inputs.rule, PositionRule) else 0
+    if unscored:
+        found.append(
+            f"{unscored:,} listed positions are not scored: they are among the first {FIRST_POSITION} of a document or "
+            "beside a special token"
+        )
+    return found
 
 
 def _host(weights: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Covariates of neurons: what a matched neuron is matched on (METHODS 2)."""
+"""Covariates of neurons: what a matched neuron is matched on (docs/methods.md#covariates)."""
 
 from __future__ import annotations
 

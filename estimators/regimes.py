@@ -90,8 +90,8 @@ def head_deviation(logs: Tensor, n_head: int) -> Tensor:
 
     Notes
     -----
-    kappa_mid is the absolute slope of the ordinary least-squares line of log I on log rank over the middle (METHODS
-    section 3).
+    kappa_mid is the absolute slope of the ordinary least-squares line of log I on log rank over the middle
+    (docs/methods.md#regimes-shape).
     """
     log_rank = torch.log(torch.arange(1, logs.shape[-1] + 1, dtype=logs.dtype))
     x = log_rank[n_head:] - log_rank[n_head:].mean()

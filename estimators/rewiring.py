@@ -7,7 +7,7 @@ Fosdick, Larremore, Nishimura, Ugander 2018, SIAM Rev. 60:315).  At 1 tried step
 is the default, and `mixing` shows what is left.
 
 Rewiring treats edges as independent.  Thresholded correlation matrices are transitive by construction, so an excess of
-modularity over rewired graphs is no evidence of modules in them (METHODS 4).
+modularity over rewired graphs is no evidence of modules in them (docs/methods.md#clusters-rewired).
 
 Graphs are edge arrays [m, 2] or batches of small adjacency matrices [R, n, n].  One key a replicate; a result depends
 on its graph and key alone.  Which pairs are taken is kept as one bit a pair, n^2 / 8 bytes a thread.

@@ -1,4 +1,4 @@
-"""How attention heads act on sets of neurons (METHODS section 3, `routing.*`).
+"""How attention heads act on sets of neurons (docs/methods.md#routing-heads and the two sections after it).
 
 Head effects are ``effect`` [H, D, 2, M]: mean over a document's matched positions of a class of abs(change of
 activation) / sd.

@@ -148,7 +148,7 @@ def _class_means(effects: torch.Tensor, panel: Panel) -> torch.Tensor:
     """Return mean abs(D) by half and class over the matched positions, float64 [2, 2, k]; 0 where there is none."""
     out = torch.zeros(2, 2, effects.shape[1], dtype=torch.float64)
     for half in (0, 1):
-        for label, rows in enumerate((panel.rare_rows, panel.common_rows)):
+        for label, rows in enumerate((panel.a_rows, panel.b_rows)):
             here = rows[panel.half[rows] == half]
             if len(here):
                 out[half, label] = effects[torch.from_numpy(here)].abs().double().mean(0)

@@ -18,7 +18,7 @@ from .compiled import compiled
 from .exact import LARGEST_EXPONENT, Entries, compiled_exp
 
 ABSOLUTE, RELATIVE = 1e-4, 1e-3
-"""The contract: an entry D is within ABSOLUTE nats + RELATIVE |D| (METHODS 6)."""
+"""The contract: an entry D is within ABSOLUTE nats + RELATIVE |D| (docs/methods.md#closed-form)."""
 
 PROVEN_SHARE = 0.5
 """Share of the contract that the bound on the remainder may use up; the rest is for rounding."""

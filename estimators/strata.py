@@ -126,3 +126,11 @@ def balance(table: FloatArray, members: npt.NDArray[np.int64], strata: npt.NDArr
     levels = np.array([x[strata == s].mean(0) for s in range(int(strata.max()) + 1)])
     difference: FloatArray = x[members].mean(0) - levels[strata[members]].mean(0)
     return difference
+
+
+def main_axis(table: FloatArray) -> FloatArray:
+    """First principal component of the standardised covariates, [N]; its sign is that of its largest loading."""
+    x = standardised_covariates(table)
+    axis = np.linalg.svd(x, full_matrices=False)[2][0]
+    component: FloatArray = x @ (axis * np.sign(axis[np.abs(axis).argmax()]))
+    return component

@@ -1,97 +1,100 @@
-"""Checks of the pipeline itself, in every suite: what must be there is found, and what cannot be there is not."""
+"""Checks of the pipeline itself: what must be there is found, and what cannot be there is not.
+
+A paper says which of them its tests call for; those here know no paper.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 
 from ..data.errors import InputError, MissingInput
-from ..estimators.class_means import ClassSums
-from .engine import sample
-from .findings import FindingBuilder
-from .inference.permutation import permutation_p
-from .nulls.base import generator
-from .nulls.document_swaps import DocumentSwaps
-from .result import Finding, Kind, Role, Verdict
-from .statistics.class_contrasts import BoundContrast, selectivity
+from ..data.options import TestOptions
+from .prepared import PreparedData
+from .result import Details, Finding, HypothesisCard, Kind, Role, Verdict
 
 LARGE = 0.1
 """Sd units: ablating all heads of a layer must move the neurons it feeds by at least this much."""
 
+State: TypeAlias = Literal["passed", "failed", "not run"]
+
 
 @dataclass(frozen=True)
-class _Declared:
-    """What a control row needs of a hypothesis."""
+class Outcome:
+    """How a control ended, what was seen in words, and its numbers (columns of `Finding`)."""
+
+    state: State
+    seen: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
+
+    @property
+    def notes(self) -> str:
+        """``passed: what was seen``."""
+        return f"{self.state}: {self.seen}"
+
+
+@dataclass(frozen=True)
+class ControlRun:
+    """What a control may look at.
+
+    ``random_weights`` tests the same hypotheses on the model with its weights drawn anew: ids of those that find an
+    effect, and how many were tested.
+    """
+
+    data: PreparedData
+    options: TestOptions
+    random_weights: Callable[[], tuple[list[str], int]]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A check of the pipeline.
+
+    Attributes
+    ----------
+    id
+        ``control.NAME``.
+    claim
+        What must be so, in one sentence.
+    title
+        A few words for tables.
+    unit
+        Of its estimate.
+    run
+        Does it.
+    needs_random_weights
+        Whether the model must be measured with its weights drawn anew.
+    """
 
     id: str
     claim: str
+    title: str
     unit: str
+    run: Callable[[ControlRun], Outcome]
+    needs_random_weights: bool = False
 
-    @property
-    def family(self) -> str:
-        return "control"
+    def card(self, data: PreparedData) -> HypothesisCard:
+        """What a reader is told of it."""
+        return HypothesisCard(id=self.id, title=data.filled(self.title), asks=data.filled(self.claim))
 
-
-def run_control(name: str, make: FindingBuilder, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
-    """One control as a finding; its notes begin with passed, failed or not run.
-
-    Parameters
-    ----------
-    name
-        Id of the control.
-    flagged
-        Runs the suite on the re-initialised model: names of the findings it flagged, and how many it tested.
-    """
-    controls = {
-        "control.random_init": lambda: _random_init(make, flagged),
-        "control.permuted_labels": lambda: _permuted_labels(make),
-        "control.unreachable_heads": lambda: _unreachable_heads(make),
-        "control.whole_layer": lambda: _whole_layer(make),
-    }
-    return controls[name]()
-
-
-def _row(make: FindingBuilder, declared: _Declared, notes: str, **given: Any) -> Finding:
-    base = {
-        "hypothesis": declared.id, "family": "control", "claim": declared.claim, "kind": Kind.CONTROL,
-        "role": Role.CONTROL, "estimator": declared.id.split(".")[1], "unit": declared.unit,
-    }  # fmt: skip
-    return Finding(
-        **{
-            **make.common(),
-            **base,
-            "notes": notes,
-            "sentence": f"{declared.claim} {notes[0].upper()}{notes[1:]}.",
-            **given,
-        }
-    )
-
-
-def _random_init(make: FindingBuilder, flagged: Callable[[], tuple[list[str], int]]) -> Finding:
-    declared = _Declared(
-        "control.random_init", "A model with random weights shows none of the claimed effects.", "findings"
-    )
-    try:
-        names, tested = flagged()
-    except InputError as error:  # the control fails to run, the run does not
-        return _row(make, declared, f"not run: {error}")
-    said = (
-        f"passed: none of {tested} hypotheses found an effect"
-        if not names
-        else f"failed: {', '.join(names)} found an effect, of {tested}"
-    )
-    return _row(
-        make,
-        declared,
-        said,
-        estimate=float(len(names)),
-        null_model="random_init",
-        details={"flagged": names, "tested": tested},
-    )
+    def finding(self, run: ControlRun, common: dict[str, Any]) -> Finding:
+        """The control as a row; `common` holds the columns that are the same in every row of a run."""
+        try:
+            outcome = self.run(run)
+        except InputError as error:  # the control cannot be run, the run goes on
+            outcome = Outcome("not run", str(error))
+        claim = run.data.filled(self.claim)
+        base = {
+            "hypothesis": self.id, "family": "control", "claim": claim, "kind": Kind.CONTROL, "role": Role.CONTROL,
+            "estimator": self.id.split(".")[1], "unit": self.unit, "notes": outcome.notes, "details": outcome.details,
+            "sentence": f"{claim} {outcome.notes[0].upper()}{outcome.notes[1:]}.",
+        }  # fmt: skip
+        return Finding(**(common | base | outcome.numbers))
 
 
 def flags_an_effect(finding: Finding) -> bool:
@@ -100,69 +103,59 @@ def flags_an_effect(finding: Finding) -> bool:
     return finding.role is Role.PRIMARY and there.get(finding.kind) is finding.verdict
 
 
-def _permuted_labels(make: FindingBuilder) -> Finding:
-    declared = _Declared(
-        "control.permuted_labels",
-        "With the two classes shuffled over documents, no specialists are found.",
-        "log ratio",
-    )
-    data, options = make.data, make.options
-    sums = data.influence_sums
-    swaps = torch.from_numpy(generator(options.seed, 0, "permuted").random(sums.documents) < 0.5)
-    shuffled = ClassSums(torch.where(swaps[:, None, None, None], sums.x.flip(1), sums.x), sums.weight, sums.half)
-    bound = BoundContrast(shuffled, *selectivity(data.n_head))
-    drawn = sample(bound, DocumentSwaps(), data, options.replicates, options.seed + 1, options.jobs)
-    p = permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0])
-    passed = p.value >= options.alpha
-    said = (
-        "passed: p is not small"
-        if passed
-        else f"failed: p is below {options.alpha:g}, which chance alone does in {options.alpha:.0%} of runs"
-    )
-    given = {"p_value": p.value, "p_low": p.low, "p_high": p.high, "replicates": p.replicates}
-    given["n_documents"] = sums.documents
-    estimate = float(drawn.estimate[0, 0])
-    return _row(make, declared, said, estimate=estimate, null_model="document_swaps", **given)
+def _random_weights(run: ControlRun) -> Outcome:
+    names, tested = run.random_weights()
+    numbers = {"estimate": float(len(names)), "null_model": "random_init"}
+    details = Details(found_in_random_weights=names, further={"tested": tested})
+    if names:
+        return Outcome("failed", f"{', '.join(names)} found an effect, of {tested}", numbers, details)
+    return Outcome("passed", f"none of {tested} hypotheses found an effect", numbers, details)
 
 
-def _unreachable_heads(make: FindingBuilder) -> Finding:
-    declared = _Declared(
-        "control.unreachable_heads", "Heads that cannot reach the layer have an effect of exactly zero.", "sd"
-    )
-    try:
-        heads = make.data.heads
-    except MissingInput as error:
-        return _row(make, declared, f"not run: {error}")
+def _unreachable_heads(run: ControlRun) -> Outcome:
+    heads = run.data.heads
     rows = np.flatnonzero(~heads.reachable & (heads.head >= 0))
     if len(rows) == 0:
-        return _row(make, declared, "not run: every measured head can reach the layer")
+        raise MissingInput("every measured head can reach the layer")
     largest = max(float(heads.effect[r].nan_to_num().abs().max()) for r in rows.tolist())
-    said = f"passed: exactly 0 for all {len(rows)}" if largest == 0 else f"failed: one of {len(rows)} has an effect"
-    return _row(make, declared, said, estimate=largest, details={"heads": len(rows)})
+    details = Details(further={"heads": len(rows)})
+    if largest == 0:
+        return Outcome("passed", f"exactly 0 for all {len(rows)}", {"estimate": largest}, details)
+    return Outcome("failed", f"one of {len(rows)} has an effect", {"estimate": largest}, details)
 
 
-def _whole_layer(make: FindingBuilder) -> Finding:
-    declared = _Declared(
-        "control.whole_layer", "Ablating all heads of a layer together moves the neurons it feeds.", "sd"
-    )
-    try:
-        heads = make.data.heads
-    except MissingInput as error:
-        return _row(make, declared, f"not run: {error}")
-    rows = np.flatnonzero(heads.reachable & (heads.head < 0))
-    if len(rows) == 0:
-        return _row(make, declared, "not run: no whole layer was ablated")
-    mean = [float(heads.effect[r].nanmean(dtype=torch.float64)) for r in rows.tolist()]
-    smallest = min(mean)
-    said = (
-        f"passed: at least {LARGE:g} sd in every layer"
-        if smallest >= LARGE
-        else f"failed: less than {LARGE:g} sd in a layer"
-    )
-    return _row(
-        make,
-        declared,
-        said,
-        estimate=smallest,
-        details={f"layer_{heads.layer[r]}": m for r, m in zip(rows.tolist(), mean, strict=True)},
-    )
+def _whole_layer(run: ControlRun) -> Outcome:
+    heads = run.data.heads
+    rows = np.flatnonzero(heads.reachable & (heads.head < 0)).tolist()
+    if not rows:
+        raise MissingInput("no whole layer was ablated")
+    mean = {f"layer_{heads.layer[r]}": float(heads.effect[r].nanmean(dtype=torch.float64)) for r in rows}
+    smallest = min(mean.values())
+    numbers, details = {"estimate": smallest}, Details(further=dict(mean))
+    if smallest >= LARGE:
+        return Outcome("passed", f"at least {LARGE:g} sd in every layer", numbers, details)
+    return Outcome("failed", f"less than {LARGE:g} sd in a layer", numbers, details)
+
+
+RANDOM_WEIGHTS = Control(
+    "control.random_init",
+    "A model with random weights shows none of the claimed effects.",
+    "Untrained twin",
+    "findings",
+    _random_weights,
+    needs_random_weights=True,
+)
+UNREACHABLE_HEADS = Control(
+    "control.unreachable_heads",
+    "Heads that cannot reach the layer have an effect of exactly zero.",
+    "Unreachable heads",
+    "sd",
+    _unreachable_heads,
+)
+WHOLE_LAYER = Control(
+    "control.whole_layer",
+    "Ablating all heads of a layer together moves the neurons it feeds.",
+    "Whole attention layers",
+    "sd",
+    _whole_layer,
+)

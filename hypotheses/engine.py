@@ -20,8 +20,10 @@ from .hypothesis import Hypothesis
 from .inference import intervals
 from .inference.permutation import PermutationP, max_t, permutation_p
 from .nulls.base import NullModel
+from .nulls.guard import GuardedNull, blamed
 from .prepared import PreparedData
-from .statistics.base import BoundStatistic
+from .result import Details
+from .statistic import BoundStatistic
 
 TILE = 50
 """Replicates evaluated together."""
@@ -44,12 +46,17 @@ class Sampled:
     move null draws.
     """
 
-    null: str
+    model: NullModel
     estimate: FloatArray
     statistic: FloatArray
     share: FloatArray | None = None
     without: FloatArray | None = None
     left_out: bool = False
+
+    @property
+    def null(self) -> str:
+        """Name of the null model."""
+        return self.model.name
 
     @property
     def shared(self) -> float:
@@ -60,8 +67,8 @@ class Sampled:
     def unshared(self) -> float:
         """Factor by which a difference from the null mean grows once what is shared is left out.
 
-        With a share f of its terms the plateau's own, a null set's statistic is f x plateau + (1 - f) x ordinary, so
-        plateau - ordinary = (plateau - null mean) / (1 - f).  Beyond `MOST_SHARED` it grows no more: `assess` doubts.
+        With a share f of its terms the observed set's own, a null set's statistic is f x set + (1 - f) x ordinary, so
+        set - ordinary = (set - null mean) / (1 - f).  Beyond `MOST_SHARED` it grows no more: `assess` doubts.
         """
         return 1.0 if self.left_out else 1 / (1 - min(self.shared, MOST_SHARED))
 
@@ -99,7 +106,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Output:
-    """One output of an statistic (a head, or the only one): estimate, p under each null, intervals, and doubts."""
+    """One output of a statistic (a head, or the only one): estimate, p under each null, intervals, and doubts."""
 
     name: str
     estimate: float
@@ -123,7 +130,14 @@ class Assessment:
     outputs: tuple[Output, ...]
     p: PermutationP
     deciding_null: Sampled
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
+    lacks: str = ""
+    outputs_are: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What its null models randomise."""
+        return tuple(s.model.randomises for s in self.nulls)
 
 
 def sample(
@@ -151,12 +165,13 @@ def sample(
             "choose a null that randomises one of these (neuronull ls nulls)",
         )
     kind = null.randomises
-    state = null.prepare(data.measurements, offered[kind])
+    guarded = GuardedNull(null, data.measurements, offered[kind])
 
     def tile(numbers: range) -> tuple[FloatArray, FloatArray, FloatArray]:
-        draws = bound.identity(kind) if numbers == range(1) else null.draw(state, numbers, seed)
-        values = bound.evaluate(kind, draws, numbers, seed)
-        shared = bound.shared(kind, draws)
+        draws = bound.identity(kind) if numbers == range(1) else guarded.draw(numbers, seed)
+        with blamed(bound):
+            values = bound.evaluate(kind, draws, numbers, seed)
+            shared = bound.shared(kind, draws)
         share = np.zeros(len(values.estimate)) if shared is None else shared.numpy()
         return values.estimate.numpy(), values.statistic.numpy(), share
 
@@ -167,7 +182,7 @@ def sample(
             done.append(values)
             stage.advance()
         few = range(1, 1 + min(JACKKNIFED, replicates))
-        without = bound.draws_without(kind, null.draw(state, few, seed), few, seed)
+        without = bound.draws_without(kind, guarded.draw(few, seed), few, seed)
     estimate, statistic, share = (np.concatenate(parts) for parts in zip(*done, strict=True))
     if not np.isfinite(estimate).all():
         bad = int((~np.isfinite(estimate)).any(1).sum())
@@ -177,7 +192,7 @@ def sample(
             "look for constant or missing activations",
         )
     mean = None if without is None else without.mean(0).numpy()
-    return Sampled(null.name, estimate, statistic, share, mean, bound.shared_left_out)
+    return Sampled(null, estimate, statistic, share, mean, bound.shared_left_out)
 
 
 def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
@@ -207,15 +222,19 @@ def assess(
         left = None if without is None else without[:, k].numpy()
         if hypothesis.statistic.centred:
             se = bound.member_se() or 0.0
-            outputs.append(_hull([_from_null_mean(s, k, name, p, left, se, data, alpha) for s in sampled], sampled))
+            outputs.append(
+                _hull([_from_null_mean(s, k, name, p, left, se, data, alpha) for s in sampled], sampled, data)
+            )
         else:
             sd_null = max(float(s.sd[k]) for s in sampled)
             estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
             outputs.append(_output(name, estimate, p, sd_null, left, data, alpha, in_pairs))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
-    details = bound.details() if with_details else {}
-    return Assessment(hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], details)
+    details = bound.describe() if with_details else Details()
+    return Assessment(
+        hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], details, bound.lacks, bound.outputs_are
+    )
 
 
 def _from_null_mean(
@@ -231,14 +250,14 @@ def _from_null_mean(
 
 
 def reported_null(sampled: tuple[Sampled, ...]) -> int:
-    """Which null's estimate is told: the first's, unless its sets are mostly the observed ones and another's less so.
+    """Index of the null whose estimate is reported: the first, unless its sets overlap the observed by more than half.
 
-    Such an estimate is too small.
+    Such an estimate is too small; then the first whose sets overlap less is reported, if there is one.
     """
     return min(range(len(sampled)), key=lambda i: (sampled[i].shared > MOST_SHARED, i))
 
 
-def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
+def _hull(outputs: list[Output], sampled: tuple[Sampled, ...], data: PreparedData) -> Output:
     """One output of several nulls: the estimate of the `reported_null`, an interval that holds every null's.
 
     Nulls that compare with other sets answer with other estimates; what is excluded is excluded under each.
@@ -249,7 +268,7 @@ def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
         first.verdict, se=se, low=min(o.verdict.low for o in outputs), high=max(o.verdict.high for o in outputs)
     )
     of_coverage = next((o.coverage_warning for o in outputs if o.coverage_warning), "")
-    coverage_warning = "; ".join(filter(None, (of_coverage, _too_much_shared(sampled))))
+    coverage_warning = "; ".join(filter(None, (of_coverage, _too_much_shared(sampled, data))))
     return replace(
         first,
         se=se,
@@ -259,13 +278,13 @@ def _hull(outputs: list[Output], sampled: tuple[Sampled, ...]) -> Output:
     )
 
 
-def _too_much_shared(sampled: tuple[Sampled, ...]) -> str:
+def _too_much_shared(sampled: tuple[Sampled, ...], data: PreparedData) -> str:
     """Why no equivalence can be granted where every null's sets are mostly the observed ones, or nothing."""
     least = min(s.shared for s in sampled)
     if least <= MOST_SHARED:
         return ""
     return (
-        f"null sets share {100 * least:.0f} % with the plateau, more than {100 * MOST_SHARED:g} %: "
+        f"null sets share {100 * least:.0f} % with the {data.neuron_set.name} neurons, more than {100 * MOST_SHARED:g} %: "
         "too few other neurons look alike"
     )
 

@@ -1,26 +1,36 @@
-"""From assessments to findings: adjustment over the family, verdicts, and one row a hypothesis x null."""
+"""From assessments to findings: adjustment over the family, verdicts, and one row per hypothesis and null model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..data.options import TestOptions
-from .balance import Imbalance, against_reselected
+from . import balance
 from .calibration.record import calibration_line
 from .engine import Assessment, Output, Sampled, assess_p, reported_null
+from .hypothesis import Hypothesis, null_names
 from .inference import intervals
 from .inference.effects import DocumentEffect, document_effect
 from .inference.multiplicity import adjust
 from .inference.verdicts import Absence, Decision, Evidence, Presence, decide
+from .nulls.base import NullModel
+from .numbers import plain_number
 from .prepared import PreparedData
-from .result import Finding, Role, Setup, Verdict
-
-REWIRING = "rewiring treats edges as independent; a correlation matrix is transitive by construction"
+from .result import (
+    SET_COLUMN,
+    Details,
+    DocumentEffectCard,
+    EnoughCard,
+    Finding,
+    OutputRow,
+    Role,
+    Setup,
+    Verdict,
+)
 
 
 @dataclass(frozen=True)
@@ -84,48 +94,44 @@ def _deciding(
 
 @dataclass(frozen=True)
 class FindingBuilder:
-    """Makes the rows of one data."""
+    """Makes the rows of hypotheses on one set of neurons."""
 
     data: PreparedData
     setup: Setup
     options: TestOptions
+    _imbalance: dict[str, balance.Imbalance] = field(default_factory=dict, repr=False, compare=False)
 
-    def blank(self, hypothesis: Any, **given: Any) -> Finding:
+    def blank(self, hypothesis: Hypothesis, **given: Any) -> Finding:
         """Row with what is common to all rows of `hypothesis`."""
-        setup = self.setup
+        setup, criterion = self.setup, hypothesis.criterion
         base: dict[str, Any] = {
-            "hypothesis": hypothesis.id, "family": hypothesis.family, "claim": hypothesis.claim,
+            "hypothesis": hypothesis.id, "family": hypothesis.family, "claim": self.data.filled(hypothesis.claim),
             "kind": hypothesis.kind, "role": hypothesis.role, "estimator": hypothesis.statistic.name,
-            "unit": hypothesis.criterion.unit,
-            "margin": hypothesis.margin, "margin_means": getattr(hypothesis.criterion, "means", ""),
-            "two_sided": getattr(hypothesis.criterion, "two_sided", False),
-            "null_model": "+".join(hypothesis.nulls),
+            "unit": criterion.unit, "margin": hypothesis.margin,
+            "margin_means": self.data.filled(getattr(criterion, "means", "")),
+            "two_sided": getattr(criterion, "two_sided", False), "null_model": "+".join(null_names(hypothesis.nulls)),
             "n_documents": setup.n_documents, "n_positions": setup.n_positions, "n_neurons": setup.n_neurons,
         }  # fmt: skip
         return Finding(**{**self.common(), **base, **given})
 
-    @cached_property
-    def _balance(self) -> Imbalance:
-        return against_reselected(self.data, self.options.seed)
-
     def common(self) -> dict[str, Any]:
-        """What is the same in every row of a run."""
+        """What is the same in every row about this set."""
         s = self.setup
         return {
             "model": s.model, "revision": s.revision, "layer": s.layer, "corpus": s.corpus,
-            "conditioning": s.conditioning, "threshold": s.threshold, "elbow": s.elbow,
-            "ablation": s.ablation, "plateau": s.plateau,
-            "alpha": self.options.alpha, "seed": self.options.seed,
+            "conditioning": s.conditioning, "threshold": s.threshold, "elbow": s.elbow, "ablation": s.ablation,
+    SET_COLUMN: set_rule(self.data), "alpha": self.options.alpha, "seed": self.options.seed,
         }  # fmt: skip
 
-    def not_run(self, hypothesis: Any, reason: str) -> Finding:
+    def not_run(self, hypothesis: Hypothesis, reason: str) -> Finding:
         """Row of a hypothesis whose inputs are missing."""
         verdict = Verdict.NOT_RUN if hypothesis.role is Role.PRIMARY else None
+        claim = self.data.filled(hypothesis.claim)
         return self.blank(hypothesis, verdict=verdict, notes=f"not run: {reason}", n_documents=None, n_positions=None,
-                          n_neurons=None, sentence=f"{hypothesis.claim} Not run: {reason}.")  # fmt: skip
+                          n_neurons=None, sentence=f"{claim} Not run: {reason}.")  # fmt: skip
 
     def primary(self, judged: Judged, q_value: float | None = None) -> list[Finding]:
-        """The verdict row, and behind it the components of a two-way verdict."""
+        """The verdict row, and behind it the parts of a two-way verdict."""
         a = judged.assessment
         row = self._numbers(a, judged.output, judged.rows_in_family)
         # a difference from a null's mean stands beside that null; the larger p may be another's
@@ -133,32 +139,16 @@ class FindingBuilder:
         row |= {
             "null_model": "+".join(s.null for s in a.nulls),
             "p_value": a.p.value, "p_low": a.p.low, "p_high": a.p.high, "p_adjusted": judged.p_adjusted,
-            "q_value": q_value,
-            "replicates": a.p.replicates, "verdict": judged.decision.verdict,
-            "sentence": _sentence(a.hypothesis.claim, judged.decision),
+            "q_value": q_value, "replicates": a.p.replicates, "verdict": judged.decision.verdict,
+            "sentence": _sentence(self.data.filled(a.hypothesis.claim), judged.decision),
         }  # fmt: skip
         row |= self._null(a, judged.output, null)
-        details = {**a.details, **self._head_rows(judged), "why": judged.decision.why}
-        if judged.output.coverage_warning:
-            details["doubt"] = judged.output.coverage_warning
-        effect = _document_effect(a, judged.output)
-        if effect is not None and [s.null for s in a.nulls] == ["document_swaps"]:
-            details["document_effect"] = asdict(effect)  # a two-way row has neurons as a source of chance as well
-        enough = self._enough(judged)
-        if enough:
-            details["what_would_be_enough"] = enough
-        chosen, measured = self.options.nulls.get(a.hypothesis.id), calibration_line(a.hypothesis.id)
-        if chosen:
-            details["null_chosen"] = chosen
-        elif measured is not None:  # the record is of the declared null models, not of one chosen in their place
-            details["calibration"] = measured
-        notes = self._notes(a, judged)
-        rows = [self.blank(a.hypothesis, **row, details=details, notes=notes)]
+        rows = [self.blank(a.hypothesis, **row, details=self._details(judged), notes=self._notes(a, judged))]
         if len(a.nulls) > 1:
-            rows += [self.component(a, s, judged.output) for s in a.nulls]
+            rows += [self.part(a, s, judged.output) for s in a.nulls]
         return rows
 
-    def component(self, a: Assessment, sampled: Sampled, output: Output) -> Finding:
+    def part(self, a: Assessment, sampled: Sampled, output: Output) -> Finding:
         """Sensitivity row: the same hypothesis under one null alone."""
         p = assess_p(a.hypothesis, sampled)
         per_null = output.per_null or ((output.estimate, output.se),) * len(a.nulls)
@@ -166,7 +156,8 @@ class FindingBuilder:
         row = {"role": Role.SENSITIVITY, "null_model": sampled.null, "estimate": estimate, "p_value": p.value,
                "p_low": p.low, "p_high": p.high, "replicates": p.replicates, "margin": None}  # fmt: skip
         row |= self._null(a, output, sampled)
-        return self.blank(a.hypothesis, **row, sentence=f"{a.hypothesis.claim} Under {sampled.null} alone.")
+        claim = self.data.filled(a.hypothesis.claim)
+        return self.blank(a.hypothesis, **row, sentence=f"{claim} Under {sampled.null} alone.")
 
     def sensitivity(self, a: Assessment) -> Finding:
         """Row of a hypothesis, or of a further null, that decides nothing."""
@@ -177,8 +168,8 @@ class FindingBuilder:
             "smallest_supportable_margin": None,
         }  # fmt: skip
         row |= self._null(a, output, a.nulls[0])
-        said = f"{a.hypothesis.claim} Decides nothing."
-        return self.blank(a.hypothesis, **row, details=dict(a.details), sentence=said)
+        said = f"{self.data.filled(a.hypothesis.claim)} Decides nothing."
+        return self.blank(a.hypothesis, **row, details=a.details, sentence=said)
 
     def _numbers(self, a: Assessment, output: Output, rows: int) -> dict[str, Any]:
         criterion = a.hypothesis.criterion
@@ -210,48 +201,80 @@ class FindingBuilder:
             "null_mean": float(sampled.mean[k]), "null_sd": float(draws.std(ddof=1)), "null_draws": draws.tolist(),
         }  # fmt: skip
 
-    def _head_rows(self, judged: Judged) -> dict[str, Any]:
-        if len(judged.verdicts) == 1:
-            return {}
-        rows = []
-        for output, p, decision in judged.verdicts:
-            layer, _, head = output.name.partition(".")
-            rows.append({"name": output.name, "layer": int(layer) if head else -1, "head": int(head) if head else -1,
-                         "estimate": output.estimate, "low": output.verdict.low, "high": output.verdict.high,
-                         "p_adjusted": p, "verdict": str(decision.verdict)})  # fmt: skip
-        return {"per_head": rows, "deciding_output": judged.output.name}
+    def _details(self, judged: Judged) -> Details:
+        a, output = judged.assessment, judged.output
+        effect = _document_effect(a, output)
+        # a row with neurons as a second source of chance has no effect over documents alone
+        over_documents = effect is not None and a.kinds == ("labels",)
+        chosen, measured = self.options.nulls.get(a.hypothesis.id, ""), calibration_line(a.hypothesis.id)
+        told: dict[str, Any] = {
+            "why": judged.decision.why,
+            "coverage_warning": output.coverage_warning,
+            "document_effect": DocumentEffectCard(**asdict(effect)) if effect is not None and over_documents else None,
+            "enough": self._enough(judged),
+            "null_chosen": chosen,
+            # the record is of the declared null models, not of one chosen in their place
+            "calibration": "" if chosen or measured is None else measured,
+        }
+        if len(judged.verdicts) > 1:
+            told["per_output"] = [_output_row(*one) for one in judged.verdicts]
+            told["deciding_output"] = output.name
+        return a.details.model_copy(update=told)
 
     def _notes(self, a: Assessment, judged: Judged) -> str:
         notes = []
         if len(a.outputs) > 1:
-            notes.append(f"head {judged.output.name} decides; p over all {len(a.outputs)} by maxT")
+            one = a.outputs_are or "output"
+            notes.append(f"{one} {judged.output.name} decides; p over all {len(a.outputs)} by maxT")
         if judged.output.coverage_warning:
             notes.append(judged.output.coverage_warning)
-        if "reselected_sets" in {s.null for s in a.nulls} and self._balance.p < self.options.alpha:
-            largest = sorted(self._balance.smd.items(), key=lambda item: -abs(item[1]))[:3]
-            said = ", ".join(f"{name} {smd:+.2f}".replace("0.", ".") for name, smd in largest)
-            p = f"{self._balance.p:.2g}".replace("0.", ".")
-            notes.append(f"plateau and reselected sets differ in covariates (p = {p}), most in {said} sd")
+        notes += [f"{name} was left out: {why}" for name, why in a.details.nulls_left_out.items()]
+        notes += [said for s in a.nulls if (said := self._unlike(s.model))]
         return "; ".join(notes)
 
-    def _enough(self, judged: Judged) -> dict[str, float]:
-        """What would decide an undetermined row, where a formula can tell; numbers, which the report puts in words.
+    def _unlike(self, null: NullModel) -> str:
+        """In what null sets that should be like the observed ones are not; empty where they are."""
+        if not null.likens:
+            return ""
+        if null.name not in self._imbalance:
+            self._imbalance[null.name] = balance.against(self.data, null, self.options.seed)
+        found = self._imbalance[null.name]
+        if found.p >= self.options.alpha:
+            return ""
+        largest = sorted(found.smd.items(), key=lambda item: -abs(item[1]))[:3]
+        said = ", ".join(f"{name} {plain_number(smd, 2, sign=True)}" for name, smd in largest)
+        p = plain_number(float(f"{found.p:.2g}"))
+        sets = null.name.replace("_", " ")
+        return f"{self.data.neuron_set.name} neurons and {sets} differ in covariates (p = {p}), most in {said} sd"
 
-        ``documents`` that would exclude effects of ``margin``; or, where documents are not what it lacks, ``null_sd``
-        by which chance alone scatters the estimate and the ``smallest_margin`` which that leaves within reach.
-        """
+    def _enough(self, judged: Judged) -> EnoughCard | None:
+        """What would decide an undetermined row, where a formula can tell; numbers, which the report puts in words."""
         output, margin = judged.output, judged.assessment.hypothesis.margin
         if judged.decision.verdict is not Verdict.UNDETERMINED or margin is None:
-            return {}
+            return None
         had = self.setup.n_documents
         if output.coverage_warning and output.coverage_warning != intervals.coverage_warning(had, None):
-            return {}  # skewness, one heavy document, null sets too much like the plateau: no formula tells
+            return None  # skewness, one heavy document, null sets too much like the observed: no formula tells
         reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
         if reach > margin and (output.se_documents is None or output.se_documents < output.se):
-            return {"null_sd": output.se, "smallest_margin": reach}
+            return EnoughCard(null_sd=output.se, smallest_margin=reach, larger=judged.assessment.lacks)
         needed = int(np.ceil(had * (reach / margin) ** 2 / 10) * 10) if reach > margin else had
         needed = max(needed, intervals.FEWEST_DOCUMENTS)
-        return {"documents": needed, "margin": margin} if needed > had else {}
+        return EnoughCard(documents=needed, margin=margin) if needed > had else None
+
+
+def set_rule(data: PreparedData) -> str:
+    """Column of the set: how many neurons it has, as asked; for one that was chosen elsewhere, its name."""
+    return data.neuron_set.name if data.neuron_set.chosen_by == "elsewhere" else data.size_rule
+
+
+def _output_row(output: Output, p: float, decision: Decision) -> OutputRow:
+    layer, _, head = output.name.partition(".")
+    place = {"layer": int(layer), "head": int(head)} if head else {}
+    return OutputRow(
+        name=output.name, **place, estimate=output.estimate, low=output.verdict.low, high=output.verdict.high,
+        p_adjusted=p, verdict=str(decision.verdict),
+    )  # fmt: skip
 
 
 def _sentence(claim: str, decision: Decision) -> str:

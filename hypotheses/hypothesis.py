@@ -1,12 +1,44 @@
-"""A declared hypothesis: a claim, what would decide it, what is estimated, and what chance is taken to mean."""
+"""A declared hypothesis: a claim, its words, what would decide it, what is estimated, what chance is taken to mean."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .inference.verdicts import Absence, Criterion, Presence, Sensitivity
+from .neuron_sets import NeuronSet
+from .nulls.base import NullModel
 from .result import Kind, Role
-from .statistics.base import Statistic
+from .statistic import Statistic
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a reader is told of a hypothesis.
+
+    In every text ``{set}`` stands for the name of the set under test (an adjective for neurons), ``{a}`` and ``{b}``
+    for the conditions' tokens.
+
+    Attributes
+    ----------
+    title
+        A few words for headings and tables.
+    asks
+        The question, without jargon.
+    plus, minus
+        What a positive and a negative effect mean, as clauses.
+    none
+        The clause for an effect that was excluded, up to the margin.
+    measured
+        How the estimate comes about.
+    """
+
+    title: str
+    asks: str = ""
+    plus: str = "the effect is there"
+    minus: str = "the effect goes the other way"
+    none: str = "there is no effect of that size"
+    measured: str = ""
 
 
 @dataclass(frozen=True)
@@ -18,28 +50,44 @@ class Hypothesis:
     id
         Stable; the part before the dot is the family, over which p-values are adjusted.
     claim
-        One sentence.
+        One sentence; ``{set}``, ``{a}`` and ``{b}`` are filled in.
     criterion
         `Presence`, `Absence` (with margin and unit), or `Sensitivity` for a row that decides nothing.
     statistic
         What is estimated.
     nulls
-        Ids of the null models; of two, the larger p counts (METHODS section 4, two-way rule).
+        Null models, by id or as objects; of two, the larger p counts (docs/methods.md#p-values).
     sensitivity
-        Ids of further nulls whose rows stand beside it.
+        Further null models whose rows stand beside it.
+    words
+        What a reader is told of it.
     source
         Where the claim is made and where the design is specified.
+    set
+        The set it is about; None for that of its paper.
+    alike
+        Columns of the neurons table in which ordinary neurons must be like those of the set; empty for all.  What is
+        tested must not be among them.
+    figures
+        Kinds of figures that stand with it: curves, graphs, head_map, effects, balance.
+    bibtex
+        Entries for the report's references.
     default
-        Whether the default suite runs it.
+        Whether a plain run of its paper tests it.
     """
 
     id: str
     claim: str
     criterion: Criterion
     statistic: Statistic
-    nulls: tuple[str, ...]
-    sensitivity: tuple[str, ...] = ()
+    nulls: tuple[str | NullModel, ...]
+    sensitivity: tuple[str | NullModel, ...] = ()
+    words: Words = Words("")
     source: str = ""
+    set: NeuronSet | None = None
+    alike: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    bibtex: tuple[str, ...] = ()
     default: bool = True
 
     def __post_init__(self) -> None:
@@ -52,6 +100,11 @@ class Hypothesis:
     def family(self) -> str:
         """The part of the id before the dot."""
         return self.id.split(".")[0]
+
+    @property
+    def title(self) -> str:
+        """Title for headings; of a hypothesis without words, its claim."""
+        return self.words.title or self.claim.rstrip(".")
 
     def replicates(self, asked: int) -> int:
         """Null draws that it makes where `asked` are asked for."""
@@ -74,3 +127,8 @@ class Hypothesis:
     def margin(self) -> float | None:
         """Smallest effect worth the name, in the unit; None for sensitivity rows."""
         return self.criterion.margin if isinstance(self.criterion, (Presence, Absence)) else None
+
+
+def null_names(nulls: Sequence[str | NullModel]) -> tuple[str, ...]:
+    """Names of null models that were given by id or as objects."""
+    return tuple(null if isinstance(null, str) else null.name for null in nulls)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from ..data.errors import MissingInput
 from ..data.options import TestOptions
 from ..estimators.joint_ablation import Sets
 from . import catalogue
 from .hypothesis import Hypothesis
+from .nulls.guard import GuardedNull
 from .prepared import PreparedData
 from .statistics.joint import JointStatistic, Plan
 
+if TYPE_CHECKING:
+    from .suite import Prepared
 
-def joint_sets(data: PreparedData, wanted: Sequence[Hypothesis], options: TestOptions) -> Sets:
+
+def joint_sets(prepared: Prepared, options: TestOptions) -> Sets:
     """Every set that the wanted hypotheses will look up: the observed ones, and those of every null draw.
 
     Draws are keyed by seed and replicate, so these are the draws that the test makes later.  A hypothesis that cannot
     be planned asks for nothing: its row will say why.
     """
     asked: dict[str, dict[tuple[int, ...], None]] = {"neurons": {}, "heads": {}}
-    for hypothesis in wanted:
+    for hypothesis in prepared.choice.hypotheses:
+        data = prepared.of(hypothesis)
         if isinstance(hypothesis.statistic, JointStatistic):
             try:
                 plan = hypothesis.statistic.plan(data)
@@ -37,11 +42,11 @@ def _draws(hypothesis: Hypothesis, plan: Plan, data: PreparedData, options: Test
     drawn = [plan.observed]
     chosen = options.nulls.get(hypothesis.id)
     of_sets = chosen is not None and catalogue.nulls.get(chosen).randomises == plan.kind
-    for name in (chosen,) if chosen and of_sets else hypothesis.nulls:
-        null = catalogue.nulls.get(name)
+    for one in (chosen,) if chosen and of_sets else hypothesis.nulls:
+        null = catalogue.null_of(one)
         if null.randomises == plan.kind:
-            state = null.prepare(data.measurements, plan.offers()[plan.kind])
-            drawn.append(null.draw(state, range(1, 1 + hypothesis.replicates(options.replicates)), options.seed))
+            guarded = GuardedNull(null, data.measurements, plan.offers()[plan.kind])
+            drawn.append(guarded.draw(range(1, 1 + hypothesis.replicates(options.replicates)), options.seed))
     return drawn
 
 

@@ -2,7 +2,7 @@
 
 A setting is varied by name (``--vary plateau=.01,.03``).  The run's own value is always among the values, so the first
 universe is the run itself.  Settings that decide what is measured ask for another measurement; the halves and the
-plateau for another data of the same one; resolution and density for the same data read by another statistic.
+size of the set for another view of the same one; a statistic's own settings for the same data read otherwise.
 
 Steegen et al. 2016 (Perspectives on Psychological Science 11:702); Simonsohn, Simmons, Nelson 2020 (Nature Human
 Behaviour 4:1208).  Universes share their data, so how many agree is a description and no p-value.
@@ -11,25 +11,27 @@ Behaviour 4:1208).  Universes share their data, so how many agree is a descripti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal, TypeAlias
 
 from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
-from ..data.options import MeasureOptions, Progress, Silent, TestOptions
+from ..data.options import SIZE_OPTION, MeasureOptions, Progress, Silent, TestOptions
 from ..data.panel import check_panel, halves
 from . import catalogue
+from .choice import Choice, choose
 from .engine import Assessment
 from .hypothesis import Hypothesis
 from .inference.permutation import enough_replicates
 from .inference.verdicts import combine
-from .prepared import PreparedData
+from .numbers import plain_number
+from .paper import Paper
 from .registry import suggestion
 from .result import Multiverse, Outcome, Role, Universe, Verdict
-from .statistics.neuron_sets import RewiredExcess, Within
-from .suite import assess_under, choose, judge
+from .statistic import above_zero, number
+from .suite import Prepared, assess_under, judge, prepare
 
 MOST_UNIVERSES = 200
 DRAWS = 199
@@ -65,30 +67,8 @@ def _switch(word: str) -> bool:
     return word.lower() in ("on", "true")
 
 
-def _number(word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        raise InputError(f"{word!r} is no number", "", "give a number") from None
-    return value
-
-
-def _above_zero(word: str) -> float:
-    value = _number(word)
-    if not 0 < value < math.inf:
-        raise InputError(f"{word} is out of range", "", "give a number above 0")
-    return value
-
-
-def _share(word: str) -> float:
-    value = _above_zero(word)
-    if value > 1:
-        raise InputError(f"{word} is out of range", "", "give a share of at most 1")
-    return value
-
-
-def _plateau(word: str) -> Value:
-    return word if word == "knot" else _above_zero(word)
+def _size(word: str) -> Value:
+    return word if word == "knot" else above_zero(word)
 
 
 def _split(word: str) -> int:
@@ -99,17 +79,23 @@ def _split(word: str) -> int:
 
 AXES = (
     Axis("conditioning", "measurement", str, lambda m, t: m.conditioning),
-    Axis("threshold", "measurement", _number, lambda m, t: m.threshold),
+    Axis("threshold", "measurement", number, lambda m, t: m.threshold),
     Axis("elbow", "measurement", _switch, lambda m, t: m.elbow),
     Axis("ablation", "measurement", str, lambda m, t: m.ablation),
-    Axis("plateau", "data", _plateau, lambda m, t: _plateau(t.plateau.strip())),
+    Axis(SIZE_OPTION.lstrip("-"), "data", _size, lambda m, t: _size(t.set_size.strip())),
     Axis("split", "data", _split, lambda m, t: 0),
-    Axis("resolution", "statistic", _above_zero, lambda m, t: Within.resolution),
-    Axis("density", "statistic", _share, lambda m, t: RewiredExcess.density),
 )
-"""In the order in which universes are told: what is dearest to change varies slowest."""
+"""In the order in which universes are told: what is dearest to change varies slowest.  Those of statistics follow."""
 
-_BY_NAME = {axis.name: axis for axis in AXES}
+
+def axes_of(hypotheses: Sequence[Hypothesis]) -> dict[str, Axis]:
+    """Every setting that can vary where these hypotheses are tested, by name."""
+    axes = {axis.name: axis for axis in AXES}
+    for hypothesis in hypotheses:
+        for name, parse in type(hypothesis.statistic).varied.items():
+            own = getattr(hypothesis.statistic, name)
+            axes.setdefault(name, Axis(name, "statistic", parse, lambda m, t, own=own: own))  # type: ignore[misc]
+    return axes
 
 
 @dataclass(frozen=True)
@@ -117,8 +103,14 @@ class Design:
     """What is varied, the run's own value first, and what is tested in each universe."""
 
     values: Mapping[str, tuple[Value, ...]]
-    hypotheses: tuple[Hypothesis, ...]
+    choice: Choice
     replicates: int
+    axes: Mapping[str, Axis]
+
+    @property
+    def hypotheses(self) -> tuple[Hypothesis, ...]:
+        """What is tested in each universe."""
+        return self.choice.hypotheses
 
     def universes(self) -> Iterator[dict[str, Value]]:
         """Every combination of the values, the run's own first."""
@@ -128,12 +120,12 @@ class Design:
     @property
     def bears_on(self) -> dict[str, list[str]]:
         """The hypotheses that a setting can change, for settings that only some statistics read."""
-        read = [name for name in self.values if _BY_NAME[name].decides == "statistic"]
-        return {name: [h.id for h in self.hypotheses if name in _carried(h, self.values)] for name in read}
+        read = [name for name in self.values if self.axes[name].decides == "statistic"]
+        return {name: [h.id for h in self.hypotheses if name in _carried(h, read)] for name in read}
 
     def some(self, settings: Settings, decides: str) -> dict[str, Value]:
         """Those of the settings that decide one thing."""
-        return {name: value for name, value in settings.items() if _BY_NAME[name].decides == decides}
+        return {name: value for name, value in settings.items() if self.axes[name].decides == decides}
 
 
 def design(measure: MeasureOptions, tests: TestOptions, measured: bool = False) -> Design:
@@ -151,28 +143,33 @@ def design(measure: MeasureOptions, tests: TestOptions, measured: bool = False) 
     InputError
         For a name or value that cannot be used, too many universes, or a setting that nothing tested depends on.
     """
+    every = axes_of([h for paper in catalogue.shipped() for h in paper.hypotheses])
+    choice = choose(tests)
+    axes = every | axes_of(choice.hypotheses)
     for name in tests.varied:
-        _check_name(name, measured)
-    values = {a.name: _values(a, tests.varied[a.name], measure, tests) for a in AXES if a.name in tests.varied}
+        _check_name(name, axes, measured)
+    values = {a.name: _values(a, tests.varied[a.name], measure, tests) for a in axes.values() if a.name in tests.varied}
     universes = math.prod(map(len, values.values()))
     if universes > MOST_UNIVERSES:
         told = " x ".join(f"{len(v)} {name}" for name, v in values.items())
         raise InputError(f"{told} make {universes:,} universes, at most {MOST_UNIVERSES} are tested", "--vary",
                          "give fewer values")  # fmt: skip
-    wanted, _ = choose(tests)
-    tested = tuple(replace(h, sensitivity=()) for h in wanted if h.role is Role.PRIMARY or _carried(h, values))
-    _check_matters(values, tested)
+    of_statistics = [name for name in values if axes[name].decides == "statistic"]
+    tested = tuple(
+        replace(h, sensitivity=()) for h in choice.hypotheses if h.role is Role.PRIMARY or _carried(h, of_statistics)
+    )
+    _check_matters(of_statistics, tested, every)
     rows = max((sum(h.family == g.family and g.role is Role.PRIMARY for g in tested) for h in tested), default=1)
     least = enough_replicates(DRAWS, tests.alpha, max(rows, 1)) or DRAWS
-    return Design(values, tested, min(tests.replicates, least))
+    return Design(values, replace(choice, hypotheses=tested), min(tests.replicates, least), axes)
 
 
-def _check_name(name: str, measured: bool) -> None:
-    if name not in _BY_NAME:
-        hint = suggestion(name, tuple(_BY_NAME)) or f"choose {', '.join(_BY_NAME)}"
+def _check_name(name: str, axes: Mapping[str, Axis], measured: bool) -> None:
+    if name not in axes:
+        hint = suggestion(name, tuple(axes)) or f"choose {', '.join(axes)}"
         raise InputError(f"{name!r} cannot be varied", "--vary", hint)
-    if measured and _BY_NAME[name].decides == "measurement":
-        free = ", ".join(a.name for a in AXES if a.decides != "measurement")
+    if measured and axes[name].decides == "measurement":
+        free = ", ".join(a.name for a in axes.values() if a.decides != "measurement")
         raise InputError(f"{name} decides what is measured, and --measurements is measured already", "--vary",
                          f"vary {free}, or give a model")  # fmt: skip
 
@@ -188,21 +185,20 @@ def _values(axis: Axis, words: Sequence[str], measure: MeasureOptions, tests: Te
     return tuple(dict.fromkeys(values))
 
 
-def _carried(hypothesis: Hypothesis, settings: Mapping[str, object]) -> list[str]:
-    """Names of the settings that the hypothesis' statistic holds as fields."""
-    own = {f.name for f in fields(hypothesis.statistic)}
-    return [name for name in settings if _BY_NAME[name].decides == "statistic" and name in own]
+def _carried(hypothesis: Hypothesis, names: Iterable[str]) -> list[str]:
+    """Those of the settings' names that the hypothesis' statistic holds as fields."""
+    return [name for name in names if name in type(hypothesis.statistic).varied]
 
 
-def _check_matters(values: Mapping[str, object], tested: Sequence[Hypothesis]) -> None:
+def _check_matters(of_statistics: Sequence[str], tested: Sequence[Hypothesis], every: Mapping[str, Axis]) -> None:
     if not tested:
         raise InputError("no hypothesis with a verdict is tested, so there is none to vary", "--vary",
                          "leave out --vary, or ask for a hypothesis")  # fmt: skip
-    carried = {name for h in tested for name in _carried(h, values)}
-    for name in values:
-        if _BY_NAME[name].decides == "statistic" and name not in carried:
+    for name in of_statistics:
+        if not any(_carried(h, [name]) for h in tested):
+            who = [h.id for p in catalogue.shipped() for h in p.hypotheses if _carried(h, [name])]
             raise InputError(f"nothing that is tested depends on {name}", "--vary",
-                             f"leave out {name}, or ask for a hypothesis of family clusters")  # fmt: skip
+                             f"leave out {name}, or test {' or '.join(who)}")  # fmt: skip
 
 
 def explore(
@@ -225,7 +221,7 @@ def explore(
     Returns
     -------
     Multiverse
-        A universe in which nothing can be tested (a plateau that is too large, too few matched documents) says why.
+        A universe in which nothing can be tested (a set that is too large, too few matched documents) says why.
     """
     options = replace(tests, replicates=design.replicates)
     combinations = list(design.universes())
@@ -237,7 +233,7 @@ def explore(
             universe = Universe(settings=told, own=settings == combinations[0])
             try:
                 universe.outcomes = multiverse.outcomes(settings)
-                universe.claims = claims_of(universe.outcomes)
+                universe.claims = claims_of(design.choice.papers, universe.outcomes)
             except InputError as error:
                 universe.why_not = str(error)
             universes.append(universe)
@@ -260,7 +256,7 @@ class _Explorer:
         self.design, self.measure, self.options, self.remeasure = design, measure, options, remeasure
         self.own, self.first = measurements, next(design.universes())
         self.measured: tuple[Settings, Measurements] | None = None
-        self.data: tuple[Settings, PreparedData] | None = None
+        self.prepared: tuple[Settings, Prepared] | None = None
         self.assessed: dict[tuple[object, ...], Assessment | None] = {}
 
     def outcomes(self, settings: Settings) -> list[Outcome]:
@@ -271,11 +267,11 @@ class _Explorer:
         InputError
             If they leave nothing to test.
         """
-        data = self._study(settings)
+        prepared = self._prepared(settings)
         out: dict[str, Outcome] = {}
         found: list[Assessment] = []
         for hypothesis in self.design.hypotheses:
-            assessment = self._assessment(hypothesis, settings, data)
+            assessment = self._assessment(hypothesis, settings, prepared)
             if assessment is None:
                 verdict = Verdict.NOT_RUN if hypothesis.role is Role.PRIMARY else None
                 out[hypothesis.id] = Outcome(hypothesis=hypothesis.id, verdict=verdict)
@@ -294,10 +290,11 @@ class _Explorer:
             )  # fmt: skip
         return list(out.values())
 
-    def _assessment(self, hypothesis: Hypothesis, settings: Settings, data: PreparedData) -> Assessment | None:
+    def _assessment(self, hypothesis: Hypothesis, settings: Settings, prepared: Prepared) -> Assessment | None:
         here = with_fields(hypothesis, settings)
         key = (here.id, *(settings[name] for name in _carried(here, settings)))
         if key not in self.assessed:
+            data = prepared.of(here)
             try:
                 bound = here.statistic.bind(data)
                 self.assessed[key] = assess_under(here, bound, data, self.options, Silent(), False)
@@ -305,18 +302,20 @@ class _Explorer:
                 self.assessed[key] = None
         return self.assessed[key]
 
-    def _study(self, settings: Settings) -> PreparedData:
-        of_study = self.design.some(settings, "measurement") | self.design.some(settings, "data")
-        if self.data is None or self.data[0] != of_study:
-            self.data, self.assessed = None, {}
+    def _prepared(self, settings: Settings) -> Prepared:
+        of_data = self.design.some(settings, "measurement") | self.design.some(settings, "data")
+        if self.prepared is None or self.prepared[0] != of_data:
+            self.prepared, self.assessed = None, {}
             measurements = self._measurements(self.design.some(settings, "measurement"))
-            data = PreparedData(measurements, str(settings.get("plateau", self.options.plateau)))
+            size = str(settings.get(SIZE_OPTION.lstrip("-"), self.options.set_size))
+            prepared = prepare(measurements, self.design.choice, replace(self.options, set_size=size))
             split = int(settings.get("split", 0))
             if split:
-                data = data.split(halves(measurements.documents, measurements.manifest.seed, split))
-            check_panel(data.panel)
-            self.data = (of_study, data)
-        return self.data[1]
+                half = halves(measurements.documents, measurements.manifest.seed, split)
+                prepared = replace(prepared, base=prepared.base.split(half))
+            check_panel(prepared.base.panel)
+            self.prepared = (of_data, prepared)
+        return self.prepared[1]
 
     def _measurements(self, settings: Settings) -> Measurements:
         if settings == self.design.some(self.first, "measurement"):
@@ -346,13 +345,15 @@ def with_fields(hypothesis: Hypothesis, settings: Settings) -> Hypothesis:
     return replace(hypothesis, statistic=replace(hypothesis.statistic, **carried)) if carried else hypothesis
 
 
-def claims_of(outcomes: Sequence[Outcome]) -> dict[int, Verdict]:
-    """Verdict on each of the paper's claims that the outcomes bear on."""
+def claims_of(papers: Sequence[Paper], outcomes: Sequence[Outcome]) -> dict[str, Verdict]:
+    """Verdict on each claim of the papers that the outcomes bear on, by ``PAPER:NUMBER``."""
+    by_id = {o.hypothesis: o.verdict for o in outcomes if o.verdict is not None}
     claims = {}
-    for number, (family, _) in catalogue.CLAIMS.items():
-        verdicts = [o.verdict for o in outcomes if o.hypothesis.split(".")[0] == family and o.verdict is not None]
-        if verdicts:
-            claims[number] = combine(verdicts)
+    for paper in papers:
+        for claim in paper.claims:
+            verdicts = [by_id[name] for name in claim.hypotheses if name in by_id]
+            if verdicts:
+                claims[f"{paper.id}:{claim.number}"] = combine(verdicts)
     return claims
 
 
@@ -362,4 +363,4 @@ def told_value(value: Value) -> str:
         return "on" if value else "off"
     if isinstance(value, str):
         return value
-    return f"{value:g}".replace("0.", ".", 1) if 0 < value < 1 else f"{value:g}"
+    return plain_number(value)

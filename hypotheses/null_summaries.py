@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,14 +12,17 @@ from . import catalogue
 from .nulls.base import NullModel
 from .prepared import PreparedData
 from .result import Certificate, Finding, NullSummary, Role
-from .statistics.base import BoundStatistic
+from .statistic import BoundStatistic
+
+if TYPE_CHECKING:
+    from .suite import Prepared
 
 DRAWS = 20
 """Draws that a null model's diagnostics look at."""
 
 
 def null_summaries(
-    data: PreparedData, findings: Sequence[Finding], seed: int, certificates: Mapping[str, Certificate]
+    prepared: Prepared, findings: Sequence[Finding], seed: int, certificates: Mapping[str, Certificate]
 ) -> list[NullSummary]:
     """One card for each null model with an estimate among `findings`, in the order in which they come.
 
@@ -34,26 +37,35 @@ def null_summaries(
             for name in finding.null_model.split("+"):
                 used.setdefault(name, []).append(finding.hypothesis)
 
+    by_id = {h.id: h for h in prepared.choice.hypotheses}
+    models = {n.name: n for h in by_id.values() for n in map(catalogue.null_of, (*h.nulls, *h.sensitivity))}
+    models |= {name: catalogue.nulls.get(name) for name in used if name in catalogue.nulls}
+
     @cache
     def bound(hypothesis: str) -> BoundStatistic:
-        made: BoundStatistic = catalogue.hypotheses.get(hypothesis).statistic.bind(data)
-        return made
+        declared = by_id[hypothesis]
+        return declared.statistic.bind(prepared.of(declared))
 
     cards = []
-    for name, told in used.items():
-        if name in catalogue.nulls:
-            null, ids = catalogue.nulls.get(name), list(dict.fromkeys(told))
-            found = {h: _diagnosed(null, partial(bound, h), data, seed) for h in ids}
-            cards.append(_card(null, name, ids, {h: one for h, one in found.items() if one}, certificates.get(name)))
+    for name, using in used.items():
+        if name not in models:
+            continue
+        null, ids = models[name], [h for h in dict.fromkeys(using) if h in by_id]
+        found = {h: _diagnosed(null, partial(bound, h), prepared.base, seed) for h in ids}
+        filled = prepared.of(by_id[ids[0]]).filled if ids else prepared.main.filled
+        cards.append(
+            _card(null, filled(null.says), ids, {h: one for h, one in found.items() if one}, certificates.get(name))
+        )
     return cards
 
 
 def _card(
-    null: NullModel, name: str, hypotheses: list[str], diagnostics: dict[str, dict[str, Any]],
+    null: NullModel, says: str, hypotheses: list[str], diagnostics: dict[str, dict[str, Any]],
     certificate: Certificate | None,
 ) -> NullSummary:  # fmt: skip
     return NullSummary(
-        name=name, origin=catalogue.nulls.origin(name), randomises=null.randomises,
+        name=null.name, origin=catalogue.origin_of(null), randomises=null.randomises, says=says,
+        caveat=null.caveat, bibtex=list(null.bibtex),
         preserves=[*getattr(null, "preserves", ())], breaks=[*getattr(null, "breaks", ())],
         exchangeable=getattr(null, "exchangeable", ""), reference=getattr(null, "reference", ""), when=null.when,
         hypotheses=hypotheses, diagnostics=diagnostics, certificate=certificate,
@@ -67,8 +79,8 @@ def _diagnosed(null: NullModel, bound: Callable[[], BoundStatistic], data: Prepa
     try:
         observed = bound().offers()[null.randomises]
         state = null.prepare(data.measurements, observed)
-        told = null.diagnostics(state, null.draw(state, range(1, 1 + DRAWS), seed))
-        return {str(key): _plain(value) for key, value in told.items()}
+        found = null.diagnostics(state, null.draw(state, range(1, 1 + DRAWS), seed))
+        return {str(key): _plain(value) for key, value in found.items()}
     except Exception as error:  # other people's code may raise anything, and the tests it vouches for are done
         return {"not to be had": f"{type(error).__name__}: {error}"}
 

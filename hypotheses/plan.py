@@ -18,8 +18,8 @@ from typing import Any
 
 from ..data.options import MeasureOptions, TestOptions
 from . import catalogue
-from .hypothesis import Hypothesis
-from .suite import choose
+from .choice import Choice, choose
+from .hypothesis import Hypothesis, null_names
 
 FORMAT = "1"
 COVERS = (
@@ -28,7 +28,7 @@ COVERS = (
 )
 _NO_NUMBER = frozenset({"device", "batch", "random_init"})
 """Options of a measurement that change no number, or that a run sets itself."""
-_TOLD_BY_HYPOTHESES = frozenset({"jobs", "suite", "only", "nulls"})
+_TOLD_BY_HYPOTHESES = frozenset({"jobs", "suite", "only", "nulls", "papers", "margins"})
 """Options of the tests that change no number, or whose outcome the list of hypotheses holds."""
 
 
@@ -45,14 +45,18 @@ def declared(measure: MeasureOptions | Mapping[str, object], tests: TestOptions)
     InputError
         For a hypothesis or a null model that is not there.
     """
-    wanted, controls = choose(tests)
-    given = dict(measure) if isinstance(measure, Mapping) else _options(measure, _NO_NUMBER)
+    choice = choose(tests)
+    if isinstance(measure, Mapping):
+        given = dict(measure)
+    else:
+        given = _options(measure, _NO_NUMBER) | {"corpus": measure.corpus_told}
     return {
         "format": FORMAT,
         "measure": _plain(given),
         "tests": _plain(_options(tests, _TOLD_BY_HYPOTHESES)),
-        "hypotheses": [_hypothesis(h, tests) for h in sorted(wanted, key=lambda h: str(h.id))],
-        "controls": sorted(controls),
+        "papers": sorted(paper.id for paper in choice.papers),
+        "hypotheses": [_hypothesis(h, choice, tests) for h in sorted(choice.hypotheses, key=lambda h: h.id)],
+        "controls": sorted(control.id for control in choice.controls),
         "versions": {"neuronull": version("neuronull")},
     }
 
@@ -71,7 +75,7 @@ def _options(options: MeasureOptions | TestOptions, without: frozenset[str]) -> 
     return {f.name: getattr(options, f.name) for f in fields(options) if f.name not in without}
 
 
-def _hypothesis(hypothesis: Hypothesis, tests: TestOptions) -> dict[str, Any]:
+def _hypothesis(hypothesis: Hypothesis, choice: Choice, tests: TestOptions) -> dict[str, Any]:
     chosen = tests.nulls.get(hypothesis.id)
     deciding = (chosen,) if chosen else hypothesis.nulls
     return {
@@ -79,8 +83,13 @@ def _hypothesis(hypothesis: Hypothesis, tests: TestOptions) -> dict[str, Any]:
         "claim": hypothesis.claim,
         "criterion": _plain(hypothesis.criterion),
         "statistic": _plain(hypothesis.statistic),
-        "nulls": {name: catalogue.nulls.origin(name) for name in deciding},
-        "sensitivity": {name: catalogue.nulls.origin(name) for name in hypothesis.sensitivity},
+        "set": _plain(choice.set_of(hypothesis)),
+        "alike": list(hypothesis.alike),
+        "nulls": {name: catalogue.origin_of(null) for name, null in zip(null_names(deciding), deciding, strict=True)},
+        "sensitivity": {
+            name: catalogue.origin_of(null)
+            for name, null in zip(null_names(hypothesis.sensitivity), hypothesis.sensitivity, strict=True)
+        },
         "source": hypothesis.source,
     }
 

@@ -1,59 +1,122 @@
-"""One set of measurements, seen the way the hypotheses need it: sums, plateaus, strata, correlations; each made once.
+"""One set of measurements, seen the way the hypotheses need it: sums, sets, strata, correlations; each made once.
 
-Everything here is chosen before any null is drawn, or is a sufficient statistic that the nulls randomise.
+Everything here is chosen before any null is drawn, or is a sufficient statistic that the nulls randomise.  What does
+not depend on the set under test is made once per run and shared by all sets.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..data.conditions import Conditions
 from ..data.errors import InputError, MissingInput
-from ..data.measurements import Effects, Heads, JointAblation, Measurements, Panel
+from ..data.measurements import NEURON_COVARIATES, Effects, Heads, JointAblation, Measurements, Panel
+from ..data.options import DEFAULT_SIZE, SIZE_OPTION
 from ..estimators import coactivation, regimes
 from ..estimators import strata as stratify
 from ..estimators.class_means import ClassSums, absolute_sums, means_under
+from .neuron_sets import ByInfluence, Chosen, Halves, NeuronSet
 from .nulls.base import generator
 
-COVARIATES = (
-    "mean_abs",
-    "sd",
-    "kurtosis",
-    "sparsity",
-    "w_out_norm",
-    "weak_direction_share",
-    "token_frequency_share",
-)
-SMALLEST_PLATEAU = 8
+SMALLEST_SET = 8
+"""Neurons that a set chosen by a share of the layer holds at least."""
 FEWEST_DOCUMENTS = 20
 FITTED_WITHOUT = 3
-"""Plateaus' worth of the most influential neurons that no line through ordinary neurons is fitted to."""
+"""Sets' worth of the most influential neurons that no line through ordinary neurons is fitted to."""
 STRATUM = 10
-"""Plateaus that a stratum holds at least."""
+"""Sets that a stratum holds at least."""
 RESAMPLES = 200
 """Of the documents, for the uncertainty of knots."""
+
+MOST_INFLUENTIAL = ByInfluence("chosen")
+
+T = TypeVar("T")
+
+
+class shared_property(Generic[T]):
+    """A cached property whose value is shared by all sets of one run."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> shared_property[T]: ...
+
+    @overload
+    def __get__(self, instance: PreparedData, owner: type) -> T: ...
+
+    def __get__(self, instance: PreparedData | None, owner: type) -> T | shared_property[T]:
+        if instance is None:
+            return self
+        if self._name not in instance.shared:
+            instance.shared[self._name] = self._make(instance)
+        value: T = instance.shared[self._name]
+        return value
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Measurements with a plateau rule.  `half` int64 [D] splits the documents that hold matched pairs."""
+    """Measurements with the set under test.
+
+    Attributes
+    ----------
+    size_rule
+        How many neurons a set has that is chosen by a score: a share of the layer, a number, or "knot".
+    neuron_set
+        The set under test.
+    alike
+        Columns of the neurons table in which ordinary neurons must be like those of the set.
+    """
 
     measurements: Measurements
-    plateau_rule: str = ".017"
+    size_rule: str = DEFAULT_SIZE
+    neuron_set: NeuronSet = MOST_INFLUENTIAL
+    alike: tuple[str, ...] = NEURON_COVARIATES
+    shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, neuron_set: NeuronSet, alike: tuple[str, ...] | None = None) -> PreparedData:
+        """The same data with another set under test; what does not depend on the set is shared."""
+        alike = self.alike if alike is None else alike
+        if neuron_set == self.neuron_set and alike == self.alike:
+            return self
+        return replace(self, neuron_set=neuron_set, alike=alike)
 
     @property
     def panel(self) -> Panel:
         """The scored positions."""
         return self.measurements.panel
 
+    @property
+    def conditions(self) -> Conditions:
+        """The two classes of positions."""
+        return self.measurements.conditions
+
+    def filled(self, text: str) -> str:
+        """A text with the names of the set and of the conditions in place of ``{set}``, ``{a}``, ``{b}``.
+
+        ``{Set}``, ``{A}`` and ``{B}`` give the same with a capital letter.
+        """
+        conditions = self.conditions
+        names = {"set": self.neuron_set.name, "a": conditions.a.phrase, "b": conditions.b.phrase}
+        for name, value in names.items():
+            text = text.replace("{" + name + "}", value)
+            text = text.replace("{" + name.capitalize() + "}", value[:1].upper() + value[1:])
+        return text
+
     # documents -----------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @shared_property
     def documents(self) -> npt.NDArray[np.int64]:
         """Rows of the documents table that hold at least one matched pair, int64 [D].
 
@@ -62,16 +125,17 @@ class PreparedData:
         InputError
             With fewer than 20, or fewer than 3 in a half.
         """
-        found = np.unique(self.panel.document[self.panel.rare_rows])
+        found = np.unique(self.panel.document[self.panel.a_rows])
         if len(found) < FEWEST_DOCUMENTS:
             raise InputError(
-                f"{len(found)} documents hold matched rare and common positions, {FEWEST_DOCUMENTS} are needed",
+                f"{len(found)} documents hold matched positions of {self.conditions.a.phrase} and "
+                f"{self.conditions.b.phrase}, {FEWEST_DOCUMENTS} are needed",
                 "corpus",
                 "take more or longer documents, or another --threshold",
             )  # fmt: skip
         return found
 
-    @cached_property
+    @shared_property
     def half(self) -> npt.NDArray[np.int64]:
         """Half of each of `documents`, int64 [D]."""
         by_document = np.full(int(self.panel.document.max()) + 1, -1, dtype=np.int64)
@@ -83,19 +147,19 @@ class PreparedData:
                              "take more documents")  # fmt: skip
         return half
 
-    @cached_property
+    @shared_property
     def smaller_half(self) -> int:
         """Documents in the smaller half."""
         return int(min((self.half == 0).sum(), (self.half == 1).sum()))
 
-    @cached_property
+    @shared_property
     def pair_document(self) -> npt.NDArray[np.int64]:
         """Index into `documents` of each matched pair, int64 [P]."""
-        return np.searchsorted(self.documents, self.panel.document[self.panel.rare_rows])
+        return np.searchsorted(self.documents, self.panel.document[self.panel.a_rows])
 
-    @cached_property
+    @shared_property
     def pairs(self) -> Tensor:
-        """Matched pairs a document, float64 [D]."""
+        """Matched pairs per document, float64 [D]."""
         return torch.from_numpy(np.bincount(self.pair_document, minlength=len(self.documents)).astype(np.float64))
 
     # influence -----------------------------------------------------------------------------------------------------
@@ -107,29 +171,29 @@ class PreparedData:
             raise MissingInput("no influence was measured", "influence.safetensors", "measure delta_loss")
         return self.measurements.delta_loss
 
-    @cached_property
+    @shared_property
     def influence_sums(self) -> ClassSums:
         """Sums over matched positions of abs(loss change), [D, 2, N, 1]; weight = pairs."""
-        rows = self.panel.rare_rows, self.panel.common_rows
+        rows = self.panel.a_rows, self.panel.b_rows
         x = absolute_sums(self.delta_loss, *rows, self.pair_document, len(self.documents))
         return ClassSums(x, self.pairs, torch.from_numpy(self.half))
 
-    @cached_property
+    @shared_property
     def pair_sums(self) -> ClassSums:
         """The same with each matched pair as a unit of its own, [P, 2, N, 1] (for label swaps inside pairs)."""
-        rare, common = self.panel.rare_rows, self.panel.common_rows
-        x = torch.stack([self.delta_loss[rare].abs(), self.delta_loss[common].abs()], dim=1)
+        a, b = self.panel.a_rows, self.panel.b_rows
+        x = torch.stack([self.delta_loss[a].abs(), self.delta_loss[b].abs()], dim=1)
         half = torch.from_numpy(self.half[self.pair_document])
-        return ClassSums(x.double()[..., None], torch.ones(len(rare), dtype=torch.float64), half)
+        return ClassSums(x.double()[..., None], torch.ones(len(a), dtype=torch.float64), half)
 
-    @cached_property
+    @shared_property
     def influence(self) -> Tensor:
         """Mean influence of each half and class, float64 [2, 2, N] nats."""
         return means_under(self.influence_sums, torch.zeros(1, len(self.documents), dtype=torch.bool))[0, ..., 0]
 
-    @cached_property
+    @shared_property
     def curve_fits(self) -> dict[str, tuple[regimes.CurveFit, ...]]:
-        """Broken lines with 0, 1 and 2 knots through the influence curves of rare and common (halves together).
+        """Broken lines with 0, 1 and 2 knots through the influence curves of both conditions (halves together).
 
         The resampled documents are the same in every run: nothing is decided here, so no seed is asked for.
         """
@@ -140,65 +204,120 @@ class PreparedData:
         counts = torch.from_numpy(np.stack(drawn).astype(np.float64))
         return {
             label: regimes.curve_fits(sums.x[:, side, :, 0], sums.weight, counts)
-            for side, label in enumerate(("rare", "common"))
+            for side, label in enumerate((self.conditions.a.name, self.conditions.b.name))
         }
 
     # sets ----------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def n_head(self) -> int:
-        """Neurons in the plateau: a share of N (at least 8), a number, or the first knot of the label-blind curve."""
-        n = self.influence.shape[-1]
-        rule = self.plateau_rule.strip()
+    def set_size(self) -> int:
+        """Neurons in a set that is chosen by a score: a share of N (at least 8), a number, or the first knot.
+
+        The knot is that of the influence curve of both conditions together.
+        """
+        n = self.measurements.n_neurons
+        rule = self.size_rule.strip()
         if rule == "knot":
-            low = max(SMALLEST_PLATEAU, round(0.003 * n))
+            low = max(SMALLEST_SET, round(0.003 * n))
             return regimes.knot_head(self.influence.mean((0, 1)), low, max(low + 1, round(0.05 * n)))
         try:
             number = float(rule)
         except ValueError:
             raise InputError(
-                f"{rule!r} is not a plateau rule", "--plateau", "give a share below 1, 'knot', or a number of neurons"
+                f"{rule!r} is no size of a set", SIZE_OPTION, "give a share below 1, 'knot', or a number of neurons"
             ) from None
-        size = max(SMALLEST_PLATEAU, round(number * n)) if 0 < number < 1 else round(number)
-        if not SMALLEST_PLATEAU <= size <= n // regimes.MIDDLE:
-            hint = f"give a rule that yields {SMALLEST_PLATEAU} to {n // regimes.MIDDLE} neurons"
-            raise InputError(f"a plateau of {size} of {n} neurons is out of range", "--plateau", hint)
+        size = max(SMALLEST_SET, round(number * n)) if 0 < number < 1 else round(number)
+        if not SMALLEST_SET <= size <= n // regimes.MIDDLE:
+            hint = f"give a rule that yields {SMALLEST_SET} to {n // regimes.MIDDLE} neurons"
+            raise InputError(f"a set of {size} of {n} neurons is out of range", SIZE_OPTION, hint)
         return size
 
     @cached_property
-    def plateau(self) -> tuple[Tensor, Tensor]:
-        """Plateaus by influence on rare, chosen on half 0 and on half 1, int64 [n] each (sorted)."""
-        return self._sets(self.influence[:, 0])
+    def n_head(self) -> int:
+        """Neurons in the set under test (of half 0, where the halves differ)."""
+        return len(self.set[0])
 
     @cached_property
-    def common_plateau(self) -> tuple[Tensor, Tensor]:
-        """Plateaus by influence on common, the mirror of `plateau`."""
-        return self._sets(self.influence[:, 1])
+    def chosen(self) -> Chosen:
+        """The set under test and what it was chosen by."""
+        return self.neuron_set.choose(self)
+
+    @property
+    def set(self) -> Halves:
+        """The set under test, chosen on half 0 and on half 1, int64 [n] each (ascending)."""
+        return self.chosen.sets
+
+    def chosen_by_influence(self) -> None:
+        """Refuse a set that was chosen otherwise, for statistics of the influence curve and its head.
+
+        Raises
+        ------
+        MissingInput
+            If the set under test was not chosen by influence.
+        """
+        if self.neuron_set.chosen_by != "influence":
+            raise MissingInput(
+                f"it is about the neurons with the most influence, and the {self.neuron_set.name} neurons are "
+                f"{self.filled(self.neuron_set.rule)}",
+                "--set",
+                "use --set influence",
+            )
 
     @cached_property
-    def blind_plateau(self) -> tuple[Tensor, Tensor]:
-        """Plateaus by influence on both classes together, so that swapping classes leaves them as they are."""
-        return self._sets(self.influence.mean(1))
+    def blind_chosen(self) -> Chosen:
+        """The set chosen so that swapping the conditions leaves it as it is, and what it was chosen by."""
+        return self.neuron_set.blind(self)
 
-    def _sets(self, influence: Tensor) -> tuple[Tensor, Tensor]:
-        ranked = regimes.top(influence, self.n_head).sort(-1).values
-        return ranked[0], ranked[1]
+    @property
+    def blind_set(self) -> Halves:
+        """The sets of `blind_chosen`."""
+        return self.blind_chosen.sets
+
+    @cached_property
+    def mirror_set(self) -> Halves:
+        """The mirror image of the set: chosen by the same rule, with condition b in the place of a."""
+        return self.neuron_set.mirror(self)
 
     @cached_property
     def covariates(self) -> npt.NDArray[np.float64]:
-        """Covariates of the neurons, float64 [N, 7], in the order of `COVARIATES`."""
+        """Covariates of the neurons, float64 [N, k], in the order of `alike`."""
         table = self.measurements.neurons
         if table is None:
             raise MissingInput("no neuron covariates were measured", "neurons.parquet", "measure them")
-        covariates: npt.NDArray[np.float64] = table[list(COVARIATES)].to_numpy(dtype=np.float64)
+        covariates: npt.NDArray[np.float64] = table[list(self.alike)].to_numpy(dtype=np.float64)
         return covariates
 
     @cached_property
+    def _level(self) -> npt.NDArray[np.float64]:
+        """What strata are made by, [N]: what the set is the top of; of a list, influence, or the main covariate axis.
+
+        A list has no score.  Where influence was measured, lists of influential neurons are compared with others of
+        like predicted influence; without it, with others alike in the direction in which covariates vary most.
+        """
+        if isinstance(self.neuron_set, ByInfluence) or (
+            self.neuron_set.chosen_by == "elsewhere" and self.measurements.delta_loss is not None
+        ):
+            return stratify.log_influence(self.influence.mean((0, 1)).numpy())
+        score = self.chosen.score
+        if score is not None:
+            return np.asarray(score.mean(0).numpy(), dtype=np.float64)
+        return stratify.main_axis(self.covariates)
+
+    @cached_property
     def strata(self) -> Tensor:
-        """Stratum of each neuron, int64 [N]: covariates predict like influence; each holds 10 plateaus."""
-        score = stratify.log_influence(self.influence.mean((0, 1)).numpy())
-        predicted = stratify.predicted_influence(self.covariates, score)
+        """Stratum of each neuron, int64 [N]: covariates predict the same level; each holds 10 sets."""
+        predicted = stratify.predicted_influence(self.covariates, self._level)
         return torch.from_numpy(stratify.strata(predicted, STRATUM * self.n_head))
+
+    @property
+    def strata_if_any(self) -> Tensor | None:
+        """Strata, or None where no covariates were measured."""
+        return None if self.measurements.neurons is None else self.strata
+
+    @property
+    def covariates_if_any(self) -> npt.NDArray[np.float64] | None:
+        """Covariates, or None where none were measured."""
+        return None if self.measurements.neurons is None else self.covariates
 
     @cached_property
     def lean_prediction(self) -> regimes.Prediction:
@@ -209,57 +328,53 @@ class PreparedData:
         first, second = stratify.covariate_prediction(self.covariates, ordinary)
         return torch.from_numpy(first), torch.from_numpy(second)
 
-    def selection_score(self, label_blind: bool) -> Tensor:
-        """Log influence by which each half's plateau is chosen, float64 [2, N]: on rare, or of both classes."""
-        chosen_by = self.influence.mean(1) if label_blind else self.influence[:, 0]
-        return torch.from_numpy(stratify.log_influence(chosen_by.numpy()))
-
-    def balance(self, sets: tuple[Tensor, Tensor]) -> dict[str, float]:
+    def balance(self, sets: Halves) -> dict[str, float]:
         """Standardised mean difference of each covariate between the sets and their strata, halves averaged."""
         smd = [stratify.balance(self.covariates, s.numpy(), self.strata.numpy()) for s in sets]
-        return {name: float(value) for name, value in zip(COVARIATES, np.mean(smd, axis=0), strict=True)}
+        return {name: float(value) for name, value in zip(self.alike, np.mean(smd, axis=0), strict=True)}
 
     # activations ---------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def rare_activation(self) -> tuple[Tensor, Tensor]:
-        """Activations at the matched rare positions of each half, float32 [T_h, N] each."""
+    @shared_property
+    def activation_a(self) -> tuple[Tensor, Tensor]:
+        """Activations at the matched positions of condition a of each half, float32 [T_h, N] each."""
         if self.measurements.activation is None:
             raise MissingInput("no activations were measured", "activations.safetensors", "measure them")
-        rows = self._rare_rows_by_half
+        rows = self.rows_a_by_half
         return self.measurements.activation[rows[0]].float(), self.measurements.activation[rows[1]].float()
 
-    @cached_property
-    def _rare_rows_by_half(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        rows = self.panel.rare_rows
+    @shared_property
+    def rows_a_by_half(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows of the panel behind `activation_a`, one array per half."""
+        rows = self.panel.a_rows
         side = self.half[self.pair_document]
         return rows[side == 0], rows[side == 1]
 
-    @cached_property
-    def rare_document(self) -> tuple[Tensor, Tensor]:
-        """Index into `documents` of each row of `rare_activation`, int64 [T_h] each."""
+    @shared_property
+    def document_a(self) -> tuple[Tensor, Tensor]:
+        """Index into `documents` of each row of `activation_a`, int64 [T_h] each."""
         side = self.half[self.pair_document]
         return torch.from_numpy(self.pair_document[side == 0]), torch.from_numpy(self.pair_document[side == 1])
 
-    @cached_property
+    @shared_property
     def correlation(self) -> tuple[Tensor, Tensor]:
-        """Correlations over the matched rare positions of each half, float32 [N, N] each."""
-        first, second = self.rare_activation
+        """Correlations over the matched positions of condition a of each half, float32 [N, N] each."""
+        first, second = self.activation_a
         return coactivation.correlation(first), coactivation.correlation(second)
 
-    @cached_property
+    @shared_property
     def global_mode(self) -> tuple[Tensor, Tensor]:
-        """First principal component of each half's `rare_activation`, standardised: unit vectors, float32 [N] each."""
-        first, second = (coactivation.global_mode(a) for a in self.rare_activation)
+        """First principal component of each half's `activation_a`, standardised: unit vectors, float32 [N] each."""
+        first, second = (coactivation.global_mode(a) for a in self.activation_a)
         return first, second
 
-    @cached_property
+    @shared_property
     def residual_activation(self) -> tuple[Tensor, Tensor]:
-        """`rare_activation`, standardised, without the layer's global mode."""
-        first, second = map(coactivation.without_mode, self.rare_activation, self.global_mode)
+        """`activation_a`, standardised, without the layer's global mode."""
+        first, second = map(coactivation.without_mode, self.activation_a, self.global_mode)
         return first, second
 
-    @cached_property
+    @shared_property
     def residual_z(self) -> tuple[Tensor, Tensor]:
         """Fisher z of the correlations of `residual_activation`, float32 [N, N] each."""
         first, second = (coactivation.fisher_z(coactivation.correlation(a)) for a in self.residual_activation)
@@ -288,7 +403,7 @@ class PreparedData:
             raise MissingInput("no head effects were measured", "heads.safetensors", "measure them")
         return self.measurements.heads
 
-    @cached_property
+    @shared_property
     def reachable_heads(self) -> npt.NDArray[np.int64]:
         """Rows of the heads table: single heads that can reach the layer."""
         rows = np.flatnonzero(self.heads.reachable & (self.heads.head >= 0))
@@ -333,10 +448,10 @@ class PreparedData:
         needed = torch.isin(self.strata, self.strata[torch.cat(sets)]).nonzero()[:, 0].tolist()
         if missing & set(needed):
             raise MissingInput(f"head effects were measured on {len(self.heads.neuron)} neurons and leave "
-                               "out part of the plateau's strata", "heads.safetensors",
+                               "out part of the set's strata", "heads.safetensors",
                                "measure all neurons of those strata")  # fmt: skip
 
     def split(self, half: npt.NDArray[np.int64]) -> PreparedData:
-        """The same measurements under another split of the documents; `half` has one entry a document of the table."""
+        """The same measurements under another split of the documents; `half` has one entry per document."""
         panel = replace(self.panel, half=half[self.panel.document])
-        return PreparedData(replace(self.measurements, panel=panel), self.plateau_rule)
+        return replace(self, measurements=replace(self.measurements, panel=panel), shared={})

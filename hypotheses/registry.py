@@ -1,4 +1,4 @@
-"""One registry for hypotheses, estimators and null models: built in, registered in Python, or from a plug-in package.
+"""One registry for papers, hypotheses, null models and model families: built in, from Python, or from a plug-in.
 
 Nothing is imported until it is asked for, so that `neuronull --help` stays quick and a plug-in that cannot be imported
 stops only what uses it.
@@ -47,16 +47,23 @@ class Registry(Generic[T]):
         Entry-point group in which plug-in packages announce theirs: ``"neuronull.nulls"``.
     builtin
         Name -> ``"module:attribute"``.  A module that begins with a dot is relative to `neuronull.hypotheses`, as in an
-        import statement there (``".nulls.hqs:HQS"``, ``"..estimators.communities:modular_contrast"``).
+        import statement there (``".nulls.hqs:HQS"``).
     convert
         Makes a `T` of what was loaded (checks its type, makes an instance of a class) or raises; by default nothing is
         changed.
+    named
+        Attribute of a loaded value that must be the name it was announced under; empty for none.
     """
 
     def __init__(
-        self, what: str, group: str, builtin: Mapping[str, str], convert: Callable[[Any], T] | None = None
+        self,
+        what: str,
+        group: str,
+        builtin: Mapping[str, str],
+        convert: Callable[[Any], T] | None = None,
+        named: str = "",
     ) -> None:
-        self.what, self.group = what, group
+        self.what, self.group, self.named = what, group, named
         self._convert = convert
         self._entries = {name: _Entry(BUILT_IN, _importer(target)) for name, target in builtin.items()}
         self._discovered = False
@@ -162,19 +169,26 @@ class Registry(Generic[T]):
     def _load(self, name: str, entry: _Entry) -> T:
         if entry.value is _UNLOADED and not entry.error:
             if entry.plug_in:
-                self._load_foreign(entry)
+                self._load_foreign(entry, name)
             else:
-                entry.value = self._made(entry.load())
+                entry.value = self._made(entry.load(), name)
         return entry.value  # type: ignore[return-value]
 
-    def _load_foreign(self, entry: _Entry) -> None:
+    def _load_foreign(self, entry: _Entry, name: str) -> None:
         try:
-            entry.value = self._made(entry.load())
-        except Exception as error:  # other people's code: importing it may raise anything, and must stop nobody else
+            entry.value = self._made(entry.load(), name)
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # other people's code: importing it may raise anything, and must stop nobody else
             entry.error = " ".join(f"{type(error).__name__}: {error}".split())
 
-    def _made(self, loaded: object) -> object:
-        return self._convert(loaded) if self._convert else loaded
+    def _made(self, loaded: object, name: str) -> object:
+        made = self._convert(loaded) if self._convert else loaded
+        own = getattr(made, self.named, name) if self.named else name
+        if own != name:
+            raise ValueError(f"it calls itself {own!r}")
+        return made
 
     def _collision(self, name: str, *origins: str) -> InputError:
         return InputError(f"{self.what} {name!r} is registered twice: {' and '.join(origins)}", "",

@@ -1,29 +1,84 @@
-"""The suite: which hypotheses run, all of them on one data, their verdicts, and the claims' verdicts."""
+"""The suite: all hypotheses of a choice on one set of measurements, their verdicts, and the claims' verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from ..data import schema
 from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
+from ..data.neuron_list import read_neuron_list
 from ..data.options import Progress, Silent, TestOptions
 from ..data.panel import check_panel
 from . import catalogue, figure_data
-from .controls import flags_an_effect, run_control
+from .cards import describe, hypothesis_cards, set_cards
+from .choice import Choice, check_replicates, choose
+from .controls import ControlRun, flags_an_effect
 from .engine import Assessment, assess, sample
 from .findings import FindingBuilder, Judged, judge_family
 from .hypothesis import Hypothesis
 from .inference.multiplicity import adjust
-from .inference.permutation import enough_replicates
 from .inference.verdicts import combine
-from .prepared import PreparedData
+from .neuron_sets import Listed, NeuronSet
+from .nulls.base import NullModel
+from .nulls.guard import blamed
+from .paper import Claim, Paper
+from .prepared import MOST_INFLUENTIAL, PreparedData
 from .result import ClaimVerdict, Finding, Result, Role, Setup, Verdict
-from .statistics.base import BoundStatistic
+from .statistic import BoundStatistic
 
 MOST_SENSITIVITY_DRAWS = 999
 """Draws of a null whose row decides nothing, at most: graph nulls cost most, and no adjusted p needs their tail."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The prepared data of a run, one view of them per set under test.
+
+    ``own_set`` takes the place of the papers' sets where the user gave one.
+    """
+
+    choice: Choice
+    base: PreparedData
+    own_set: NeuronSet | None = None
+
+    def of(self, hypothesis: Hypothesis) -> PreparedData:
+        """The data with the set that a hypothesis is about."""
+        named = self.choice.set_of(hypothesis) if hypothesis.set is not None or self.own_set is None else self.own_set
+        found = self.base.of(named or MOST_INFLUENTIAL, hypothesis.alike or self.base.alike)
+        views: dict[Any, PreparedData] = self.base.shared.setdefault("views", {})
+        return views.setdefault((found.neuron_set, found.alike), found)
+
+    @property
+    def main(self) -> PreparedData:
+        """The data with the set of the first hypothesis."""
+        first = next(iter(self.choice.hypotheses), None)
+        if first is not None:
+            return self.of(first)
+        named = self.own_set or next((p.set for p in self.choice.papers), MOST_INFLUENTIAL)
+        return self.base.of(named)
+
+
+def prepare(measurements: Measurements, choice: Choice, options: TestOptions) -> Prepared:
+    """Prepared data of a run; the set is the user's, that of the measurements, or each paper's own.
+
+    Raises
+    ------
+    InputError
+        If the user's set cannot be read.
+    """
+    return Prepared(choice, PreparedData(measurements, options.set_size), own_set(measurements, options))
+
+
+def own_set(measurements: Measurements, options: TestOptions) -> NeuronSet | None:
+    """The set that the user, or else the measurement directory, names; None for the papers' own."""
+    if options.set is not None:
+        return Listed.of(read_neuron_list(Path(options.set)), options.set)
+    listed = measurements.neuron_list
+    return None if listed is None else Listed.of(listed, schema.SET)
 
 
 def run_suite(
@@ -37,106 +92,96 @@ def run_suite(
     Parameters
     ----------
     random_init
-        Measures the same model with re-initialised weights, for `control.random_init`; None where there is no model.
+        Measures the same model with re-initialised weights, for controls that ask for it; None where there is no model.
 
     Raises
     ------
     InputError
         For unknown ids, too few replicates or documents, and nulls that do not fit.
     """
+    choice = choose(options)
+    return run_choice(prepare(measurements, choice, options), options, progress, random_init)
+
+
+def run_choice(
+    prepared: Prepared,
+    options: TestOptions,
+    progress: Progress | None = None,
+    random_init: Callable[[], Measurements] | None = None,
+) -> Result:
+    """Test a choice on prepared data; see `run_suite`."""
     progress = progress or Silent()
-    check_panel(measurements.panel)
-    wanted, controls = choose(options)
-    data = PreparedData(measurements, options.plateau)
-    check_replicates(wanted, options)
-    make = FindingBuilder(data, describe(data, options), options)
-    findings, left_out = run_hypotheses(wanted, make, progress)
+    choice, main = prepared.choice, prepared.main
+    check_panel(main.panel)
+    check_replicates(choice.hypotheses, options)
+    setup = describe(main, options)
+    builders = Builders(prepared, setup, options)
+    findings, left_out = run_hypotheses(choice.hypotheses, builders, progress)
 
     def flagged() -> tuple[list[str], int]:
         if random_init is None:
             raise MissingInput("there is no model to re-initialise")
-        asked = wanted or choose(replace(options, only=()))[0]  # the control alone means the default suite
+        asked = choice
+        if not choice.hypotheses:  # the control alone means what a plain run tests
+            asked = choose(replace(options, only=(), margins={}))
         return flags(asked, random_init(), options, progress)
 
-    findings += [run_control(name, make, flagged) for name in controls]
+    control_run = ControlRun(main, options, flagged)
+    common = FindingBuilder(main, setup, options).common()
+    findings += [control.finding(control_run, common) for control in choice.controls]
     caution(findings)
     return Result(
-        setup=make.setup, findings=findings, left_out=left_out, claims=claim_verdicts(findings, options),
-        warnings=list(measurements.manifest.extra("warnings", [])), **figure_data.collect(data, findings, options.seed),
-    )  # fmt: skip
+        setup=setup,
+        papers=[paper.card for paper in choice.papers],
+        sets=set_cards(prepared),
+        hypotheses=[*hypothesis_cards(prepared), *(c.card(main) for c in choice.controls)],
+        findings=findings,
+        left_out=left_out,
+        claims=[v for paper in choice.papers for v in claim_verdicts(paper, findings)],
+        warnings=list(main.measurements.manifest.extra("warnings", [])),
+        **figure_data.collect(prepared, findings, options.seed),
+    )
 
 
-def choose(options: TestOptions) -> tuple[list[Hypothesis], list[str]]:
-    """Hypotheses and controls asked for, in the catalogue's order.
+@dataclass
+class Builders:
+    """Makers of rows, one per view of the data."""
 
-    ``--only`` takes ids or whole families; without it the default suite runs, or with ``full`` everything.  A family
-    stands for those of it that would run without ``--only``, or for all where none would.
+    prepared: Prepared
+    setup: Setup
+    options: TestOptions
 
-    Raises
-    ------
-    InputError
-        For an id that is not there.
-    """
-    known = list(catalogue.hypotheses.names())
+    def __post_init__(self) -> None:
+        self._made: dict[int, FindingBuilder] = {}
 
-    def usual(names: list[str]) -> list[str]:
-        every = ((name, catalogue.hypotheses.get(name)) for name in names)
-        return [name for name, h in every if h.default or options.suite == "full"]
-
-    if not options.only:
-        return [catalogue.hypotheses.get(name) for name in usual(known)], list(catalogue.CONTROLS)
-    names: set[str] = set()
-    for asked in options.only:
-        family = [n for n in known if n.split(".")[0] == asked]
-        members = usual(family) or family
-        members += [n for n in (*known, *catalogue.CONTROLS) if asked in (n, n.split(".")[0]) and n not in family]
-        if not members:
-            catalogue.hypotheses.get(asked)  # raises, with a did-you-mean
-        names.update(members)
-    return [catalogue.hypotheses.get(n) for n in known if n in names], [c for c in catalogue.CONTROLS if c in names]
-
-
-def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None:
-    """Refuse a number of replicates with which no p in a family could come below alpha.
-
-    Raises
-    ------
-    InputError
-        Saying how many are needed and why.
-    """
-    for hypothesis in wanted:
-        rows = sum(h.family == hypothesis.family and h.role is Role.PRIMARY for h in wanted)
-        replicates = hypothesis.replicates(options.replicates)
-        least = enough_replicates(replicates, options.alpha, max(rows, 1))
-        if least is not None:
-            limited = hypothesis.replicates(least) < least
-            raise InputError(
-                f"with {replicates} null draws no p-value can be below {1 / (1 + replicates):.3g}, and "
-                f"{rows or 1} verdicts of family {hypothesis.family} at alpha {options.alpha:g} need more",
-                "--alpha" if limited else "--replicates",
-                f"{hypothesis.id} makes {replicates} at most: leave it out" if limited else f"give at least {least}",
-            )  # fmt: skip
+    def of(self, hypothesis: Hypothesis) -> FindingBuilder:
+        """The maker of rows for a hypothesis."""
+        data = self.prepared.of(hypothesis)
+        return self._made.setdefault(id(data), FindingBuilder(data, self.setup, self.options))
 
 
 def run_hypotheses(
-    wanted: Sequence[Hypothesis], make: FindingBuilder, progress: Progress
+    wanted: Sequence[Hypothesis], builders: Builders, progress: Progress
 ) -> tuple[list[Finding], dict[str, str]]:
     """Findings of all hypotheses, families adjusted together, and what was left out and why."""
     assessed: dict[str, Assessment] = {}
     sensitivity_rows: dict[str, list[Finding]] = {}
     left_out: dict[str, str] = {}
     for hypothesis in wanted:
+        make = builders.of(hypothesis)
         try:
-            bound = hypothesis.statistic.bind(make.data)
+            with blamed(hypothesis.statistic):
+                bound = hypothesis.statistic.bind(make.data)
             assessed[hypothesis.id] = assess_under(hypothesis, bound, make.data, make.options, progress)
         except MissingInput as error:
             left_out[hypothesis.id] = str(error)
             continue
         sensitivity_rows[hypothesis.id] = _sensitivity_rows(hypothesis, bound, make, progress)
-    judged = judge(assessed.values(), make.options.alpha)
+    judged = judge(assessed.values(), builders.options.alpha)
     q_values = dict(zip(judged, adjust([j.assessment.p.value for j in judged.values()], "fdr_bh"), strict=True))
     findings: list[Finding] = []
     for hypothesis in wanted:
+        make = builders.of(hypothesis)
         if hypothesis.id in left_out:
             findings.append(make.not_run(hypothesis, left_out[hypothesis.id]))
         elif hypothesis.id in judged:
@@ -155,16 +200,41 @@ def assess_under(
     progress: Progress,
     with_details: bool = True,
 ) -> Assessment:
-    """Assess a bound hypothesis under its null models, or under the one that the options choose."""
+    """Assess a bound hypothesis under its null models, or under the one that the options choose.
+
+    Raises
+    ------
+    MissingInput
+        If no declared null model can serve the set.
+    InputError
+        If the null model that was chosen cannot.
+    """
     replicates = hypothesis.replicates(options.replicates)
     if hypothesis.role is not Role.PRIMARY:
         replicates = min(replicates, MOST_SENSITIVITY_DRAWS)
     chosen = options.nulls.get(hypothesis.id)
-    nulls = [catalogue.nulls.get(name) for name in ((chosen,) if chosen else hypothesis.nulls)]
-    drawn = []
+    nulls, left_out = serving([catalogue.null_of(n) for n in ((chosen,) if chosen else hypothesis.nulls)], bound)
+    if not nulls:
+        why = next(iter(left_out.values()))
+        raise InputError(why, "--null", "choose another") if chosen else MissingInput(why)
+    drawn = tuple(
+        sample(bound, null, data, replicates, options.seed, options.jobs, progress, hypothesis.id) for null in nulls
+    )
+    found = assess(hypothesis, bound, data, drawn, options.alpha, with_details)
+    return replace(found, details=found.details.model_copy(update={"nulls_left_out": left_out})) if left_out else found
+
+
+def serving(nulls: Sequence[NullModel], bound: BoundStatistic) -> tuple[list[NullModel], dict[str, str]]:
+    """Those of the null models that can serve what a statistic offers, and why the others cannot, by name."""
+    offered = bound.offers()
+    served, left_out = [], {}
     for null in nulls:
-        drawn.append(sample(bound, null, data, replicates, options.seed, options.jobs, progress, hypothesis.id))
-    return assess(hypothesis, bound, data, tuple(drawn), options.alpha, with_details)
+        why = null.refuses(offered[null.randomises]) if null.randomises in offered else ""
+        if why:
+            left_out[null.name] = why
+        else:
+            served.append(null)
+    return served, left_out
 
 
 def _sensitivity_rows(
@@ -172,10 +242,13 @@ def _sensitivity_rows(
 ) -> list[Finding]:
     """Rows of the further nulls that a hypothesis declares."""
     rows = []
-    for name in hypothesis.sensitivity:
-        alone = replace(hypothesis, nulls=(name,), sensitivity=())
+    for null in hypothesis.sensitivity:
+        alone = replace(hypothesis, nulls=(null,), sensitivity=())
         options = replace(make.options, nulls={}, replicates=min(make.options.replicates, MOST_SENSITIVITY_DRAWS))
-        rows.append(make.sensitivity(assess_under(alone, bound, make.data, options, progress)))
+        try:
+            rows.append(make.sensitivity(assess_under(alone, bound, make.data, options, progress)))
+        except MissingInput:
+            continue  # a further null model that cannot serve this set
     return rows
 
 
@@ -189,9 +262,8 @@ def judge(assessed: Iterable[Assessment], alpha: float) -> dict[str, Judged]:
 
 
 def caution(findings: Sequence[Finding]) -> None:
-    """Say on each finding that `control.random_init` made too, so that nobody credits training with it."""
-    control = next((f for f in findings if f.hypothesis == "control.random_init"), None)
-    flagged = control.details.get("flagged", []) if control else []
+    """Say on each finding that random weights showed too, so that nobody credits training with it."""
+    flagged = {name for f in findings for name in f.details.found_in_random_weights}
     for finding in findings:
         if finding.role is Role.PRIMARY and finding.hypothesis in flagged and flags_an_effect(finding):
             said = "found with random weights too, so training need not be its cause"
@@ -199,28 +271,34 @@ def caution(findings: Sequence[Finding]) -> None:
 
 
 def flags(
-    wanted: Sequence[Hypothesis], measurements: Measurements, options: TestOptions, progress: Progress
+    choice: Choice, measurements: Measurements, options: TestOptions, progress: Progress
 ) -> tuple[list[str], int]:
     """Names of the verdict rows that find an effect in `measurements`, and how many rows were tested."""
-    data = PreparedData(measurements, options.plateau)
-    make = FindingBuilder(data, describe(data, options), options)
-    primary = [replace(h, sensitivity=()) for h in wanted if h.role is Role.PRIMARY]
-    findings, _ = run_hypotheses(primary, make, progress)
+    primary = tuple(replace(h, sensitivity=()) for h in choice.hypotheses if h.role is Role.PRIMARY)
+    prepared = prepare(measurements, replace(choice, hypotheses=primary), options)
+    builders = Builders(prepared, describe(prepared.main, options), options)
+    findings, _ = run_hypotheses(primary, builders, progress)
     rows = [f for f in findings if f.role is Role.PRIMARY and f.verdict is not Verdict.NOT_RUN]
     return [f.hypothesis for f in rows if flags_an_effect(f)], len(rows)
 
 
-def claim_verdicts(findings: Sequence[Finding], options: TestOptions) -> list[ClaimVerdict]:
-    """Verdict on each of the paper's claims whose family was asked for."""
-    out = []
-    for number, (family, title) in catalogue.CLAIMS.items():
-        rows = [f for f in findings if f.family == family and f.role is Role.PRIMARY and f.verdict is not None]
-        if not rows:
-            continue
-        verdict = combine([f.verdict for f in rows if f.verdict is not None])
-        out.append(ClaimVerdict(number=number, title=title, verdict=verdict, sentence=_claim_sentence(rows, verdict),
-                                hypotheses=[f.hypothesis for f in rows]))  # fmt: skip
-    return out
+def claim_verdicts(paper: Paper, findings: Sequence[Finding]) -> list[ClaimVerdict]:
+    """Verdict on each claim of a paper that some row bears on."""
+    by_id = {f.hypothesis: f for f in findings if f.role is Role.PRIMARY and f.verdict is not None}
+    found = []
+    for claim in paper.claims:
+        rows = [by_id[name] for name in claim.hypotheses if name in by_id]
+        if rows:
+            found.append(_claim_verdict(paper, claim, rows))
+    return found
+
+
+def _claim_verdict(paper: Paper, claim: Claim, rows: Sequence[Finding]) -> ClaimVerdict:
+    verdict = combine([f.verdict for f in rows if f.verdict is not None])
+    return ClaimVerdict(
+        paper=paper.id, number=claim.number, title=claim.title, verdict=verdict, headline=claim.headlines[verdict],
+        sentence=_claim_sentence(rows, verdict), hypotheses=[f.hypothesis for f in rows],
+    )  # fmt: skip
 
 
 def _claim_sentence(rows: Sequence[Finding], verdict: Verdict) -> str:
@@ -228,30 +306,12 @@ def _claim_sentence(rows: Sequence[Finding], verdict: Verdict) -> str:
         return ", ".join(f.hypothesis for f in rows if f.verdict is wanted)
 
     if verdict is Verdict.SUPPORTED:
-        return f"all {len(rows)} hypotheses are supported"
+        return f"all {len(rows)} hypotheses are supported" if len(rows) > 1 else "its hypothesis is supported"
     if verdict is Verdict.REFUTED:
         return f"refuted by {ids(Verdict.REFUTED)}"
     undecided = sum(f.verdict is Verdict.UNDETERMINED for f in rows)
     missing = sum(f.verdict is Verdict.NOT_RUN for f in rows)
-    parts = [f"{undecided} of {len(rows)} hypotheses could not decide"] if undecided else []
-    parts += [f"{missing} could not be run"] if missing else []
+    of = f" of {len(rows)} hypotheses" if len(rows) > 1 else ""
+    parts = [f"{undecided}{of} could not decide" if of else "its hypothesis could not decide"] if undecided else []
+    parts += [f"{missing} could not be run" if of else "it could not be run"] if missing else []
     return ", ".join(parts)
-
-
-def describe(data: PreparedData, options: TestOptions) -> Setup:
-    """What was measured on what."""
-    m = data.measurements.manifest
-    audit = (m.audit.model_extra or {}) if m.audit else {}
-    given: dict[str, Any] = {
-        "model": m.model.id, "revision": m.model.revision, "architecture": m.architecture, "layer": m.layer,
-        "corpus": m.corpus.id, "conditioning": m.conditioning, "threshold": m.threshold, "elbow": m.elbow_rank,
-        "ablation": m.ablation, "plateau": options.plateau, "n_head": data.n_head, "dtype": m.dtype,
-        "model_hash": m.model.hash, "corpus_hash": m.corpus.hash, "counts_hash": m.counts_hash,
-        "n_documents": len(data.documents), "n_positions": len(data.panel), "n_pairs": len(data.panel.rare_rows),
-        "n_neurons": data.measurements.n_neurons, "replicates": options.replicates, "alpha": options.alpha,
-        "seed": options.seed, "audit_entries": m.audit.n if m.audit else None,
-        "audit_max_abs_error": m.audit.max_abs_error if m.audit else None, "versions": dict(sorted(m.versions.items())),
-        "suite": "only " + " ".join(options.only) if options.only else options.suite, "audit": audit,
-        "counts": m.extra("counts"), "kept_share": m.extra("kept_share"),
-    }  # fmt: skip
-    return Setup(**given)

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from ..estimators.power_law import Tails, resampled, tails
 from .inference.permutation import permutation_p
 from .nulls.base import generator
+from .result import TailLawCard
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -91,10 +91,10 @@ def tail_law(sample: FloatArray, seed: int = 0) -> TailLaw | None:
     )
 
 
-def tail_laws(samples: Mapping[str, FloatArray]) -> dict[str, dict[str, Any]]:
-    """Return, by name, the fields of `TailLaw` of every sample that has one: what a finding keeps in its details."""
+def tail_laws(samples: Mapping[str, FloatArray]) -> dict[str, TailLawCard]:
+    """Return, by name, the `TailLaw` of every sample that has one, as a finding keeps it."""
     found = {name: tail_law(sample) for name, sample in samples.items()}
-    return {name: asdict(law) for name, law in found.items() if law is not None}
+    return {name: TailLawCard.model_validate(asdict(law)) for name, law in found.items() if law is not None}
 
 
 def _p_of_fit(values: FloatArray, found: Tails, seed: int) -> float:

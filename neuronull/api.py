@@ -41,12 +41,12 @@ class RunResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a hypothesis x null, with the stable columns of ``results.parquet``."""
+        """One row per hypothesis and null model, with the stable columns of ``results.parquet``."""
         return self.result.table
 
     @property
     def claims(self) -> list[ClaimVerdict]:
-        """The verdict on each of the paper's claims."""
+        """The verdict on each claim of the papers tested."""
         return self.result.claims
 
     @property
@@ -100,14 +100,18 @@ def run(
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
     suite: Literal["default", "full"] = TestOptions.suite,
+    conditions: str | Path = MeasureOptions.conditions,
     conditioning: Conditioning = MeasureOptions.conditioning,
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
     ablation: Ablation = MeasureOptions.ablation,
-    plateau: str | float = TestOptions.plateau,
+    paper: str | Sequence[str] = (),
+    plateau: str | float = TestOptions.set_size,
     measurements: str | Path | None = None,
     only: str | Sequence[str] = (),
     null: Mapping[str, str] | None = None,
+    margin: Mapping[str, float] | None = None,
+    set: str | Path = "influence",
     vary: Mapping[str, Sequence[object] | object] | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
@@ -127,6 +131,14 @@ def run(
 
     Parameters
     ----------
+    paper
+        Id of a paper, or several; "all" for every one.  Without it, the papers that a plain run tests.
+    plateau
+        How many neurons the set under test has: a share of the layer, a number, or "knot".
+    set
+        "influence" for the neurons that each paper names, or a file that lists others (JSON, CSV or text).
+    margin
+        Hypothesis -> smallest effect worth the name, in place of its own.
     null
         Hypothesis -> null model, in place of its own.  One that does not ship is held to the conformance checks first,
         which takes seconds; the report says how they went.
@@ -153,18 +165,24 @@ def run(
     request = pipeline.Request(
         MeasureOptions(
             model=model, revision=revision, corpus=corpus_option(corpus), counts=counts, layer=pipeline.layer(layer),
-            conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-            context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+            conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
+            documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
         ),
         TestOptions(
-            suite=suite, only=(only,) if isinstance(only, str) else tuple(only), nulls=dict(null or {}),
-            plateau=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
+            papers=_names(paper), suite=suite, only=_names(only), nulls=dict(null or {}),
+            margins=dict(margin or {}), set=None if set == "influence" else str(set),
+            set_size=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
             varied=pipeline.varied_of(vary or {}),
         ),
         measurements=str(measurements) if measurements is not None else None,
         out=place,
     )  # fmt: skip
     return RunResult(pipeline.run(request, progress or Silent()), place)
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """One name, names joined by commas, or several, as a tuple."""
+    return tuple(name for one in ([given] if isinstance(given, str) else given) for name in one.split(",") if name)
 
 
 def measure(
@@ -174,6 +192,7 @@ def measure(
     corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
+    conditions: str | Path = MeasureOptions.conditions,
     conditioning: Conditioning = MeasureOptions.conditioning,
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
@@ -200,8 +219,8 @@ def measure(
     """
     options = MeasureOptions(
         model=model, revision=revision, corpus=corpus_option(corpus), counts=counts, layer=pipeline.layer(layer),
-        conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
-        context=context, seed=seed, device=device, dtype=dtype, batch=batch,
+        conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
+        documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
     )  # fmt: skip
     from .estimators import measure as measuring
 

@@ -23,22 +23,38 @@ class Entry:
     origin: str
 
 
+def papers() -> list[Entry]:
+    """Every paper whose claims can be tested, with what it claims."""
+    from .hypotheses.catalogue import papers as registry
+
+    return [Entry(name, paper.short, registry.origin(name)) for name, paper in registry.items()]
+
+
 def hypotheses() -> list[Entry]:
-    """Every hypothesis, with its claim; the controls too, which every suite runs."""
-    from .hypotheses.catalogue import CONTROLS
+    """Every hypothesis, with its claim; the controls too, which decide no claim."""
+    from .hypotheses import catalogue
 
-    controls = [Entry(name, "check of the pipeline itself; decides no claim", BUILT_IN) for name in CONTROLS]
-    return _registered(_registry("hypotheses")) + controls
+    entries = []
+    for name, hypothesis in catalogue.known_hypotheses().items():
+        declaring = catalogue.papers_of(name)
+        origin = catalogue.papers.origin(declaring[0].id) if declaring else catalogue.hypotheses.origin(name)
+        entries.append(Entry(name, _in_general(hypothesis.claim), origin))
+    controls = catalogue.controls(catalogue.shipped())
+    return entries + [Entry(c.id, f"check of the pipeline itself: {_in_general(c.claim)}", BUILT_IN) for c in controls]
 
 
-def estimators() -> list[Entry]:
-    """Every estimator, with the first line of its docstring."""
-    return _registered(_registry("estimators"))
+def _in_general(text: str) -> str:
+    """A sentence with what stands for set and conditions in words."""
+    for name, word in {"set": "chosen", "a": "condition a", "b": "condition b"}.items():
+        text = text.replace("{" + name + "}", word).replace("{" + name.capitalize() + "}", word.capitalize())
+    return text
 
 
 def nulls() -> list[Entry]:
     """Every null model, with what it randomises."""
-    return _registered(_registry("nulls"))
+    from .hypotheses.catalogue import nulls as registry
+
+    return [Entry(name, _one_line(value), registry.origin(name)) for name, value in registry.items()]
 
 
 def models() -> list[Entry]:
@@ -59,17 +75,26 @@ def corpora() -> list[Entry]:
 
 
 KINDS: Mapping[str, Callable[[], list[Entry]]] = {
+    "papers": papers,
     "hypotheses": hypotheses,
-    "estimators": estimators,
     "nulls": nulls,
     "models": models,
     "corpora": corpora,
 }
 
 
+SINGULAR = {"papers": "paper", "hypotheses": "hypothesis", "nulls": "null model", "models": "model",
+            "corpora": "corpus"}  # fmt: skip
+
+
 def broken(kind: str) -> dict[str, str]:
     """Plug-ins of a kind that cannot be used, and why."""
-    return _registry(kind).broken() if kind in ("hypotheses", "estimators", "nulls") else {}
+    from .hypotheses import catalogue
+
+    registries: dict[str, Registry[Any]] = {
+        "papers": catalogue.papers, "hypotheses": catalogue.hypotheses, "nulls": catalogue.nulls,
+    }  # fmt: skip
+    return registries[kind].broken() if kind in registries else {}
 
 
 def declared(name: str) -> dict[str, Any]:
@@ -80,31 +105,26 @@ def declared(name: str) -> dict[str, Any]:
     InputError
         If nothing has that id.
     """
-    found = {}
-    for kind in ("hypotheses", "estimators", "nulls"):
-        registry = _registry(kind)
-        if name in registry:
-            found[registry.what] = {"id": name, "origin": registry.origin(name), **_plain_object(registry.get(name))}
-    for kind, what in (("hypotheses", "control"), ("models", "model"), ("corpora", "corpus")):
-        entry = next((e for e in KINDS[kind]() if e.id == name), None)
-        if entry is not None and not found:
-            found[what] = {"id": entry.id, "origin": entry.origin, "what": entry.what}
-    if not found:
-        known = [entry.id for entries in KINDS.values() for entry in entries()]
-        hint = suggestion(name, tuple(known)) or "neuronull ls hypotheses, estimators or nulls lists what there is"
-        raise InputError(f"nothing is called {name!r}", "ID", hint)
-    return found
-
-
-def _registry(kind: str) -> Registry[Any]:
     from .hypotheses import catalogue
 
-    registry: Registry[Any] = getattr(catalogue, kind)
-    return registry
-
-
-def _registered(registry: Registry[Any]) -> list[Entry]:
-    return [Entry(name, _one_line(value), registry.origin(name)) for name, value in registry.items()]
+    found = {}
+    entries = {kind: {e.id: e for e in list_()} for kind, list_ in KINDS.items()}
+    values: dict[str, Callable[[str], Any]] = {
+        "papers": catalogue.papers.get, "hypotheses": catalogue.hypothesis, "nulls": catalogue.nulls.get,
+    }  # fmt: skip
+    for kind, of_kind in entries.items():
+        if name not in of_kind:
+            continue
+        entry, what = of_kind[name], SINGULAR[kind]
+        if kind in values and not name.startswith("control."):
+            found[what] = {"id": name, "origin": entry.origin, **_plain_object(values[kind](name))}
+        else:
+            found[what] = {"id": entry.id, "origin": entry.origin, "what": entry.what}
+    if not found:
+        known = [id for of_kind in entries.values() for id in of_kind]
+        hint = suggestion(name, tuple(known)) or "neuronull ls papers, hypotheses or nulls lists what there is"
+        raise InputError(f"nothing is called {name!r}", "ID", hint)
+    return found
 
 
 def _one_line(value: Any) -> str:

@@ -20,11 +20,11 @@ from .provenance import Timed, provenance
 
 if TYPE_CHECKING:
     from .data.measurements import Measurements
+    from .hypotheses.choice import Choice
     from .hypotheses.multiverse import Design
     from .hypotheses.result import Certificate, Multiverse, Result
     from .reports import Format
 
-RANDOM_INIT = "control.random_init"
 RANDOM_INIT_DOCUMENTS = 50
 """The control asks whether anything is found where there is nothing; fifty documents are enough for that."""
 
@@ -66,42 +66,38 @@ def run(request: Request, progress: Progress) -> Result:
     """
     if request.measurements is not None:
         existing(request.measurements, "--measurements")
-    wanted = check_tests(request.tests)
+    choice = check_tests(request.tests)
     design = varied_design(request)
     if request.out is None:
-        return _Run(request, progress, design).found(wanted)
+        return _Run(request, progress, choice, design).found()
     with staged(request.out) as folder:
-        job = _Run(request, progress, design)
-        result = job.found(wanted)
+        job = _Run(request, progress, choice, design)
+        result = job.found()
         job.write(result, folder)
     return result
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the tests need measured beside the model itself: it on random weights, at other steps of its training."""
-
-    random_init: bool
-    checkpoints: bool
-
-
-def check_tests(tests: TestOptions) -> Wanted:
-    """Refuse a test that cannot be run before hours of measuring; say what the others need measured.
+def check_tests(tests: TestOptions) -> Choice:
+    """Refuse a test that cannot be run before hours of measuring; return what is tested.
 
     Raises
     ------
     InputError
-        If a hypothesis or null model is unknown, or the replicates are too few for alpha.
+        If a hypothesis, null model or set cannot be had, or the replicates are too few for alpha.
     """
-    from .hypotheses.catalogue import hypotheses, nulls
-    from .hypotheses.suite import check_replicates, choose
+    from .hypotheses import catalogue
+    from .hypotheses.choice import check_replicates, choose
 
-    wanted, controls = choose(tests)
-    check_replicates(wanted, tests)
+    choice = choose(tests)
+    check_replicates(choice.hypotheses, tests)
     for hypothesis, null in tests.nulls.items():
-        hypotheses.get(hypothesis)
-        nulls.get(null)
-    return Wanted(RANDOM_INIT in controls, any(h.statistic.checkpoints for h in wanted))
+        catalogue.hypothesis(hypothesis)
+        catalogue.nulls.get(null)
+    if tests.set is not None:
+        from .data.neuron_list import read_neuron_list
+
+        read_neuron_list(existing(tests.set, "--set"))
+    return choice
 
 
 def varied_design(request: Request) -> Design | None:
@@ -120,17 +116,16 @@ def varied_design(request: Request) -> Design | None:
 
 
 class _Run:
-    """One run under way: its request, its clock, and what is to vary."""
+    """One run under way: its request, its clock, what is tested, and what is to vary."""
 
-    def __init__(self, request: Request, progress: Progress, design: Design | None) -> None:
+    def __init__(self, request: Request, progress: Progress, choice: Choice, design: Design | None) -> None:
         self.request, self.timed, self.started = request, Timed(progress), datetime.now(UTC)
-        self.design = design
+        self.choice, self.design = choice, design
 
-    def found(self, wanted: Wanted) -> Result:
+    def found(self) -> Result:
         """Measure or load, then test."""
         from .hypotheses.null_summaries import null_summaries
-        from .hypotheses.prepared import PreparedData
-        from .hypotheses.suite import run_suite
+        from .hypotheses.suite import prepare, run_choice
 
         tests = self.request.tests
         certificates = self._certificates()
@@ -138,17 +133,16 @@ class _Run:
         measurements = self._measurements()
         if not measured:
             measurements = self._with_joint_ablation(self.request.measure, measurements)
-            measurements = self._with_effects(measurements)
-            if wanted.checkpoints:
+            measurements = self._with_effects(self.request.measure, measurements)
+            if "checkpoints" in self.choice.needs:
                 measurements = replace(measurements, checkpoints=self._checkpoints())
-        random_init = self._random_init if wanted.random_init and not measured else None
-        result = run_suite(measurements, tests, self.timed, random_init=random_init)
+        random_init = self._random_init if self.choice.random_weights and not measured else None
+        prepared = prepare(measurements, self.choice, tests)
+        result = run_choice(prepared, tests, self.timed, random_init=random_init)
         if self.design is not None:
             result.multiverse = self._multiverse(self.design, measurements)
         with self.timed.stage("null models", 1) as stage:
-            result.nulls = null_summaries(
-                PreparedData(measurements, tests.plateau), result.findings, tests.seed, certificates
-            )
+            result.nulls = null_summaries(prepared, result.findings, tests.seed, certificates)
             stage.advance()
         result.warnings += [
             f"null model {card.name} fails its conformance checks ({', '.join(card.certificate.failed)}): do not trust "
@@ -193,28 +187,26 @@ class _Run:
 
     def _certificates(self) -> dict[str, Certificate]:
         """Outcome of the null models' checks: shipped for the built-in ones; for any other, run here and now."""
-        from .hypotheses.catalogue import nulls
-        from .hypotheses.checks.conformance import Report, checks_of, kind_of, name_of, resolve
+        from .hypotheses import catalogue
+        from .hypotheses.checks.certificates import certificate, shipped
+        from .hypotheses.checks.conformance import Report, checks_of, kind_of, name_of
         from .hypotheses.checks.outcome import ran
         from .hypotheses.registry import BUILT_IN
-        from .hypotheses.suite import choose
-        from .reports.certificates import certificate, shipped
 
         found = dict(shipped())
-        wanted, _ = choose(self.request.tests)
         chosen = self.request.tests.nulls
-        used = [n for h in wanted for n in (*([chosen[h.id]] if h.id in chosen else h.nulls), *h.sensitivity)]
-        for name in dict.fromkeys(used):
-            if name in found and nulls.origin(name) == BUILT_IN:
+        used = [n for h in self.choice.hypotheses
+                for n in (*([chosen[h.id]] if h.id in chosen else h.nulls), *h.sensitivity)]  # fmt: skip
+        for null in {catalogue.null_of(n).name: catalogue.null_of(n) for n in used}.values():
+            if null.name in found and catalogue.origin_of(null) == BUILT_IN:
                 continue
-            null = resolve(name)
             checks = checks_of(null)
-            with self.timed.stage(f"checks of {name}", len(checks)) as stage:
+            with self.timed.stage(f"checks of {null.name}", len(checks)) as stage:
                 done = []
                 for check, work in checks.items():
                     done.append(ran(check, work))
                     stage.advance()
-            found[name] = certificate(Report(name_of(null), kind_of(null), tuple(done)))
+            found[null.name] = certificate(Report(name_of(null), kind_of(null), tuple(done)))
         return found
 
     def _multiverse(self, design: Design, measurements: Measurements) -> Multiverse:
@@ -237,32 +229,33 @@ class _Run:
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
         options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            return self._with_joint_ablation(options, measure(options, self.timed))
+            measured = self._with_joint_ablation(options, measure(options, self.timed))
+            return self._with_effects(options, measured) if "effects" in self.choice.needs else measured
 
     def _with_joint_ablation(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
         """The measurements with the joint ablations that the hypotheses asked for will look up; as they are for none.
 
-        A second round of measuring: which sets are needed hangs on what the first has chosen.
+        A second round of measuring: which sets are needed depends on what the first has chosen.
         """
         from .data.panel import check_panel
         from .estimators.joint_ablation import measure_joint_ablation
         from .hypotheses.joint_sets import joint_sets
-        from .hypotheses.prepared import PreparedData
-        from .hypotheses.suite import choose
+        from .hypotheses.suite import prepare
 
+        if "joint_ablation" not in self.choice.needs:
+            return measurements
         check_panel(measurements.panel)  # what the suite would refuse is refused before more is measured
-        tests = self.request.tests
-        wanted, _ = choose(tests)
-        sets = joint_sets(PreparedData(measurements, tests.plateau), wanted, tests)
+        sets = joint_sets(prepare(measurements, self.choice, self.request.tests), self.request.tests)
         return measure_joint_ablation(options, measurements, sets, self.timed) if sets else measurements
 
-    def _with_effects(self, measurements: Measurements) -> Measurements:
-        """The measurements with what ablating each neuron does to whole distributions, where the full suite runs."""
+    def _with_effects(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
+        """The measurements with what ablating each neuron does to whole distributions, where it is tested or drawn."""
         from .estimators.effects import measure_effects
 
-        if self.request.tests.suite != "full":
+        drawn = self.request.tests.suite == "full" and any("effects" in h.figures for h in self.choice.hypotheses)
+        if "effects" not in self.choice.needs and not drawn:
             return measurements
-        return measure_effects(self.request.measure, measurements, self.timed)
+        return measure_effects(options, measurements, self.timed)
 
     def _provenance(self) -> dict[str, Any]:
         return provenance(self.started, _told(self.request), _plan(self.request), self.timed)
@@ -287,7 +280,7 @@ def _told(request: Request) -> dict[str, Any]:
     told: dict[str, Any] = {"measurements": request.measurements} if measured else {}
     for f in fields(request.measure):
         if f.name != "random_init" and (not measured or f.name in _FREE_WITH_MEASUREMENTS):
-            told[f.name] = getattr(request.measure, f.name)
+            told[f.name] = request.measure.corpus_told if f.name == "corpus" else getattr(request.measure, f.name)
     return told | {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
 
 
@@ -328,6 +321,25 @@ def nulls_of(pairs: Mapping[str, str] | list[str] | tuple[str, ...]) -> dict[str
                              "give one for each hypothesis")  # fmt: skip
         chosen[hypothesis] = null
     return chosen
+
+
+def margins_of(pairs: list[str] | tuple[str, ...]) -> dict[str, float]:
+    """``--margin HYPOTHESIS=X``, given several times, as a mapping.
+
+    Raises
+    ------
+    InputError
+        If one is not of that form.
+    """
+    margins: dict[str, float] = {}
+    for pair in pairs:
+        hypothesis, _, word = (part.strip() for part in pair.partition("="))
+        try:
+            margins[hypothesis] = float(word)
+        except ValueError:
+            hint = "give HYPOTHESIS=X, for instance clusters.within=.1"
+            raise InputError(f"{pair!r} is not of the form HYPOTHESIS=X", "--margin", hint) from None
+    return margins
 
 
 def varied_of(given: Mapping[str, object] | list[str] | tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.errors import InputError
-from ..hypotheses.result import Finding, Result, Role
-from . import glossary, meta, origin, references, tables, words
+from ..hypotheses.result import FORMAT, Finding, HypothesisCard, PaperCard, Result, Role, Setup
+from . import glossary, meta, origin, references, subject, tables
 from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, number, percent, printable
 from .story import Story, tell
 from .tables import Table
 
 MOST_RUNS = 24
 _SETTINGS = {
-    "n_head": "neurons in the plateau",
     "n_documents": "documents",
     "n_positions": "scored positions",
     "n_pairs": "matched pairs",
@@ -46,6 +45,10 @@ class Comparison:
     """Everything a report of several runs says."""
 
     title: str
+    kicker: str
+    claimed: str
+    method: str
+    papers: tuple[PaperCard, ...]
     labels: tuple[str, ...]
     stories: tuple[Story, ...]
     claims: Table
@@ -83,11 +86,18 @@ def compare(results: Sequence[Result]) -> Comparison:
     names = labels(results)
     compared = tuple(_compared(i, h, results, names) for i, h in enumerate(_hypotheses(results), 1))
     different, same = _setups(results, names)
+    stories = tuple(tell(r) for r in results)
+    methods = {story.method for story in stories}
+    papers = subject.papers(results)
     pooled = _pooled(compared)
     return Comparison(
-        title=f"Claims about rare words: {count(len(results))} runs side by side",
+        title=subject.title(results, f": {count(len(results))} runs side by side"),
+        kicker=subject.kicker(results),
+        claimed=" ".join(paper.summary for paper in papers if paper.summary),
+        method=methods.pop() if len(methods) == 1 else glossary.METHOD,
+        papers=tuple(papers),
         labels=tuple(names),
-        stories=tuple(tell(r) for r in results),
+        stories=stories,
         claims=_claims(results, names),
         matrix=_matrix(results, names),
         differences=different,
@@ -103,17 +113,23 @@ def compare(results: Sequence[Result]) -> Comparison:
 def labels(results: Sequence[Result]) -> list[str]:
     """Names of the runs: the model, and where two share it, whatever tells them apart."""
     names = [r.setup.model for r in results]
-    for field in ("layer", "corpus", "conditioning", "threshold", "ablation", "plateau", "seed"):
-        values = [getattr(r.setup, field) for r in results]
+    for field in ("layer", "corpus", "conditioning", "threshold", "conditions", "ablation", "set_rule", "seed"):
+        values = [_between(r.setup) if field == "conditions" else getattr(r.setup, field) for r in results]
         twice = {n for n, c in Counter(names).items() if c > 1}
         telling = {n for n in twice if len({v for m, v in zip(names, values, strict=True) if m == n}) > 1}
-        names = [f"{n}, {field} {v}" if n in telling else n for n, v in zip(names, values, strict=True)]
+        called = "set" if field == "set_rule" else field
+        names = [f"{n}, {called} {v}" if n in telling else n for n, v in zip(names, values, strict=True)]
     seen: Counter[str] = Counter()
     out = []
     for name in names:
         seen[name] += 1
         out.append(name if names.count(name) == 1 else f"{name} ({seen[name]})")
     return out
+
+
+def _between(setup: Setup) -> str:
+    """Names of the two conditions."""
+    return f"{setup.conditions.a.name} / {setup.conditions.b.name}"
 
 
 def _primary(result: Result, hypothesis: str) -> Finding | None:
@@ -125,12 +141,20 @@ def _hypotheses(results: Sequence[Result]) -> list[str]:
 
 
 def _claims(results: Sequence[Result], names: Sequence[str]) -> Table:
-    titles = {c.number: c.title for r in results for c in r.claims}
+    several = subject.several(results)
+    claims = {(c.paper, c.number): c for r in results for c in r.claims}
+    order = [paper.id for paper in subject.papers(results)]
     rows = []
-    for n, title in sorted(titles.items()):
-        verdicts = [next((str(c.verdict) for c in r.claims if c.number == n), ABSENT) for r in results]
-        rows.append((f"Claim {n}: {title}", *(_marked(v) for v in verdicts)))
+    for (paper, n), claim in sorted(claims.items(), key=lambda item: (_place(order, item[0][0]), item[0][1])):
+        found = [next((c for c in r.claims if (c.paper, c.number) == (paper, n)), None) for r in results]
+        verdicts = [ABSENT if c is None else str(c.verdict) for c in found]
+        rows.append((f"{subject.claim_name(claim, several)}: {claim.title}", *(_marked(v) for v in verdicts)))
     return Table("Verdict on each claim", ("Claim", *names), tuple(rows))
+
+
+def _place(order: Sequence[str], paper: str) -> int:
+    """Papers in their own order, and claims of no paper behind them."""
+    return order.index(paper) if paper in order else len(order)
 
 
 def _marked(verdict: str) -> str:
@@ -142,8 +166,14 @@ def _matrix(results: Sequence[Result], names: Sequence[str]) -> Table:
     rows = []
     for hypothesis in _hypotheses(results):
         found = [_primary(r, hypothesis) for r in results]
-        rows.append((f"{words.title_of(hypothesis)} ({hypothesis})", *(_cell(f) for f in found)))
+        rows.append((f"{_card(results, hypothesis).title} ({hypothesis})", *(_cell(f) for f in found)))
     return Table("Every finding in every run", ("Finding", *names), tuple(rows))
+
+
+def _card(results: Sequence[Result], hypothesis: str) -> HypothesisCard:
+    """What the first run that knows the hypothesis says of it."""
+    cards = (card for r in results for card in r.hypotheses if card.id == hypothesis)
+    return next(cards, HypothesisCard(id=hypothesis, title=hypothesis))
 
 
 def _cell(finding: Finding | None) -> str:
@@ -165,7 +195,7 @@ def _controls(results: Sequence[Result], names: Sequence[str]) -> Table:
         found = [next((f for f in r.findings if f.hypothesis == control), None) for r in results]
         rows.append(
             (
-                words.title_of(control),
+                _card(results, control).title,
                 *("not in this run" if f is None else tables.control_outcome(f)[0] for f in found),
             )
         )
@@ -174,16 +204,35 @@ def _controls(results: Sequence[Result], names: Sequence[str]) -> Table:
 
 def _setups(results: Sequence[Result], names: Sequence[str]) -> tuple[Table, Table]:
     """What differs between the runs, and what they share."""
-    setups = [{k: v for k, v in r.setup.model_dump(mode="json").items() if k != "versions"} for r in results]
+    setups = [_flat(r) for r in results]
     keys = list(dict.fromkeys(k for s in setups for k in s))
     versions = list(dict.fromkeys(k for r in results for k in r.setup.versions))
-    lines = [(_SETTINGS.get(k, k.replace("_", " ")), [_plain(s.get(k)) for s in setups]) for k in keys]
+    lines = [(_setting(k), [_plain(s.get(k)) for s in setups]) for k in keys]
     lines += [(f"version of {k}", [_plain(r.setup.versions.get(k)) for r in results]) for k in versions]
     differ = tuple((k, *vs) for k, vs in lines if len(set(vs)) > 1)
     share = tuple((k, vs[0]) for k, vs in lines if len(set(vs)) == 1 and not k.startswith("version of"))
     return Table("What differs in set-up", ("Setting", *names), differ), Table(
         "What the runs share", ("Setting", "Value"), share
     )
+
+
+def _flat(result: Result) -> dict[str, Any]:
+    """Set-up of a run by field; the conditions as their names and their rule."""
+    told = {k: v for k, v in result.setup.model_dump(mode="json").items() if k not in ("versions", "conditions")}
+    sets = subject.joined([f"{one.name} ({count(one.size)})" for one in result.sets])
+    return {
+        **told,
+        "conditions": _between(result.setup),
+        "rule of the conditions": result.setup.conditions.rule,
+        **({"sets of neurons": sets} if sets else {}),
+    }
+
+
+def _setting(field: str) -> str:
+    """Name of a set-up's field as a reader knows it."""
+    known = Setup.model_fields.get(field)
+    title = known.title.lower() if known is not None and known.title else ""
+    return _SETTINGS.get(field, title or field.replace("_", " "))
 
 
 def _sources(results: Sequence[Result], names: Sequence[str]) -> Table:
@@ -216,15 +265,15 @@ def _compared(index: int, hypothesis: str, results: Sequence[Result], names: Seq
         if f is not None
     ]
     estimated = [(n, h, f) for n, h, f in rows if f.estimate is not None]
-    known = words.HYPOTHESES.get(hypothesis)
+    card = _card(results, hypothesis)
     findings = [f for *_, f in estimated]
     reason = meta.why_not(findings, [h for _, h, _ in estimated]) if findings else "no run has an estimate"
     summary = None if reason else meta.combine(findings)
     return Compared(
         anchor=f"compared-{index}",
         hypothesis=hypothesis,
-        title=words.title_of(hypothesis),
-        asks=known.asks if known else next((f.claim for *_, f in rows), ""),
+        title=card.title,
+        asks=card.asks or next((f.claim for *_, f in rows), ""),
         labels=tuple(n for n, *_ in estimated),
         findings=tuple(findings),
         summary=summary,
@@ -282,7 +331,9 @@ def render(results: Sequence[Result], format: str) -> str:
     if format == "json":
         return (
             json.dumps(
-                {"format": "1", "results": [r.model_dump(mode="json") for r in results]}, indent=1, ensure_ascii=False
+                {"format": FORMAT, "results": [r.model_dump(mode="json") for r in results]},
+                indent=1,
+                ensure_ascii=False,
             )
             + "\n"
         )
@@ -315,11 +366,11 @@ def html(comparison: Comparison) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """Comparison as GitHub-flavoured Markdown."""
-    from .markdown import escape, table
+    from .markdown import escape, fenced, table
 
     blocks = [
         f"# {escape(comparison.title)}",
-        escape(f"{glossary.CLAIMED} {glossary.METHOD}"),
+        escape(f"{comparison.claimed} {comparison.method}"),
         table(comparison.claims, 2),
         table(comparison.matrix, 2),
     ]
@@ -329,7 +380,7 @@ def markdown(comparison: Comparison) -> str:
         table(comparison.controls, 2),
         table(comparison.shared, 2),
         table(comparison.sources, 2),
-        f"## Citation\n\n```bibtex\n{comparison.bibtex}\n```",
+        f"## Citation\n\n{fenced(comparison.bibtex, 'bibtex')}",
     ]
     notes = "\n".join(
         f"- {escape(c.title)}: {escape(c.told)}" for c in comparison.hypotheses if c.told != comparison.mostly

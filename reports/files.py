@@ -14,10 +14,11 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from ..data.errors import InputError
-from ..hypotheses.result import COLUMNS, Finding, Result
+from ..hypotheses.result import COLUMNS, FORMAT, Finding, Result
 
 JSON_NAME, PARQUET_NAME, CSV_NAME, PROVENANCE_NAME = "results.json", "results.parquet", "results.csv", "provenance.json"
-FORMAT = "1"
+FIRST_FORMAT = "1"
+"""Read as well, through `neuronull.hypotheses.upgrade`."""
 
 
 def write_results(result: Result, directory: Path | str) -> None:
@@ -38,7 +39,7 @@ def write_results(result: Result, directory: Path | str) -> None:
 
 def result_json(result: Result) -> str:
     """``results.json``: the whole result without its provenance; not-a-number and infinity become null."""
-    unused = {name for name in ("multiverse", "plateau_effects") if getattr(result, name) is None}
+    unused = {name for name in ("multiverse", "set_effects") if getattr(result, name) is None}
     return result.model_dump_json(indent=1, exclude=unused) + "\n"
 
 
@@ -102,7 +103,7 @@ def load_result(source: Path | str) -> Result:
     Raises
     ------
     InputError
-        If there is no result, or the file is not one of format 1.
+        If there is no result, or the file is of no format that this version reads.
     """
     path = Path(source)
     if path.is_dir():
@@ -112,10 +113,17 @@ def load_result(source: Path | str) -> Result:
     data = _read_json(path, "results")
     if not isinstance(data, dict) or "setup" not in data or "findings" not in data:
         raise InputError("not a neuronull result", str(path), "give a results.json written by neuronull run")
-    if data.get("format", FORMAT) != FORMAT:
+    written = data.get("format", FORMAT)
+    if written not in (FIRST_FORMAT, FORMAT):
         raise InputError(
-            f"result format {data['format']!r}, this version reads {FORMAT!r}", str(path), "upgrade neuronull"
+            f"result format {written!r}, this version reads {FIRST_FORMAT!r} and {FORMAT!r}",
+            str(path),
+            "upgrade neuronull",
         )
+    if written == FIRST_FORMAT:
+        from ..hypotheses.upgrade import from_format_1
+
+        data = from_format_1(data)
     result = _validated(lambda: Result.model_validate(_finite_draws(data)), path)
     beside = path.with_name(PROVENANCE_NAME)
     if beside.exists():

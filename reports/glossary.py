@@ -1,48 +1,24 @@
-"""What every report says whatever was found: the claims' headlines, the verdict words, the limits, the terms."""
+"""What every report says whatever was tested: verdict words and rules, limits, terms, units, notes under tables."""
 
 from __future__ import annotations
 
 from ..hypotheses.result import Verdict
 
-PAPER = "Liu (2025), No Clustering, No Routing: How Transformers Actually Process Rare Tokens"
-PAPER_SHORT = "Liu (2025), \u201cNo Clustering, No Routing\u201d"
-PAPER_LINK = "https://arxiv.org/abs/2509.04479"
-
-CLAIMED = (
-    "Liu (2025) claims that language models give rare words (tokens) a small set of neurons of their own, that these "
-    "neurons form no clusters, and that attention does not steer to them."
-)
 METHOD = (
-    "The last two claims say that something is absent, and a plain failure to find it cannot show that. So each "
-    "estimate is held against what chance alone gives (a null model) and against the smallest effect that would matter "
-    "(a margin, fixed beforehand), and a claim may be supported, refuted or left open."
+    "Each estimate is held against what chance alone gives (a null model) and against the smallest effect that would "
+    "matter (a margin, fixed beforehand), and a claim may be supported, refuted or left open."
 )
+METHOD_OF_ABSENCE = (
+    "that something is absent, and a plain failure to find it cannot show that. So each estimate is held against what "
+    "chance alone gives (a null model) and against the smallest effect that would matter (a margin, fixed beforehand), "
+    "and a claim may be supported, refuted or left open."
+)
+"""Behind "Claim 2 says"."""
 
-FAMILY_OF_CLAIM = {1: "regimes", 2: "clusters", 3: "routing"}
-
-HEADLINES: dict[int, dict[Verdict, str]] = {
-    1: {
-        Verdict.SUPPORTED: "For rare words this model leans on a small group of neurons in a way it does not for "
-        "common words.",
-        Verdict.REFUTED: "The claim that rare words get extra neurons of their own fails here: at least one thing it "
-        "predicts is not there.",
-        Verdict.UNDETERMINED: "This run cannot tell whether rare words get extra neurons of their own.",
-        Verdict.NOT_RUN: "Whether rare words get extra neurons of their own was not measured.",
-    },
-    2: {
-        Verdict.SUPPORTED: "The neurons that matter most for rare words form no clusters of any size that would "
-        "matter.",
-        Verdict.REFUTED: "The neurons that matter most for rare words do cluster, against the claim.",
-        Verdict.UNDETERMINED: "This run cannot tell whether the neurons that matter most for rare words form clusters.",
-        Verdict.NOT_RUN: "Whether the neurons that matter most for rare words form clusters was not measured.",
-    },
-    3: {
-        Verdict.SUPPORTED: "Attention does not favour those neurons for rare words by any amount that would matter.",
-        Verdict.REFUTED: "Attention does favour those neurons for rare words, against the claim.",
-        Verdict.UNDETERMINED: "This run cannot tell whether attention favours those neurons for rare words.",
-        Verdict.NOT_RUN: "Whether attention favours those neurons for rare words was not measured.",
-    },
-}
+OWN = "Hypotheses of your own"
+FURTHER = "Further findings"
+OTHER_CLAIMS = "Other claims"
+"""Above claims that belong to no paper."""
 
 VERDICT_MARKS: dict[Verdict, str] = {
     Verdict.SUPPORTED: "\u2713",
@@ -59,16 +35,15 @@ VERDICT_MEANS: dict[Verdict, str] = {
 }
 
 VERDICT_RULES: tuple[str, ...] = (
-    "A claim that something is there is refuted if its whole firm interval lies below the margin (for an effect in "
-    "either direction: within plus and minus the margin), else supported if the adjusted p is below alpha, else "
-    "undetermined. Firm: as wide as all tests that could refute the claim need so that they hold together.",
-    "A claim that something is absent is supported if its whole verdict interval lies below the margin (for attention: "
-    "the interval of every head that can reach the layer), else refuted if the adjusted p is below alpha and the firm "
-    "interval does not reach below the margin, else undetermined.",
+    "A claim that something is there is refuted if its whole familywise interval lies below the margin (for an effect "
+    "in either direction: within plus and minus the margin), else supported if the adjusted p is below alpha, else "
+    "undetermined. Familywise: as wide as all tests that could refute the claim need so that they hold together.",
+    "A claim that something is absent is supported if its whole verdict interval lies below the margin (of a test with "
+    "several outputs, such as one per attention head: the interval of every output), else refuted if the adjusted p is "
+    "below alpha and the familywise interval does not reach below the margin, else undetermined.",
     "Where the documents are too few or too uneven for the interval to be trusted, or too few other neurons look like "
-    "the plateau, nothing that rests on the interval is granted: the verdict is then undetermined, and says so.",
-    "One of the paper's claims is supported if all tests that decide it are, refuted if any of them is, else "
-    "undetermined.",
+    "those under test, nothing that rests on the interval is granted: the verdict is then undetermined, and says so.",
+    "A claim of a paper is supported if all tests that decide it are, refuted if any of them is, else undetermined.",
 )
 
 LIMITS: tuple[tuple[str, str], ...] = (
@@ -79,8 +54,7 @@ LIMITS: tuple[tuple[str, str], ...] = (
     (
         "Absence is never proved outright",
         "A claim that something is absent is supported only in the sense that anything larger than the stated margin "
-        "is "
-        "excluded. A plain failure to find an effect supports nothing.",
+        "is excluded. A plain failure to find an effect supports nothing.",
     ),
     (
         "The rule is not symmetrical",
@@ -103,9 +77,8 @@ LIMITS: tuple[tuple[str, str], ...] = (
 EMBEDDED_LIMIT = (
     "A very small model",
     "The embedded models have about four million parameters and were trained on Python documentation. They serve to "
-    "show "
-    "the method and to try it without a network; their verdicts say nothing about GPT-2 XL or Pythia, which the paper "
-    "studied.",
+    "show the method and to try it without a network; their verdicts say nothing about the large models that papers "
+    "study.",
 )
 
 COMPARE_LIMITS: tuple[tuple[str, str], ...] = (
@@ -117,29 +90,21 @@ COMPARE_LIMITS: tuple[tuple[str, str], ...] = (
     *LIMITS[1:],
 )
 
-GLOSSARY: tuple[tuple[str, str], ...] = (
+TERMS: tuple[tuple[str, str], ...] = (
     ("Token", "A word or a piece of a word: the unit in which a model reads."),
-    (
-        "Rare, common",
-        "Tokens beyond and within a frequency rank in the model's training text; the rank is under set-up.",
-    ),
     ("Neuron", "One hidden unit of a feed-forward (MLP) layer."),
     (
         "Influence",
         "How much the model's loss on a token changes, in nats, when one neuron is replaced by its mean (mean "
         "ablation).",
     ),
-    (
-        "Plateau",
-        "The small set of neurons with the most influence on rare tokens, chosen on one half of the documents.",
-    ),
+)
+"""Terms of what is measured; those of the conditions and sets of a run stand with them."""
+
+TEST_TERMS: tuple[tuple[str, str], ...] = (
     (
         "Null model",
         "A way to make data in which the effect is absent and all else is kept, to see what chance alone would give.",
-    ),
-    (
-        "Matched sets",
-        "Sets of ordinary neurons that resemble the plateau in activity and weights: what it is compared with.",
     ),
     (
         "Verdict interval",
@@ -148,7 +113,10 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("95 % interval", "The range for the effect at the selected neurons, over documents alone."),
     ("Margin", "The smallest effect that would matter, fixed before the data were seen. In figures, the shaded band."),
     ("p", "How often the null model gives an effect at least as large as the one observed."),
-    ("Adjusted p", "The same after correction for the number of tests in the family (Holm, or maxT over heads)."),
+    (
+        "Adjusted p",
+        "The same after correction for the number of tests in the family (Holm, or maxT over the outputs of one test).",
+    ),
     ("q", "Expected share of false discoveries if this and all smaller p-values are called discoveries."),
     ("Equivalence p", "The smallest error rate at which the data exclude an effect as large as the margin."),
     ("Smallest detectable effect", "The effect that this design would have decided on in four runs out of five."),
@@ -168,4 +136,57 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "Audit",
         "A sample of influences computed a second time by the slow, direct way; the largest difference is given.",
     ),
+)
+"""Terms of the tests."""
+
+UNIT_SHORT = {
+    "correlation": "r",
+    "log ratio": "log",
+    "log ratio per log step": "log/log step",
+    "Fisher z": "z",
+    "cosine": "cos",
+}
+
+DIAGNOSTICS: dict[str, str] = {
+    "strata": "groups of neurons that are alike",
+    "smallest": "neurons in the smallest group",
+    "largest": "neurons in the largest group",
+    "distinct_sets": "distinct sets of heads there are",
+    "r_squared": "share of the scatter of log influence that activity and weight statistics predict",
+    "overlap": "share of a null set that belongs to the set under test",
+    "movable_share": "share of the positions that can move",
+    "t_eff": "positions in each half, counted as if they were independent",
+    "mean": "mean correlation in the data",
+    "shared_variance": "variance of the correlations that both halves share, in the data",
+    "drawn_mean": "mean correlation in the draws",
+    "drawn_variance": "variance of the correlations in the draws",
+    "drawn_shared_variance": "variance of the correlations that both halves share, in the draws",
+    "mode_mean_correlation": "mean correlation that the layer's common mode makes",
+    "strength": "summed correlation of each neuron in the data",
+    "largest_difference": "largest difference of that sum between data and draws",
+    "edges": "edges",
+    "tries_per_edge": "switches tried per edge",
+    "accepted_share": "share of the switches that were made",
+    "edges_left": "share of the original edges left as it goes on (level at the end if mixed)",
+}
+"""Quantities by which null models tell how they did; any other goes by its own name."""
+
+SEVERAL_NULLS = "Each of these in turn; the larger p counts."
+
+TAIL_LAWS = "Power laws through upper tails"
+
+TAIL_NOTE = (
+    "A tail begins where a power law fits best. The p of the fit is small where none fits, and is not told of fewer "
+    "than 50 values. A z above 0 says that the power law is likelier than the other law. Values of a curve or of a "
+    "spectrum are noisy and not independent, so these p-values describe and decide nothing."
+)
+
+BROKEN_LINES = "Straight and broken lines through the influence curves (log influence on log rank)"
+
+KNOT_NOTE = (
+    "A knot is where two straight lines meet best. Any smooth law bends too, so a knot alone is no regime: the test "
+    "of a bend is a comparison with smooth laws. In brackets, where the middle 95 % of 200 resamplings of the "
+    "documents put the knot, to the nearest rank tried; one at the first or the last rank tried says only that the "
+    "curve is steep at its end. Sorted values are not independent, so BIC, which weighs closeness against the number "
+    "of knots (here less its lowest value), describes and tests nothing."
 )

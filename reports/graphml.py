@@ -17,7 +17,7 @@ _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 def network(results: Sequence[Result]) -> Any:
     """Return all graphs of the runs as one networkx graph of separate parts.
 
-    Nodes carry ``run``, ``graph`` (plateau, rewired ...), ``neuron`` and ``community``, edges the correlation ``r`` and
+    Nodes carry ``run``, ``graph`` (its label), ``neuron`` and ``community``, edges the correlation ``r`` and
     its size as ``weight``, so that a program that reads only one graph to a file still gets them all and can filter.
     """
     import networkx as nx
@@ -55,7 +55,9 @@ def render(results: Sequence[Result]) -> bytes:
 
     if not any(r.graphs for r in results):
         raise InputError(
-            "no co-activation graph in these results", "--format graphml", "run a hypothesis of the family clusters"
+            "no co-activation graph in these results",
+            "--format graphml",
+            "run a hypothesis that draws them (neuronull plan lists them)",
         )
     stream = io.BytesIO()
     nx.write_graphml_xml(network(results), stream)

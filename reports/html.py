@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..hypotheses.result import Result, Role
-from . import glossary, multiverse, null_tables, origin, plateau_effects, references, tables, words
+from ..hypotheses.result import Result
+from . import glossary, multiverse, null_tables, origin, references, set_effects, subject, tables
 from .figures.canvas import Drawing, to_svg
-from .numbers import percent, printable, typeset
-from .story import ClaimSection, FindingSection, Story, as_sentence, slug, tell
+from .numbers import count, percent, printable, typeset
+from .story import FindingSection, as_sentence, slug, tell
 
 _UNBROKEN = re.compile(r"\[[\u2212.\d,∞]+, [\u2212.\d,∞]+\]|[.\d]+ %")
 
@@ -37,9 +37,9 @@ def environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(num=unbroken, percent=percent, slug=slug, sentence=as_sentence)
+    env.filters.update(num=unbroken, percent=percent, count=count, slug=slug, sentence=as_sentence)
     marks = {str(k): v for k, v in glossary.VERDICT_MARKS.items()}
-    env.globals.update(g=glossary, effects=plateau_effects, marks=marks, zip=zip)
+    env.globals.update(g=glossary, marks=marks, zip=zip)
     return env
 
 
@@ -62,11 +62,15 @@ def render(result: Result, *, opened: bool = False) -> str:
             story=story,
             t=_tables(result),
             bibtex=references.bibtex(result),
+            papers=subject.papers([result]),
             command=origin.command(result),
             plan=origin.plan(result),
             overview=inline([_overview(result)], "overview"),
-            of_finding={s.anchor: finding_figures(s) for s in _sections(story)},
-            of_claim={c.anchor: claim_figures(result, c) for c in _claims(story)},
+            of_finding={s.anchor: finding_figures(s, result) for c in story.sections for s in c.findings},
+            asked={kind for c in story.sections for kind in c.figures},
+            drawn=_drawn(result, {kind for c in story.sections for kind in c.figures}),
+            effects_title=set_effects.title(result),
+            effects_intro=set_effects.intro(result),
             universes=_universes(result),
             balance=_balance(result),
             cards=null_tables.cards(result),
@@ -80,8 +84,8 @@ def _tables(result: Result) -> dict[str, tables.Table]:
     return {
         "overview": tables.overview(result),
         "verdicts": multiverse.verdicts(result),
-        "plateau_effects": plateau_effects.effects(result),
-        "meanings": plateau_effects.meanings(result),
+        "effects": set_effects.effects(result),
+        "meanings": set_effects.meanings(result),
         "every_universe": multiverse.every_universe(result),
         "controls": tables.controls(result),
         "nulls": null_tables.null_models(result),
@@ -95,14 +99,6 @@ def _tables(result: Result) -> dict[str, tables.Table]:
     }
 
 
-def _claims(story: Story) -> list[ClaimSection]:
-    return [*story.claims, *([story.further] if story.further else [])]
-
-
-def _sections(story: Story) -> list[FindingSection]:
-    return [s for c in _claims(story) for s in c.findings]
-
-
 def inline(drawings: Iterable[Drawing | None], key: str) -> list[InlineFigure]:
     """Drawings as SVG for the page; `key` keeps their ids apart."""
     from markupsafe import Markup
@@ -113,7 +109,7 @@ def inline(drawings: Iterable[Drawing | None], key: str) -> list[InlineFigure]:
 def _overview(result: Result) -> Drawing | None:
     from .figures.forest import overview
 
-    return overview([f for f in result.findings if f.role is Role.PRIMARY])
+    return overview(result)
 
 
 @dataclass(frozen=True)
@@ -144,11 +140,11 @@ def _universes(result: Result) -> Universes | None:
         return None
     curves = (
         Curve(
-            words.title_of(row.hypothesis),
+            result.hypothesis(row.hypothesis).title,
             row.hypothesis,
-            multiverse.follow(m, row).sentence(m.replicates),
+            multiverse.follow(result, row).sentence(m.replicates),
             inline([specification(m, row)], f"universes-{i}"),
-            multiverse.estimates(m, row),
+            multiverse.estimates(result, row),
         )
         for i, row in enumerate(multiverse.rows(result))
     )
@@ -162,39 +158,24 @@ def _balance(result: Result) -> list[tuple[tables.Table, list[InlineFigure]]]:
     return [(tables.balance(b), inline([love_plot(b, half_width)], f"balance-{i}")) for i, b in enumerate(shown)]
 
 
-def finding_figures(section: FindingSection) -> list[InlineFigure]:
+def finding_figures(section: FindingSection, result: Result) -> list[InlineFigure]:
     """Estimation plots of one hypothesis, one for each unit."""
     from .figures.estimation import by_unit, drawable, estimation
 
-    return inline((estimation(group) for group in by_unit(section.rows) if drawable(group)), section.anchor)
+    groups = (group for group in by_unit(section.rows) if drawable(group))
+    return inline((estimation(group, known=result.nulls) for group in groups), section.anchor)
 
 
-def claim_figures(result: Result, section: ClaimSection) -> dict[str, list[InlineFigure]]:
-    """Figures that belong to a whole claim: curves, graphs, head map."""
-    families = {f.row.family for f in section.findings}
-    return {
-        "curves": _curves(result) if "regimes" in families else [],
-        "graphs": _graphs(result) if "clusters" in families else [],
-        "heads": _heads(result) if "routing" in families else [],
-    }
-
-
-def _curves(result: Result) -> list[InlineFigure]:
+def _drawn(result: Result, asked: Container[str]) -> dict[str, list[InlineFigure]]:
+    """The figures that stand with claims, by kind; a kind that no hypothesis asks for is not drawn."""
+    from .figures import heads, networks
+    from .figures.album import curve_head
     from .figures.curves import influence_curves
 
-    return inline([influence_curves(result.curves)], "curves") if any(c.rank for c in result.curves) else []
-
-
-def _graphs(result: Result) -> list[InlineFigure]:
-    from .figures.networks import twins
-
-    return inline(twins([g for g in result.graphs if g.nodes]), "graph")
-
-
-def _heads(result: Result) -> list[InlineFigure]:
-    from .figures.heads import head_intervals, head_map
-
-    if result.head_map is None:
-        return []
-    judged = next((f for f in result.findings if f.hypothesis == "routing.heads" and f.role is Role.PRIMARY), None)
-    return inline([head_map(result.head_map, judged), head_intervals(result.head_map, judged)], "heads")
+    curves = any(c.rank for c in result.curves) and "curves" in asked
+    graphs = [g for g in result.graphs if g.nodes and "graphs" in asked]
+    return {
+        "curves": inline([influence_curves(result.curves, curve_head(result))], "curves") if curves else [],
+        "graphs": inline(networks.twins(graphs), "graph"),
+        "head_map": inline(heads.drawings(result), "heads") if "head_map" in asked else [],
+    }

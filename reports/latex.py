@@ -5,8 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 from ..hypotheses.result import Result
-from . import multiverse, tables
+from . import multiverse, subject, tables
 from .numbers import count, percent, printable, typeset
+from .story import tell
 from .tables import Table
 
 _SPECIAL = {
@@ -69,7 +70,7 @@ _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 def _align(data: Table) -> str:
-    """One letter a column; long words are broken into lines and share .72 of the width, .36 each at most."""
+    """One letter per column; long words are broken into lines and share .72 of the width, .36 each at most."""
     widest = [max(len(row[i]) for row in (data.columns, *data.rows)) for i in range(len(data.columns))]
     long = [i for i, n in enumerate(widest) if n > _LONG and i not in data.numeric]
     lines = rf">{{\raggedright\arraybackslash}}p{{{min(0.36, 0.72 / max(len(long), 1)):.2f}\linewidth}}"
@@ -113,7 +114,7 @@ def render(result: Result) -> str:
     caption = (
         f"Findings on {s.model}, layer {s.layer}: {count(s.n_documents)} documents of {s.corpus}, "
         f"{count(s.n_positions)} positions, "
-        f"plateau of {count(s.n_head)} among {count(s.n_neurons)} neurons, B = {count(s.replicates)} draws. The "
+        f"{_sets(result)} of {count(s.n_neurons)} neurons, B = {count(s.replicates)} draws. The "
         f"{level} interval decides "
         "the verdict with the margin and the adjusted p."
     )
@@ -123,20 +124,35 @@ def render(result: Result) -> str:
         tuple(tuple(row[i] for i in used) for row in found.rows),
         frozenset(new for new, old in enumerate(used) if old in found.numeric),
     )
-    claims = Table(
-        f"Claims of Liu (2025), tested on {s.model}",
-        ("Claim", "Verdict", "Because"),
-        tuple((f"{c.number}. {c.title}", str(c.verdict), c.sentence) for c in result.claims),
-    )
     blocks = [
         "% needs \\usepackage{array,booktabs,graphicx}",
         *(
             table(t, label)
-            for t, label in ((claims, "claims"), (findings, "findings"), (_universes(result), "multiverse"))
+            for t, label in (*_claims(result), (findings, "findings"), (_universes(result), "multiverse"))
             if t
         ),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _sets(result: Result) -> str:
+    return subject.joined([f"{one.name}: {count(one.size)}" for one in subject.sets_of(result)])
+
+
+def _claims(result: Result) -> list[tuple[Table, str]]:
+    """One table per paper, and its label."""
+    papers = tell(result).papers
+    return [
+        (
+            Table(
+                f"{f'Claims of {p.title}' if p.paper else p.title}, tested on {result.setup.model}",
+                ("Claim", "Verdict", "Because"),
+                tuple((f"{c.number}. {c.title}", str(c.verdict), c.sentence) for c in (s.claim for s in p.claims) if c),
+            ),
+            "claims" if len(papers) == 1 else f"claims-{i}",
+        )
+        for i, p in enumerate(papers, 1)
+    ]
 
 
 def _universes(result: Result) -> Table:

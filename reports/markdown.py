@@ -6,9 +6,10 @@ import re
 from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
-from . import glossary, multiverse, null_tables, origin, plateau_effects, references, tables
+from . import glossary, multiverse, null_tables, origin, references, set_effects, tables
 from .numbers import printable, typeset
-from .story import ClaimSection, FindingSection, Story, as_sentence, tell
+from .story import ClaimSection, FindingSection, PaperSection, Story, as_sentence, tell
+from .subject import joined
 from .tables import Table
 
 
@@ -46,22 +47,36 @@ def render(result: Result) -> str:
         f"# {escape(story.title)}",
         escape(f"{story.claimed} {story.tested} {story.method} {story.sure}"),
         "## What was found",
-        "\n".join(_claim_line(c) for c in story.claims),
+        *_claim_lines(story),
         escape(story.controls_line),
         _verdict_words(story.verdicts),
         table(tables.overview(result), 2),
-        *(block for c in story.claims for block in _claim(c)),
-        *(_claim(story.further) if story.further else []),
+        *(block for p in story.papers for block in _paper(p, result, story.several)),
+        *(block for c in story.rest for block in _claim(c, result)),
         *_rest(result, story),
     ]
     return printable("\n\n".join(b for b in blocks if b) + "\n")
+
+
+def _claim_lines(story: Story) -> list[str]:
+    """Verdicts as a list per paper, under its name where there are several."""
+    blocks = []
+    for paper in story.papers:
+        heading = [f"**{escape(paper.title)}**"] if story.several else []
+        blocks += [*heading, "\n".join(_claim_line(c) for c in paper.claims)]
+    return blocks
+
+
+def _paper(paper: PaperSection, result: Result, several: bool) -> list[str]:
+    heading = [f"## {escape(paper.title)}", escape(paper.summary)] if several else []
+    return [*heading, *(block for c in paper.claims for block in _claim(c, result))]
 
 
 def _claim_line(section: ClaimSection) -> str:
     claim = section.claim
     if claim is None:
         return ""
-    lines = [f"- **Claim {claim.number}, {escape(claim.title)}: {claim.verdict}.** {escape(section.headline)}"]
+    lines = [f"- **{section.name}, {escape(claim.title)}: {claim.verdict}.** {escape(section.headline)}"]
     lines += [f"  - {glossary.VERDICT_MARKS[verdict]} {escape(told)}" for verdict, told in section.tests]
     lines += [f"  - {escape(needed)}" for needed in section.enough]
     return "\n".join([*lines, *([f"  - {escape(section.ways)}"] if section.ways else [])])
@@ -73,10 +88,17 @@ def _verdict_words(verdicts: Container[Verdict]) -> str:
     )
 
 
-def _claim(section: ClaimSection) -> list[str]:
-    number = f"Claim {section.claim.number}: " if section.claim else ""
+def _claim(section: ClaimSection, result: Result) -> list[str]:
     told = [escape(text) for text in (section.headline, section.rule) if text]
-    return [f"## {number}{escape(section.title)}", *told, *(block for f in section.findings for block in _finding(f))]
+    elsewhere = [f"{s.title} ({s.hypothesis})" for s in section.elsewhere]
+    return [
+        f"## {escape(section.heading)}",
+        *told,
+        escape(f"Told above: {joined(elsewhere)}.") if elsewhere else "",
+        *(_set_effects(result, 3) if "effects" in section.figures else []),
+        *(_balance(result, 3) if "balance" in section.figures else []),
+        *(block for f in section.findings for block in _finding(f)),
+    ]
 
 
 def _finding(section: FindingSection) -> list[str]:
@@ -99,7 +121,7 @@ def _finding(section: FindingSection) -> list[str]:
         *dict.fromkeys(told),
         table(section.numbers),
         table(section.nulls) if len(section.rows) > 1 else "",
-        _folded(section.heads),
+        _folded(section.outputs),
         table(section.also),
         table(section.lines),
         table(section.tails),
@@ -114,33 +136,39 @@ def _folded(data: Table) -> str:
 
 def _rest(result: Result, story: Story) -> list[str]:
     bullets = "\n".join(f"- {escape(w)}" for w in result.warnings)
+    asked = {kind for c in story.sections for kind in c.figures}
     return [
-        *_plateau_effects(result),
+        *(_set_effects(result, 2) if "effects" not in asked else []),
         *_multiverse(result),
         table(tables.controls(result), 2),
         table(null_tables.null_models(result), 2),
         *(_folded(card) for card in null_tables.cards(result)),
-        *(table(tables.balance(b), 2) for b in result.balance),
+        *(_balance(result, 2) if "balance" not in asked else []),
         table(tables.multiplicity(result), 2),
         table(tables.left_out(result), 2),
         f"## Warnings\n\n{bullets}" if bullets else "",
         "## Limits\n\n" + "\n".join(f"- **{escape(head)}.** {escape(text)}" for head, text in story.limits),
-        "## Terms\n\n" + "\n".join(f"- **{escape(term)}**: {escape(means)}" for term, means in glossary.GLOSSARY),
+        "## Terms\n\n" + "\n".join(f"- **{escape(term)}**: {escape(means)}" for term, means in story.terms),
         table(origin.setup(result), 2),
         table(origin.provenance(result), 2),
         _command(result),
         escape(origin.plan(result)),
         *(_folded(data) for data in (origin.stages(result), origin.options(result), origin.versions(result))),
-        f"## Citation\n\n```bibtex\n{references.bibtex(result)}\n```",
+        f"## Citation\n\n{fenced(references.bibtex(result), 'bibtex')}",
     ]
 
 
-def _plateau_effects(result: Result) -> list[str]:
-    """What ablating the plateau does, with a sentence on each row."""
-    if not result.plateau_effects:
+def _set_effects(result: Result, level: int) -> list[str]:
+    """What ablating the set under test does, with a sentence on each row."""
+    if not result.set_effects:
         return []
-    tables_told = (plateau_effects.effects(result), plateau_effects.meanings(result))
-    return [f"## {plateau_effects.TITLE}\n\n{escape(plateau_effects.INTRO)}", *map(table, tables_told)]
+    told = (set_effects.effects(result), set_effects.meanings(result))
+    heading = f"{'#' * level} {escape(set_effects.title(result))}\n\n{escape(set_effects.intro(result))}"
+    return [heading, *map(table, told)]
+
+
+def _balance(result: Result, level: int) -> list[str]:
+    return [table(tables.balance(b), level) for b in result.balance]
 
 
 def _multiverse(result: Result) -> list[str]:
@@ -152,13 +180,16 @@ def _multiverse(result: Result) -> list[str]:
         table(multiverse.terms(result.multiverse)),
         table(multiverse.verdicts(result)),
         _folded(multiverse.every_universe(result)),
-        *(_folded(multiverse.estimates(result.multiverse, row)) for row in multiverse.rows(result)),
+        *(_folded(multiverse.estimates(result, row)) for row in multiverse.rows(result)),
     ]
 
 
 def _command(result: Result) -> str:
     command = origin.command(result)
-    if not command:
-        return ""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", command)), default=0))
-    return f"Command:\n\n{fence}\n{command}\n{fence}"
+    return f"Command:\n\n{fenced(command)}" if command else ""
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Text as a code block, in a fence longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..hypotheses.result import Finding
+from .reasons import of_heads
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-UNPOOLED = {"routing.heads": "its row tells the head that came out highest, another one in each model"}
-"""Hypotheses whose rows cannot be averaged, and why."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Summary:
 
 
 def standard_error(finding: Finding) -> float | None:
-    """Standard error that the verdict interval was made from: half its width over its t quantile (METHODS 5)."""
+    """Standard error that the verdict interval was made from: half its width over its t quantile ."""
     if finding.verdict_low is None or finding.verdict_high is None or finding.n_documents is None:
         return None
     from scipy.stats import t
@@ -58,14 +56,15 @@ def standard_error(finding: Finding) -> float | None:
 
 def why_not(findings: Sequence[Finding], hashes: Sequence[str]) -> str:
     """Reason for which these rows cannot be averaged; empty where they can."""
-    first = findings[0]
-    if first.hypothesis in UNPOOLED:
-        return UNPOOLED[first.hypothesis]
+    outputs = next((f.details.per_output for f in findings if len(f.details.per_output) > 1), [])
+    if outputs:
+        which = "head" if of_heads(outputs) else "output"
+        return f"its row tells the {which} that came out highest, another one in each model"
     if len(findings) < 2:
         return "only one run has an estimate"
     if len(set(hashes)) < len(hashes):
         return "two of the runs are of the same model, so they are not independent"
-    for field, what in (("unit", "units"), ("plateau", "plateau rules"), ("estimator", "estimators")):
+    for field, what in (("unit", "units"), ("set_rule", "sets under test"), ("estimator", "estimators")):
         if len({getattr(f, field) for f in findings}) > 1:
             return f"the {what} differ"
     if any(standard_error(f) is None or f.estimate is None for f in findings):
@@ -86,7 +85,7 @@ def scatter(effect: NDArray[np.float64], variance: NDArray[np.float64]) -> tuple
 
 
 def combine(findings: Sequence[Finding]) -> Summary:
-    """Average commensurate rows, one a model.
+    """Average commensurate rows, one per model.
 
     The interval is Hartung and Knapp's (t with k - 1 degrees of freedom), never narrower than DerSimonian and Laird's
     standard error allows: with few models the plain normal interval is far too narrow, and Hartung and Knapp's can be

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..hypotheses.result import ClaimVerdict, Finding, Multiverse, Outcome, Result, Role, Universe, Verdict
-from . import words
+from . import subject
 from .numbers import count, fixed, interval, p_cell, row_decimals
 from .tables import Table, table_of
 
@@ -19,17 +19,6 @@ CAVEAT = (
 )
 
 ORDER = (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.UNDETERMINED, Verdict.NOT_RUN)
-
-MEANS: Mapping[str, str] = {
-    "conditioning": "whether a position is rare by the token to be predicted or by the token read",
-    "threshold": "share of the vocabulary beyond which a token is rare",
-    "elbow": "whether the very rarest tokens, beyond the Zipf elbow, are left out",
-    "ablation": "what takes a neuron's place",
-    "plateau": "which neurons are the plateau",
-    "split": "number of the division of the documents into halves; 0 is the run's own",
-    "resolution": "resolution of the modularity that finds modules: larger, smaller modules",
-    "density": "share of neuron pairs that are edges of a thresholded graph",
-}
 
 
 @dataclass(frozen=True)
@@ -99,19 +88,26 @@ class Followed:
         return f"{told} {'By itself, what changes it' if self.changed_alone else 'What changes it'}: {self.flips}."
 
 
-def follow_claim(multiverse: Multiverse, claim: ClaimVerdict) -> Followed:
-    """One of the paper's claims; settings on which none of its hypotheses depends are left at the run's own."""
-    universes = _differing(multiverse, claim.hypotheses)
-    verdicts = tuple(u.claims.get(claim.number) for u in universes)
-    return Followed(f"claim {claim.number}", f"Claim {claim.number}: {claim.title}", claim.verdict, universes, verdicts)
+def follow_claim(result: Result, claim: ClaimVerdict) -> Followed:
+    """A claim; settings on which none of its hypotheses depends are left at the run's own."""
+    universes = _differing(_of(result), claim.hypotheses)
+    verdicts = tuple(u.claims.get(subject.claim_key(claim)) for u in universes)
+    name = subject.claim_name(claim, subject.several([result]))
+    return Followed(name[0].lower() + name[1:], f"{name}: {claim.title}", claim.verdict, universes, verdicts)
 
 
-def follow(multiverse: Multiverse, row: Finding) -> Followed:
+def follow(result: Result, row: Finding) -> Followed:
     """A hypothesis; settings on which it does not depend are left at the run's own."""
-    universes = _differing(multiverse, [row.hypothesis])
+    universes = _differing(_of(result), [row.hypothesis])
     verdicts = tuple(o.verdict if (o := _outcome(u, row.hypothesis)) else None for u in universes)
-    title = f"{words.title_of(row.hypothesis)} ({row.hypothesis})"
+    title = f"{result.hypothesis(row.hypothesis).title} ({row.hypothesis})"
     return Followed(row.hypothesis, title, row.verdict if row.role is Role.PRIMARY else None, universes, verdicts)
+
+
+def _of(result: Result) -> Multiverse:
+    if result.multiverse is None:
+        raise ValueError("nothing was varied in this run, so it has one universe; give a run with a multiverse")
+    return result.multiverse
 
 
 def varied_for(multiverse: Multiverse, hypotheses: Sequence[str]) -> dict[str, list[str]]:
@@ -164,17 +160,16 @@ def terms(multiverse: Multiverse) -> Table:
     for name, values in multiverse.varied.items():
         only = multiverse.bears_on.get(name)
         bears = f"; bears on {', '.join(only)} alone" if only else ""
-        told.append((name, ", ".join(values), MEANS.get(name, "") + bears))
+        told.append((name, ", ".join(values), (multiverse.means.get(name, "") + bears).removeprefix("; ")))
     return table_of("What was varied", ("Setting", "Values, the run's own first", "Meaning"), told, words_in=(1, 2))
 
 
 def followed(result: Result) -> list[Followed]:
     """The claims, and behind them the hypotheses that have a verdict; nothing where nothing was varied."""
-    multiverse = result.multiverse
-    if multiverse is None:
+    if result.multiverse is None:
         return []
-    hypotheses = (follow(multiverse, row) for row in rows(result))
-    return [*(follow_claim(multiverse, c) for c in result.claims), *(f for f in hypotheses if f.own is not None)]
+    hypotheses = (follow(result, row) for row in rows(result))
+    return [*(follow_claim(result, c) for c in result.claims), *(f for f in hypotheses if f.own is not None)]
 
 
 def verdicts(result: Result) -> Table:
@@ -191,19 +186,21 @@ def _counted(one: Followed) -> tuple[str, ...]:
 
 
 def every_universe(result: Result) -> Table:
-    """One row a universe: its settings, the claims' verdicts, or why nothing was tested."""
+    """One row per universe: its settings, the claims' verdicts, or why nothing was tested."""
     multiverse, told = result.multiverse, []
     names = list(multiverse.varied) if multiverse else []
     for i, u in enumerate(multiverse.universes if multiverse else (), 1):
-        found = (str(u.claims.get(c.number, "")) for c in result.claims)
+        found = (str(u.claims.get(subject.claim_key(c), "")) for c in result.claims)
         told.append((f"{i}{' (this run)' * u.own}", *(u.settings[name] for name in names), *found, u.why_not))
-    claims = (f"Claim {c.number}" for c in result.claims)
+    several = subject.several([result])
+    claims = (subject.claim_name(c, several) for c in result.claims)
     columns = ("Universe", *(name.capitalize() for name in names), *claims, "Why not tested")
     return table_of("Every universe", columns, told, words_in=range(1, len(columns)))
 
 
-def estimates(multiverse: Multiverse, row: Finding) -> Table:
-    """One hypothesis in numbers, one row a universe, in the order of its specification curve."""
+def estimates(result: Result, row: Finding) -> Table:
+    """One hypothesis in numbers, one row per universe, in the order of its specification curve."""
+    multiverse = _of(result)
     d, names, told = decimals(row), list(varied_for(multiverse, [row.hypothesis])), []
     for u, o, estimate in curve(multiverse, row.hypothesis):
         first, *others = (u.settings[name] for name in names)
@@ -212,7 +209,7 @@ def estimates(multiverse: Multiverse, row: Finding) -> Table:
         told.append((first + " (this run)" * u.own, *others, *numbers, str(o.verdict or "")))
     measured = (f"Estimate ({row.unit})", "Interval", "Adjusted p" if row.margin else "p", "Verdict")
     columns = (*(name.capitalize() for name in names), *measured)
-    caption = f"{words.title_of(row.hypothesis)}, universe by universe"
+    caption = f"{result.hypothesis(row.hypothesis).title}, universe by universe"
     return table_of(caption, columns, told, words_in=(*range(len(names)), len(columns) - 1))
 
 
@@ -222,7 +219,7 @@ def decimals(row: Finding) -> int:
 
 
 def terminal_lines(result: Result) -> Iterable[tuple[str, str]]:
-    """For the end of a run: what was varied, then one line a claim."""
+    """For the end of a run: what was varied, then one line per claim."""
     multiverse = result.multiverse
     if multiverse is None:
         return
@@ -230,7 +227,7 @@ def terminal_lines(result: Result) -> Iterable[tuple[str, str]]:
     n = count(len(multiverse.universes))
     yield "multiverse", f"{n} universes: {varied}; B = {count(multiverse.replicates)}; they share data, no p-value"
     for claim in result.claims:
-        one = follow_claim(multiverse, claim)
+        one = follow_claim(result, claim)
         told = ", ".join(f"{v} in {count(one.counts[v])}" for v in ORDER if one.counts[v]) or "no verdict"
         changed = f"; what flips it: {one.flips}" if len(one.counts) > 1 else ""
-        yield f"Claim {claim.number}", f"{told} of {count(len(one.universes))}{changed}"
+        yield one.name[:1].upper() + one.name[1:], f"{told} of {count(len(one.universes))}{changed}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..hypotheses.result import Finding, Result
+from ..hypotheses.result import Finding, HypothesisCard, NullSummary, Result
 from . import reasons, tables
 from .numbers import printable, typeset
 from .story import tell
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def finding_html(finding: Finding) -> str:
-    """Numbers of one finding, under its sentence."""
-    sentence = reasons.said(finding) or reasons.why(finding) or str(finding)
+def finding_html(finding: Finding, card: HypothesisCard | None = None) -> str:
+    """Numbers of one finding, under its sentence; `card` is what the result says of its hypothesis."""
+    sentence = reasons.said(finding, card) or reasons.why(finding) or str(finding)
     null = tables.null_label(finding)
     verdict = f" \u2013 <b>{escape(str(finding.verdict))}</b>" if finding.verdict else ""
     head = f"<p><code>{_text(finding.hypothesis)}</code> against {_text(null)}{verdict}. {_text(sentence)}</p>"
@@ -29,18 +29,28 @@ def finding_html(finding: Finding) -> str:
 def result_html(result: Result) -> str:
     """Claims and findings of a run, under one sentence on what was tested."""
     story = tell(result)
-    rows = tuple((f"{c.claim.number}. {c.title}", str(c.claim.verdict), c.headline) for c in story.claims if c.claim)
-    claims = Table("Claims", ("Claim", "Verdict", "In a sentence"), rows)
-    return f"<div><p>{_text(story.tested)}</p>{_table(claims)}{_table(tables.overview(result))}</div>"
+    claims = "".join(
+        _table(
+            Table(
+                p.title if story.several else "Claims",
+                ("Claim", "Verdict", "In a sentence"),
+                tuple((f"{c.claim.number}. {c.title}", str(c.claim.verdict), c.headline) for c in p.claims if c.claim),
+            )
+        )
+        for p in story.papers
+    )
+    return f"<div><p>{_text(story.tested)}</p>{claims}{_table(tables.overview(result))}</div>"
 
 
-def plot_finding(finding: Finding, beside: Sequence[Finding] = ()) -> Axes:
+def plot_finding(finding: Finding, beside: Sequence[Finding] = (), nulls: Sequence[NullSummary] = ()) -> Axes:
     """Estimation plot of a finding; the axes of its estimate, whose ``.figure`` holds the null histograms too.
 
     Parameters
     ----------
     beside
         Further rows of the same hypothesis and unit, e.g. under other null models.
+    nulls
+        What the result says of its null models; those with a caveat are marked.
 
     Raises
     ------
@@ -51,7 +61,7 @@ def plot_finding(finding: Finding, beside: Sequence[Finding] = ()) -> Axes:
         raise ValueError(f"{finding.hypothesis} has no estimate to draw; its verdict is {finding.verdict}")
     from .figures.estimation import estimation
 
-    axes: Axes = estimation([finding, *beside], _shown_by_pyplot).figure.axes[0]
+    axes: Axes = estimation([finding, *beside], _shown_by_pyplot, nulls).figure.axes[0]
     return axes
 
 

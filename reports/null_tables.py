@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..hypotheses.result import Certificate, NullSummary, Result
-from . import words
+from . import glossary
 from .numbers import ABSENT, count, number
 from .tables import Table, table_of
 
@@ -29,7 +29,7 @@ def null_models(result: Result) -> Table:
 
 
 def cards(result: Result) -> list[Table]:
-    """One table a null model, with all that is known of it."""
+    """One table per null model, with all that is known of it."""
     return [_card(card) for card in result.nulls]
 
 
@@ -42,9 +42,8 @@ def passed(certificate: Certificate | None) -> str:
 
 
 def _at_random(card: NullSummary) -> str:
-    """The report's own words for it; for a foreign one, its author's."""
-    own = words.null_words(card.name) if card.origin == "built in" else ""
-    return own or f"{card.randomises.capitalize()}; it breaks: {_joined(card.breaks)}."
+    """What it says of itself in a sentence; else what it declares."""
+    return card.says or f"{card.randomises.capitalize()}; it breaks: {_joined(card.breaks)}."
 
 
 def _card(card: NullSummary) -> Table:
@@ -54,6 +53,7 @@ def _card(card: NullSummary) -> Table:
         ("Breaks", _joined(card.breaks)),
         ("Taken to be exchangeable", card.exchangeable),
         ("When to use it", card.when),
+        ("Caveat", card.caveat),
         ("Source", card.reference),
         ("From", card.origin),
         ("Checks passed", passed(card.certificate)),
@@ -75,7 +75,9 @@ def _diagnostics(card: NullSummary) -> list[tuple[str, str]]:
     """Diagnostics on these data; hypotheses with the same numbers share them."""
     shared: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for hypothesis, found in card.diagnostics.items():
-        told = tuple((words.DIAGNOSTICS.get(key, key.replace("_", " ")), _value(value)) for key, value in found.items())
+        told = tuple(
+            (glossary.DIAGNOSTICS.get(key, key.replace("_", " ")), _value(value)) for key, value in found.items()
+        )
         shared.setdefault(told, []).append(hypothesis)
     if len(shared) == 1:
         return [(f"Here: {name}", value) for told in shared for name, value in told]

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..hypotheses.result import Result
-from .numbers import count, number, p_cell, percent, scientific
+from . import subject
+from .numbers import count, number, p_cell, scientific
 from .tables import Table, table_of
 
 _APART = frozenset({"command", "options", "plan", "stages", "durations", "versions"})
@@ -17,19 +18,13 @@ _APART = frozenset({"command", "options", "plan", "stages", "durations", "versio
 def setup(result: Result) -> Table:
     """What was measured on what."""
     s = result.setup
-    elbow = "off" if s.elbow is None else f"rank {count(s.elbow)}"
-    pairs = f"{count(s.n_pairs)} matched rare-common pairs"
+    pairs = f"{count(s.n_pairs)} matched {s.conditions.a.name}-{s.conditions.b.name} pairs"
     rows = [
         ("Model", s.model + (f", revision {s.revision}" if s.revision else "")),
         ("Architecture", f"{s.architecture}, layer {s.layer}, {count(s.n_neurons)} neurons, {s.dtype}"),
         ("Text", s.corpus),
         ("Size", f"{count(s.n_documents)} documents, {count(s.n_positions)} scored positions, {pairs}"),
-        (
-            "Rare tokens",
-            f"frequency rank beyond {percent(s.threshold)} of the vocabulary, by the {s.conditioning} token; "
-            f"Zipf elbow {elbow}",
-        ),
-        ("Plateau", f"{count(s.n_head)} neurons (rule: {s.plateau})"),
+        *subject.condition_rows(result),
         ("Influence", f"{s.ablation} ablation"),
         ("Tests", f"suite {s.suite}, B = {count(s.replicates)} draws, alpha {p_cell(s.alpha)}, seed {s.seed}"),
         ("Audit", audit_text(result)),

@@ -1,63 +1,73 @@
-"""What was found in one plain sentence, and why the verdict fell so: which number against which (METHODS 5)."""
+"""What was found in one plain sentence, and why the verdict fell so: which number against which."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
 
-from ..hypotheses.result import Finding, Kind, Result, Role, Verdict
-from . import words
+from ..hypotheses.inference.verdicts import Absence, Evidence, Presence, decide
+from ..hypotheses.result import Finding, HypothesisCard, Kind, OutputRow, Result, Role, Verdict
 from .numbers import FindingNumbers, apart, count, decimals_for, finding_numbers, fixed, margin_text, number, p_cell
+
+_CLAUSES = ("plus", "minus", "none")
 
 
 def by_the_numbers(finding: Finding) -> Verdict | None:
     """Verdict that the row's numbers give by the rule; None where the numbers for it are missing.
 
-    The engine's verdict stands in `finding.verdict`; it may differ where a further rule (coverage, a refusal) decided.
+    The engine's verdict stands in `finding.verdict`; it may differ where more than these numbers decided (coverage, a
+    refusal, the other tests of the claim).
     """
-    low, margin, p = finding.verdict_low, finding.margin, finding.p_adjusted
-    if finding.verdict_high is None or low is None or margin is None:
-        return None
-    inside = by_margin(finding)
-    shown = p is not None and p < finding.alpha
-    if finding.kind is Kind.ABSENCE:
-        return Verdict.SUPPORTED if inside else Verdict.REFUTED if shown and low >= margin else Verdict.UNDETERMINED
-    return Verdict.REFUTED if inside else Verdict.SUPPORTED if shown else Verdict.UNDETERMINED
+    return _ruled(finding, Absence if finding.kind is Kind.ABSENCE else Presence)
 
 
 def by_margin(finding: Finding) -> bool:
     """Whether the whole verdict interval lies inside the margin."""
-    high, low, margin = finding.verdict_high, finding.verdict_low, finding.margin
-    if high is None or low is None or margin is None:
-        return False
-    return high < margin and (not finding.two_sided or low > -margin)
+    return _ruled(finding, Absence) is Verdict.SUPPORTED
 
 
-def said(finding: Finding) -> str:
+def _ruled(finding: Finding, criterion: type[Presence] | type[Absence]) -> Verdict | None:
+    low, high, margin, p = finding.verdict_low, finding.verdict_high, finding.margin, finding.p_adjusted
+    if low is None or high is None or margin is None or not margin > 0:
+        return None
+    evidence = Evidence(low, high, 1.0 if p is None else p)
+    held = criterion(margin, finding.unit, finding.margin_means, finding.two_sided)
+    return decide(held, evidence, finding.alpha).verdict
+
+
+def said(finding: Finding, card: HypothesisCard | None = None) -> str:
     """One plain sentence on what was found, the same in the terminal and in every report.
 
-    The suite's own hypotheses have theirs in `words`; any other speaks for itself.
+    A hypothesis whose card has clauses of its own speaks by them; any other by the finding's sentence.
     """
-    known = words.HYPOTHESES.get(finding.hypothesis)
-    if known is None or finding.role is not Role.PRIMARY or finding.verdict is None:
+    if card is None or not _speaks(card) or finding.role is not Role.PRIMARY or finding.verdict is None:
         return finding.sentence
     if finding.verdict is Verdict.NOT_RUN:
         return "Not measured in this run."
     if finding.verdict is Verdict.UNDETERMINED:
         if by_margin(finding):
-            return f"{known.none[0].upper()}{known.none[1:]} as far as can be seen, but this run cannot be sure."
+            return f"{_capital(card.none)} as far as can be seen, but this run cannot be sure."
         if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
-            return f"{known.plus[0].upper()}{known.plus[1:]}, but perhaps by less than would matter."
-        return f"This run cannot tell {known.whether}."
+            return f"{_capital(card.plus)}, but perhaps by less than would matter."
+        return f"This run cannot tell whether {card.plus}."
     there = (finding.verdict is Verdict.SUPPORTED) is (finding.kind is not Kind.ABSENCE)
     other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0
     if there:
-        clause = known.minus if other_way else known.plus
+        clause = card.minus if other_way else card.plus
     elif _opposite(finding):
-        clause = known.minus
+        clause = card.minus
     else:
-        clause = f"{known.none}; any difference is too small to matter" if _bounded_below(finding) else known.none
-    return clause[0].upper() + clause[1:] + "."
+        clause = f"{card.none}; any difference is too small to matter" if _bounded_below(finding) else card.none
+    return f"{_capital(clause)}."
+
+
+def _speaks(card: HypothesisCard) -> bool:
+    """Whether the card's author wrote any of its clauses."""
+    return any(getattr(card, name) != HypothesisCard.model_fields[name].default for name in _CLAUSES)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _opposite(finding: Finding) -> bool:
@@ -76,9 +86,9 @@ def why(finding: Finding) -> str:
         return ""
     if finding.verdict is Verdict.NOT_RUN:
         return finding.notes or "It was not run."
-    heads = per_head(finding)
-    if len(heads) > 1 and finding.kind is Kind.ABSENCE:
-        return _why_heads(finding, heads)
+    outputs = finding.details.per_output
+    if len(outputs) > 1 and finding.kind is Kind.ABSENCE:
+        return _why_outputs(finding, outputs)
     expected = by_the_numbers(finding)
     if expected is None:
         return _engine_why(finding)
@@ -92,8 +102,7 @@ def why(finding: Finding) -> str:
 
 
 def _engine_why(finding: Finding) -> str:
-    text = finding.details.get("why")
-    return text if isinstance(text, str) else finding.notes
+    return finding.details.why or finding.notes
 
 
 def _p(finding: Finding, n: FindingNumbers) -> str:
@@ -170,8 +179,7 @@ def _presence_supported(f: Finding, n: FindingNumbers) -> str:
         else f"Its size is less sure: the {n.verdict_level} interval {n.verdict_interval} holds effects smaller than "
         f"the margin ({n.margin}) too."
     )
-    rare = f"{_p(f, n)} is below {_alpha(f)}: the null model seldom gives as much"
-    return f"Supported, because {rare}. {size}"
+    return f"Supported, because {_p(f, n)} is below {_alpha(f)}: the null model seldom gives as much. {size}"
 
 
 def _presence_open(f: Finding, n: FindingNumbers) -> str:
@@ -195,101 +203,80 @@ _REASONS = {
 }
 
 
-def per_head(finding: Finding) -> list[dict[str, Any]]:
-    """Rows of ``details["per_head"]`` that hold a layer, a head and an estimate."""
-    rows = finding.details.get("per_head")
-    if not isinstance(rows, list):
-        return []
-    return [r for r in rows if isinstance(r, dict) and all(_is_number(r.get(k)) for k in ("layer", "head", "estimate"))]
+def of_heads(rows: Sequence[OutputRow]) -> bool:
+    """Whether the outputs are attention heads, single or pooled."""
+    return any(row.head >= 0 for row in rows)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+def output_name(row: OutputRow) -> str:
+    """``head 2.4`` for layer 2, head 4; pooled heads have head -1, and layer -1 where they are of all layers."""
+    if row.head >= 0:
+        return f"head {row.layer}.{row.head}"
+    return f"the pooled minor heads of layer {row.layer}" if row.layer >= 0 else row.name
 
 
-def head_name(row: dict[str, Any]) -> str:
-    """``head 2.4`` for layer 2, head 4; a pooled row has head -1, and layer -1 where it is over all layers."""
-    layer, head = int(row["layer"]), int(row["head"])
-    if head >= 0:
-        return f"head {layer}.{head}"
-    return f"the pooled minor heads of layer {layer}" if layer >= 0 else "the minor heads, pooled"
+def output_decimals(finding: Finding, rows: Iterable[OutputRow]) -> int:
+    """Decimals for a table of outputs: the row's own, more where an end would print like the margin."""
+    bounded = [r for r in rows if not math.isnan(r.low + r.high)]
+    spans = sorted((r.high - r.low) / 2 for r in bounded)
+    ends = [end for r in bounded for end in (r.low, r.high)]
+    return apart(decimals_for(*spans[len(spans) // 2 :][:1]), [(end, finding.margin) for end in ends])
 
 
-def head_decimals(finding: Finding, rows: Iterable[dict[str, Any]]) -> int:
-    """Decimals for a table of heads: the row's own, more where an end would print like the margin."""
-    spans = [(r["high"] - r["low"]) / 2 for r in rows if _is_number(r.get("low")) and _is_number(r.get("high"))]
-    ends = [r.get(k) for r in rows for k in ("low", "high") if _is_number(r.get(k))]
-    return apart(decimals_for(*sorted(spans)[len(spans) // 2 :][:1]), [(e, finding.margin) for e in ends])
-
-
-def _why_heads(finding: Finding, rows: list[dict[str, Any]]) -> str:
-    """The verdict of a family of heads: all of them below the margin, or any of them beyond it."""
+def _why_outputs(finding: Finding, rows: Sequence[OutputRow]) -> str:
+    """The verdict of a family of outputs: all of them below the margin, or any of them beyond it."""
     margin = finding.margin
-    bounded = [r for r in rows if _is_number(r.get("low")) and _is_number(r.get("high"))]
+    bounded = [r for r in rows if not math.isnan(r.low + r.high)]
     if margin is None or not bounded:
         return _engine_why(finding)
-    d = head_decimals(finding, bounded)
+    one, all_of_them = ("head", "reachable heads") if of_heads(rows) else ("output", "outputs")
+    d = output_decimals(finding, bounded)
     limit = margin_text(margin, d)
-    below = [r for r in bounded if r["high"] < margin]
-    widest = max(bounded, key=lambda r: float(r["high"]))
-    beyond = [
-        r for r in bounded if r["low"] >= margin and _is_number(r.get("p_adjusted")) and r["p_adjusted"] < finding.alpha
-    ]
+    below = [r for r in bounded if r.high < margin]
+    widest = max(bounded, key=lambda r: r.high)
+    beyond = [r for r in bounded if r.low >= margin and r.p_adjusted < finding.alpha]
+    every = f"the interval of every one of the {count(len(bounded))} {all_of_them} ends below the margin ({limit})"
+    highest = f"{fixed(widest.high, d)} ({output_name(widest)})"
     if finding.verdict is Verdict.SUPPORTED:
-        return (
-            f"Supported, because the interval of every one of the {count(len(bounded))} reachable heads ends below "
-            "the margin "
-            f"({limit}); the highest end is {fixed(widest['high'], d)} ({head_name(widest)})."
-        )
+        return f"Supported, because {every}; the highest end is {highest}."
     if finding.verdict is Verdict.REFUTED and beyond:
-        top = max(beyond, key=lambda r: float(r["low"]))
-        p = p_cell(top["p_adjusted"], replicates=finding.replicates, alpha=finding.alpha)
+        top = max(beyond, key=lambda r: r.low)
+        p = p_cell(top.p_adjusted, replicates=finding.replicates, alpha=finding.alpha)
         return (
-            f"Refuted, because {head_name(top)} has an adjusted p of {p}, below {_alpha(finding)}, and an interval "
-            "that begins at "
-            f"{fixed(top['low'], d)}, not below the margin ({limit})."
+            f"Refuted, because {output_name(top)} has an adjusted p of {p}, below {_alpha(finding)}, and an interval "
+            f"that begins at {fixed(top.low, d)}, not below the margin ({limit})."
         )
     if len(below) == len(bounded):
         because = "the intervals are not trusted" if doubt(finding) else _engine_why(finding)
-        return (
-            f"Undetermined, though the interval of every one of the {count(len(bounded))} reachable heads ends below "
-            f"the margin ({limit}), which alone would make it supported: {because}"
-        )
+        return f"Undetermined, though {every}, which alone would make it supported: {because}"
     return (
-        f"Undetermined, because {count(len(bounded) - len(below))} of {count(len(bounded))} reachable heads have an "
-        "interval that "
-        f"reaches the margin ({limit}), the highest up to {fixed(widest['high'], d)} ({head_name(widest)}); and no "
-        "head has both an "
+        f"Undetermined, because {count(len(bounded) - len(below))} of {count(len(bounded))} {all_of_them} have an "
+        f"interval that reaches the margin ({limit}), the highest up to {highest}; and no {one} has both an "
         f"adjusted p below {_alpha(finding)} and an interval wholly beyond the margin."
     )
 
 
 def doubt(finding: Finding) -> str:
     """Why the interval is not trusted, and what follows from it; empty where it is."""
-    text = finding.details.get("doubt")
-    if not (isinstance(text, str) and text):
+    text = finding.details.coverage_warning
+    if not text:
         return ""
     return f"{text}; so the interval is not trusted, and an effect outside it does not count as excluded"
 
 
-def calibration(finding: Finding) -> str:
-    """How often the test is wrong on made-up data without the effect; empty where that was not measured."""
-    text = finding.details.get("calibration")
-    return text if isinstance(text, str) else ""
-
-
 def enough(finding: Finding) -> str:
     """What would have been enough, from the engine's numbers; else what the printed margins say of it."""
-    needs = finding.details.get("what_would_be_enough")
-    if isinstance(needs, dict) and _is_number(needs.get("documents")):
+    needs = finding.details.enough
+    if needs is not None and needs.documents is not None:
         return (
-            f"About {count(needs['documents'])} documents would be enough to exclude effects of "
-            f"{number(needs.get('margin'), 2)} if there is none."
+            f"About {count(needs.documents)} documents would be enough to exclude effects of "
+            f"{number(needs.margin, 2)} if there is none."
         )
-    if isinstance(needs, dict) and _is_number(needs.get("smallest_margin")):
+    if needs is not None and needs.smallest_margin is not None:
+        larger = f", {needs.larger} would" if needs.larger else ""
         return (
-            f"More documents would not help, {_larger(finding)} would: chance alone scatters the estimate by "
-            f"{number(needs.get('null_sd'), 2)}, and {number(needs['smallest_margin'], 2)} is the smallest effect that "
+            f"More documents would not help{larger}: chance alone scatters the estimate by "
+            f"{number(needs.null_sd, 2)}, and {number(needs.smallest_margin, 2)} is the smallest effect that "
             "this design could exclude."
         )
     if finding.verdict is Verdict.UNDETERMINED and finding.kind is Kind.ABSENCE and finding.margin is not None:
@@ -300,12 +287,6 @@ def enough(finding: Finding) -> str:
                 "documents are needed."
             )
     return ""
-
-
-def _larger(finding: Finding) -> str:
-    """What there is too little of where chance in the choice of sets, not of documents, is the limit."""
-    of_heads = "head_sets" in (finding.null_model or "").split("+")
-    return "a model with more attention heads" if of_heads else "a larger set of neurons (a wider plateau or model)"
 
 
 def deciding(result: Result, hypotheses: Iterable[str]) -> list[Finding]:

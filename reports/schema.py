@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..hypotheses.result import Result
+from ..hypotheses.result import FORMAT, Result
 
 PATH = Path(__file__).with_name("result.schema.json")
 
@@ -15,8 +15,8 @@ def schema_json() -> str:
     schema = Result.model_json_schema(mode="serialization")
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "neuronull/result/1",
-        "title": "neuronull result, format 1",
+        "$id": f"neuronull/result/{FORMAT}",
+        "title": f"neuronull result, format {FORMAT}",
     }
     return json.dumps({**schema, **head}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 

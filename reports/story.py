@@ -1,4 +1,4 @@
-"""The order of the telling: one result as claims, findings and their rows, the same in every format."""
+"""The order of the telling: one result as papers, claims, findings and their rows, the same in every format."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..hypotheses.result import ClaimVerdict, Finding, Kind, Result, Role, Verdict
-from . import glossary, multiverse, reasons, tables, words
+from ..hypotheses.result import ClaimVerdict, Finding, HypothesisCard, Kind, PaperCard, Result, Role, Verdict
+from . import glossary, multiverse, reasons, subject, tables
 from .numbers import ABSENT, count, finding_numbers, percent
 from .tables import Table
+
+FIGURES = ("curves", "graphs", "head_map", "effects", "balance")
+"""Kinds of figures that a hypothesis can ask for, in the order in which they stand."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,10 @@ class FindingSection:
     null_words: str
     notes: str
     universes: str
+    set: str
     numbers: Table
     nulls: Table
-    heads: Table
+    outputs: Table
     also: Table
     lines: Table
     tails: Table
@@ -52,10 +56,12 @@ class FindingSection:
 
 @dataclass(frozen=True)
 class ClaimSection:
-    """One claim of the paper, or the findings that belong to none (`claim` is None).
+    """One claim of a paper, or the findings that belong to none (`claim` is None).
 
     Attributes
     ----------
+    name
+        ``Claim 2``.
     headline
         The verdict in one sentence for a reader who knows nothing of the paper.
     tests
@@ -66,10 +72,15 @@ class ClaimSection:
         What would have been enough where it is undetermined.
     ways
         In how many universes the verdict is the same, where any were tested.
+    elsewhere
+        Findings that bear on this claim and are told under another one.
+    figures
+        Kinds of figures that stand with it, of `FIGURES`.
     """
 
     anchor: str
     claim: ClaimVerdict | None
+    name: str
     title: str
     headline: str
     tests: tuple[tuple[Verdict, str], ...]
@@ -77,47 +88,141 @@ class ClaimSection:
     enough: tuple[str, ...]
     ways: str
     findings: tuple[FindingSection, ...]
+    elsewhere: tuple[FindingSection, ...] = ()
+    figures: tuple[str, ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """``Claim 2: what it says``."""
+        return f"{self.name}: {self.title}" if self.name else self.title
+
+
+@dataclass(frozen=True)
+class PaperSection:
+    """The claims of one paper; `paper` is None where they belong to none."""
+
+    anchor: str
+    paper: PaperCard | None
+    claims: tuple[ClaimSection, ...]
+
+    @property
+    def title(self) -> str:
+        """Heading above the claims."""
+        return self.paper.short if self.paper else glossary.OTHER_CLAIMS
+
+    @property
+    def summary(self) -> str:
+        """What the paper claims, in a sentence."""
+        return self.paper.summary if self.paper else ""
 
 
 @dataclass(frozen=True)
 class Story:
-    """Everything a report of one run says, in order."""
+    """Everything a report of one run says, in order.
+
+    Attributes
+    ----------
+    rest
+        Findings that belong to no claim: of hypotheses that a paper declares, and of the reader's own.
+    """
 
     title: str
+    kicker: str
     claimed: str
     method: str
     tested: str
     sure: str
-    claims: tuple[ClaimSection, ...]
-    further: ClaimSection | None
+    papers: tuple[PaperSection, ...]
+    rest: tuple[ClaimSection, ...]
     verdicts: frozenset[Verdict]
     controls_line: str
     controls_passed: bool
     limits: tuple[tuple[str, str], ...]
+    terms: tuple[tuple[str, str], ...]
+
+    @property
+    def several(self) -> bool:
+        """Whether claims stand under the headings of their papers."""
+        return len(self.papers) > 1
+
+    @property
+    def claims(self) -> tuple[ClaimSection, ...]:
+        """Every claim, in order."""
+        return tuple(c for p in self.papers for c in p.claims)
+
+    @property
+    def sections(self) -> tuple[ClaimSection, ...]:
+        """Every claim, and what belongs to none."""
+        return (*self.claims, *self.rest)
 
 
 def tell(result: Result) -> Story:
     """Put a result in the order in which it is told."""
-    sections = [_finding_section(i, h, result) for i, h in enumerate(_hypotheses(result), 1)]
-    claims = [_claim_section(c, [s for s in sections if belongs(s.row, c)], result) for c in result.claims]
-    told = {s.hypothesis for c in claims for s in c.findings}
-    rest = [s for s in sections if s.hypothesis not in told]
+    found = [_finding_section(i, h, result) for i, h in enumerate(_hypotheses(result), 1)]
+    told = {s.hypothesis: s for s in found}
+    home = {h: home_of(s.row, result) for h, s in told.items()}
+    figures = _Figures(result)
+    papers = _paper_sections(result, told, home, figures)
     line, passed = _controls_line(result)
-    papers = any(_is_papers(c) for c in result.claims)
     return Story(
-        title=_title(result),
-        claimed=glossary.CLAIMED if papers else "",
-        method=glossary.METHOD if papers else "",
+        title=subject.title([result], f", tested on {result.setup.model}"),
+        kicker=subject.kicker([result]),
+        claimed=" ".join(paper.summary for paper in subject.papers([result]) if paper.summary),
+        method=_method(result),
         tested=_tested(result),
         sure=_sure(result),
-        claims=tuple(claims),
-        further=ClaimSection("further", None, "Further findings", "", (), "", (), "", tuple(rest)) if rest else None,
+        papers=papers,
+        rest=_rest([s for s in found if home[s.hypothesis] is None], result, figures),
         verdicts=frozenset(
             {c.verdict for c in result.claims} | {f.verdict for f in result.findings if f.verdict is not None}
         ),
         controls_line=line,
         controls_passed=passed,
         limits=_limits(result),
+        terms=_terms(result),
+    )
+
+
+class _Figures:
+    """Deals out the kinds of figures: each stands once, with the first section that has a hypothesis asking for it."""
+
+    def __init__(self, result: Result) -> None:
+        self.result, self.left = result, list(FIGURES)
+
+    def take(self, sections: Sequence[FindingSection]) -> tuple[str, ...]:
+        asked = {kind for s in sections for kind in self.result.hypothesis(s.hypothesis).figures}
+        taken = tuple(kind for kind in self.left if kind in asked)
+        self.left = [kind for kind in self.left if kind not in asked]
+        return taken
+
+
+def _paper_sections(
+    result: Result, told: dict[str, FindingSection], home: dict[str, int | None], figures: _Figures
+) -> tuple[PaperSection, ...]:
+    """Claims under their papers, papers and claims in the result's order."""
+    cards = {paper.id: paper for paper in subject.papers([result])}
+    several = subject.several([result])
+    out = []
+    for i, paper in enumerate(dict.fromkeys(c.paper for c in result.claims), 1):
+        claims = []
+        for k, claim in ((k, c) for k, c in enumerate(result.claims) if c.paper == paper):
+            own = [s for h, s in told.items() if home[h] == k]
+            others = [s for h, s in told.items() if h in claim.hypotheses and home[h] != k]
+            anchor = f"claim-{i}-{claim.number}" if several else f"claim-{claim.number}"
+            claims.append(_claim_section(anchor, claim, (own, others), figures.take(own), result))
+        out.append(PaperSection(f"paper-{i}", cards.get(paper), tuple(claims)))
+    return tuple(out)
+
+
+def _rest(sections: Sequence[FindingSection], result: Result, figures: _Figures) -> tuple[ClaimSection, ...]:
+    """Findings that belong to no claim, of hypotheses that a paper declares and of others."""
+    declared = [s for s in sections if result.hypothesis(s.hypothesis).papers]
+    own = [s for s in sections if not result.hypothesis(s.hypothesis).papers]
+    groups = (("further", glossary.FURTHER, declared), ("own", glossary.OWN, own))
+    return tuple(
+        ClaimSection(anchor, None, "", title, "", (), "", (), "", tuple(group), figures=figures.take(group))
+        for anchor, title, group in groups
+        if group
     )
 
 
@@ -126,19 +231,45 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
 
 
-def belongs(finding: Finding, claim: ClaimVerdict) -> bool:
-    """Whether the finding is told under the claim: named there, or of the same family."""
-    return finding.hypothesis in claim.hypotheses or finding.family in {h.split(".")[0] for h in claim.hypotheses}
+def home_of(finding: Finding, result: Result) -> int | None:
+    """Index of the claim under which a finding is told; None where it belongs to none.
+
+    A claim that names the hypothesis comes first; then one of a paper that declares it, over the same family.
+    """
+    for k, claim in enumerate(result.claims):
+        if finding.hypothesis in claim.hypotheses:
+            return k
+    card = next((c for c in result.hypotheses if c.id == finding.hypothesis), None)
+    for k, claim in enumerate(result.claims):
+        declared = card is None or claim.paper in (card.papers or [""])
+        if declared and finding.family in {h.split(".")[0] for h in claim.hypotheses}:
+            return k
+    return None
 
 
 def _hypotheses(result: Result) -> list[str]:
     return list(dict.fromkeys(f.hypothesis for f in result.findings if f.role is not Role.CONTROL))
 
 
-def _title(result: Result) -> str:
-    numbers = {1: "One claim", 2: "Two claims", 3: "Three claims"}
-    what = numbers.get(len(result.claims), f"{len(result.claims)} claims") if result.claims else "Claims"
-    return f"{what} about rare words, tested on {result.setup.model}"
+def _method(result: Result) -> str:
+    """Why there is a null model and a margin: for claims of absence a plain failure to find would show nothing."""
+    if not _hypotheses(result):
+        return ""
+    absent = [c for c in result.claims if _all_absent(reasons.deciding(result, c.hypotheses))]
+    if not absent:
+        return glossary.METHOD
+    if len(absent) == len(result.claims):
+        who = "This claim says" if len(absent) == 1 else "These claims say"
+    elif subject.several([result]):
+        who = "One of these claims says" if len(absent) == 1 else "Some of these claims say"
+    else:
+        numbers = subject.joined([str(c.number) for c in absent])
+        who = f"Claim {numbers} says" if len(absent) == 1 else f"Claims {numbers} say"
+    return f"{who} {glossary.METHOD_OF_ABSENCE}"
+
+
+def _all_absent(rows: Sequence[Finding]) -> bool:
+    return bool(rows) and all(f.kind is Kind.ABSENCE for f in rows)
 
 
 def _tested(result: Result) -> str:
@@ -146,9 +277,8 @@ def _tested(result: Result) -> str:
     model = f"{s.model}, a very small model that ships with this software" if _embedded(result) else s.model
     return (
         f"This run looked into layer {s.layer} ({count(s.n_neurons)} neurons) of {model}, while it read "
-        f"{count(s.n_documents)} documents of the corpus {s.corpus}. The "
-        f"{count(s.n_head)} neurons that matter most for rare words, the \u201cplateau\u201d, are held against "
-        "ordinary ones."
+        f"{count(s.n_documents)} documents of the corpus {s.corpus}. "
+        f"{subject.held_against(result)}"
     )
 
 
@@ -164,23 +294,34 @@ def _sure(result: Result) -> str:
     )
 
 
-def _claim_section(claim: ClaimVerdict, sections: Sequence[FindingSection], result: Result) -> ClaimSection:
+def _claim_section(
+    anchor: str,
+    claim: ClaimVerdict,
+    told: tuple[Sequence[FindingSection], Sequence[FindingSection]],
+    figures: tuple[str, ...],
+    result: Result,
+) -> ClaimSection:
+    """Section of a claim; `told` are the findings under it, and those that it shares with one told before."""
     rows = reasons.deciding(result, claim.hypotheses)
-    known = glossary.HEADLINES[claim.number][claim.verdict] if _is_papers(claim) else ""
-    needs = (s.enough for s in sections if s.enough and s.verdict is Verdict.UNDETERMINED)
+    sections, elsewhere = told
+    needs = (s.enough for s in (*sections, *elsewhere) if s.enough and s.verdict is Verdict.UNDETERMINED)
+    tests = ((f.verdict, reasons.said(f, result.hypothesis(f.hypothesis)) or f.hypothesis) for f in rows)
     return ClaimSection(
-        anchor=f"claim-{claim.number}",
+        anchor=anchor,
         claim=claim,
+        name=f"Claim {claim.number}",
         title=claim.title,
-        headline=known or as_sentence(f"{claim.title}: {claim.sentence or claim.verdict}"),
-        tests=tuple((f.verdict, as_sentence(reasons.said(f) or f.hypothesis)) for f in rows if f.verdict is not None),
+        headline=claim.headline or as_sentence(f"{claim.title}: {claim.sentence or claim.verdict}"),
+        tests=tuple((verdict, as_sentence(said)) for verdict, said in tests if verdict is not None),
         rule=_rule(claim, rows),
         # the details stand with each finding; a card has room for what the findings share
         enough=tuple(dict.fromkeys(as_sentence(n.partition(":")[0]) for n in needs))
         if claim.verdict is Verdict.UNDETERMINED
         else (),
-        ways=multiverse.follow_claim(result.multiverse, claim).ways if result.multiverse else "",
+        ways=multiverse.follow_claim(result, claim).ways if result.multiverse else "",
         findings=tuple(sections),
+        elsewhere=tuple(elsewhere),
+        figures=figures,
     )
 
 
@@ -207,16 +348,10 @@ def _rule(claim: ClaimVerdict, rows: Sequence[Finding]) -> str:
     return "No test that decides this claim was run."
 
 
-def _is_papers(claim: ClaimVerdict) -> bool:
-    """Whether the claim is the paper's claim of that number, whose headline the report knows."""
-    family = glossary.FAMILY_OF_CLAIM.get(claim.number)
-    return family is not None and all(h.split(".")[0] == family for h in claim.hypotheses)
-
-
 def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSection:
     rows = tuple(f for f in result.findings if f.hypothesis == hypothesis)
     row = next((f for f in rows if f.role is Role.PRIMARY), rows[0])
-    known = words.HYPOTHESES.get(hypothesis)
+    card = next((c for c in result.hypotheses if c.id == hypothesis), None)
     reason = (
         reasons.why(row)
         if row.role is Role.PRIMARY
@@ -225,23 +360,24 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
     return FindingSection(
         anchor=f"finding-{index}-{slug(hypothesis)}",
         hypothesis=hypothesis,
-        title=known.title if known else (row.claim or hypothesis),
-        asks=known.asks if known else row.claim,
-        measured=known.measured if known else "",
+        title=card.title if card else (row.claim or hypothesis),
+        asks=(card.asks if card else "") or row.claim,
+        measured=card.measured if card else "",
         row=row,
         rows=rows,
-        sentence=as_sentence(_sentence(row)),
+        sentence=as_sentence(_sentence(row, card)),
         why=reason,
         doubt=as_sentence(reasons.doubt(row)),
         enough=reasons.enough(row),
-        calibration=as_sentence(reasons.calibration(row)),
-        reading=_reading(row),
-        null_words=words.null_words(row.null_model),
+        calibration=as_sentence(row.details.calibration),
+        reading=_reading(row, card),
+        null_words=tables.null_says(row, result.nulls),
         notes=_notes(row, reason, result),
         universes=_universes(row, result),
+        set=card.set if card and card.set else row.set_rule,
         numbers=tables.numbers_of(row),
-        nulls=tables.nulls_of([r for r in rows if r.estimate is not None]),
-        heads=tables.heads_of(row),
+        nulls=tables.nulls_of([r for r in rows if r.estimate is not None], result.nulls),
+        outputs=tables.outputs_of(row),
         also=tables.also_measured(row),
         lines=tables.broken_lines(row),
         tails=tables.tail_laws(row),
@@ -251,10 +387,9 @@ def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSect
 def _notes(row: Finding, reason: str, result: Result) -> str:
     """What stands beside the verdict: the engine's notes, and whether the untrained model shows the same."""
     notes = [] if row.verdict is Verdict.NOT_RUN else row.notes.split("; ")
-    doubts = str(row.details.get("doubt", "")).split("; ")  # told in words of their own
+    doubts = row.details.coverage_warning.split("; ")  # told in words of their own
     notes = ["; ".join(note for note in notes if note and note not in doubts and note not in reason)]
-    untrained = (f for f in result.findings if f.hypothesis == "control.random_init")
-    flagged = any(row.hypothesis in (f.details.get("flagged") or ()) for f in untrained)
+    flagged = any(row.hypothesis in f.details.found_in_random_weights for f in result.findings)
     if flagged and row.role is Role.PRIMARY and "random weights" not in row.notes:
         notes.append("the same model with random weights shows this too, so training alone does not explain it")
     return " ".join(as_sentence(note) for note in notes if note)
@@ -264,13 +399,13 @@ def _universes(row: Finding, result: Result) -> str:
     """How the verdict fares in the multiverse; empty where nothing was varied or the row decides nothing."""
     if result.multiverse is None or row.role is not Role.PRIMARY:
         return ""
-    return multiverse.follow(result.multiverse, row).sentence(result.multiverse.replicates)
+    return multiverse.follow(result, row).sentence(result.multiverse.replicates)
 
 
-def _sentence(row: Finding) -> str:
+def _sentence(row: Finding, card: HypothesisCard | None) -> str:
     """What was found in words; where nothing decides, in numbers."""
-    if row.role is Role.PRIMARY and reasons.said(row):
-        return reasons.said(row)
+    if row.role is Role.PRIMARY and reasons.said(row, card):
+        return reasons.said(row, card)
     n = finding_numbers(row)
     if row.estimate is None:
         return ""
@@ -283,10 +418,9 @@ def _sentence(row: Finding) -> str:
     return ", ".join(told) + "."
 
 
-def _reading(row: Finding) -> str:
+def _reading(row: Finding, card: HypothesisCard | None) -> str:
     """Which way the estimate points and how the claim reads it."""
-    known = words.HYPOTHESES.get(row.hypothesis)
-    sense = f"Above zero: {known.plus}; below: {known.minus}. " if known else ""
+    sense = f"Above zero: {card.plus}; below: {card.minus}. " if card else ""
     if row.kind is Kind.ABSENCE:
         return sense + "The claim says that there is no such effect."
     if row.kind is Kind.PRESENCE and row.two_sided:
@@ -299,7 +433,7 @@ def _controls_line(result: Result) -> tuple[str, bool]:
     if not outcomes:
         return "No controls were run.", False
     failed = [
-        f"{words.title_of(f.hypothesis)}: {tables.control_outcome(f)[1]}"
+        f"{result.hypothesis(f.hypothesis).title}: {tables.control_outcome(f)[1]}"
         for f in result.findings
         if f.role is Role.CONTROL and tables.control_outcome(f)[0] == "failed"
     ]
@@ -316,5 +450,14 @@ def _controls_line(result: Result) -> tuple[str, bool]:
 
 
 def _limits(result: Result) -> tuple[tuple[str, str], ...]:
+    """What holds of every test, of an embedded model, and of each paper."""
     embedded = (glossary.EMBEDDED_LIMIT,) if _embedded(result) else ()
-    return (*embedded, *glossary.LIMITS)
+    papers = (limit for paper in subject.papers([result]) for limit in paper.limits)
+    return tuple(dict.fromkeys((*embedded, *glossary.LIMITS, *papers)))
+
+
+def _terms(result: Result) -> tuple[tuple[str, str], ...]:
+    """Words of the measurement, of the run's conditions and sets, of the papers, of the tests."""
+    papers = (term for paper in subject.papers([result]) for term in paper.terms)
+    named = (*subject.condition_terms(result), *subject.set_terms(result))
+    return tuple(dict.fromkeys((*glossary.TERMS, *named, *papers, *glossary.TEST_TERMS)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..hypotheses.result import Balance, Finding, Result, Role
-from . import reasons, words
+from ..hypotheses.result import Balance, Finding, NullSummary, OutputRow, Result, Role, Scalar
+from . import glossary, reasons
 from .numbers import ABSENT, count, finding_numbers, fixed, margin_text, number, p_cell, p_value, percent, row_decimals
 
 
@@ -50,7 +50,7 @@ def overview(result: Result) -> Table:
         if f.role is Role.PRIMARY:
             n = finding_numbers(f)
             unit = f.unit if f.estimate is not None else ""
-            told = (words.title_of(f.hypothesis), str(f.verdict or ""))
+            told = (result.hypothesis(f.hypothesis).title, str(f.verdict or ""))
             rows.append((*told, n.estimate, n.verdict_interval, n.margin, unit, n.p_adjusted, f.hypothesis))
     level = percent(1 - 2 * result.setup.alpha)
     measured = ("Estimate", f"{level} interval", "Margin", "Unit", "Adjusted p")
@@ -59,7 +59,7 @@ def overview(result: Result) -> Table:
 
 
 def numbers_of(finding: Finding) -> Table:
-    """What was estimated and how well, one number a row."""
+    """What was estimated and how well, one number per row."""
     n = finding_numbers(finding)
     means = f" ({finding.margin_means})" if finding.margin_means else ""
     effect = f"Effect size ({finding.effect_size_name})" if finding.effect_size_name else "Effect size"
@@ -80,8 +80,8 @@ def numbers_of(finding: Finding) -> Table:
     return Table("In numbers", ("Quantity", "Value"), tuple((k, v) for k, v in pairs if v != ABSENT), frozenset({1}))
 
 
-def nulls_of(findings: Sequence[Finding]) -> Table:
-    """One hypothesis under each of its null models, side by side."""
+def nulls_of(findings: Sequence[Finding], nulls: Sequence[NullSummary] = ()) -> Table:
+    """One hypothesis under each of its null models, side by side, with what must be said of these."""
     rows = []
     several = len({f.unit for f in findings}) > 1
     for f in findings:
@@ -96,13 +96,14 @@ def nulls_of(findings: Sequence[Finding]) -> Table:
                 n.null_sd,
                 n.p_cell,
                 n.replicates,
-                words.null_words(f.null_model),
+                null_says(f, nulls),
             )
         )
     columns = ("Null model", "Role", "Estimate", "Unit", "Null mean", "Null sd", "p", "B", "What it puts at random")
+    caveats = (null.caveat for f in findings for null in nulls_behind(f, nulls) if null.caveat)
     notes = [
         *(["The null mean has been taken off the estimate and the draws."] if any(map(_centred, findings)) else []),
-        *([words.REWIRING_NOTE] if any(is_edge_null(f) for f in findings) else []),
+        *dict.fromkeys(caveats),
     ]
     return table_of(
         "The same hypothesis under each null model", columns, rows, words_in=(1, 3, 8), note=" ".join(notes)
@@ -117,103 +118,112 @@ def _centred(finding: Finding) -> bool:
 
 def null_label(finding: Finding) -> str:
     """Name of the row's null model; the two of a two-way rule joined by a plus sign."""
-    label = finding.details.get("null_label")
-    return label if isinstance(label, str) else (finding.null_model or "none").replace("+", " + ")
+    return (finding.null_model or "none").replace("+", " + ")
 
 
-def is_edge_null(finding: Finding) -> bool:
-    """Whether the row's null rewires edges as if they were independent."""
-    return not words.EDGE_NULLS.isdisjoint((finding.null_model or "").split("+"))
+def nulls_behind(finding: Finding, nulls: Sequence[NullSummary]) -> list[NullSummary]:
+    """Null models of the row among `nulls`; a two-way row has two."""
+    parts = (finding.null_model or "").split("+")
+    return [null for null in nulls if null.name in parts]
 
 
-def heads_of(finding: Finding) -> Table:
-    """One row a head, strongest first."""
-    heads = sorted(reasons.per_head(finding), key=lambda r: -float(r["estimate"]))
-    d = reasons.head_decimals(finding, heads)
+def null_says(finding: Finding, nulls: Sequence[NullSummary]) -> str:
+    """What the row's null model puts at random; empty where that is not known."""
+    if "+" in (finding.null_model or ""):
+        return glossary.SEVERAL_NULLS
+    return next((null.says for null in nulls_behind(finding, nulls)), "")
+
+
+def outputs_of(finding: Finding) -> Table:
+    """One row per output, strongest first; attention heads go by layer and number."""
+    found = [r for r in finding.details.per_output if not math.isnan(r.estimate)]
+    heads = reasons.of_heads(found)
+    d = reasons.output_decimals(finding, found)
     rows = [
         (
-            f"{int(r['layer'])}.{int(r['head'])}" if r["head"] >= 0 else f"{int(r['layer'])}, minor heads pooled",
-            fixed(r["estimate"], d, sign=True),
-            fixed(r.get("low"), d),
-            fixed(r.get("high"), d),
-            p_cell(r.get("p_adjusted"), replicates=finding.replicates, alpha=finding.alpha),
+            _output_cell(r) if heads else r.name,
+            fixed(r.estimate, d, sign=True),
+            fixed(r.low, d),
+            fixed(r.high, d),
+            p_cell(r.p_adjusted, replicates=finding.replicates, alpha=finding.alpha),
         )
-        for r in heads
+        for r in sorted(found, key=lambda r: -r.estimate)
     ]
     note = f"Margin {margin_text(finding.margin, d)}." if finding.margin is not None else ""
-    return table_of(
-        "Heads (layer.head), strongest first", ("Head", "Estimate", "Low", "High", "Adjusted p"), rows, note=note
-    )
+    caption = f"{'Heads (layer.head)' if heads else 'Outputs'}, strongest first"
+    first = "Head" if heads else "Output"
+    return table_of(caption, (first, "Estimate", "Low", "High", "Adjusted p"), rows, note=note)
 
 
-_TOLD_ELSEWHERE = frozenset(
-    {
-        "broken_lines", "calibration", "deciding_output", "doubt", "null_label", "per_head", "tail_laws",
-        "what_would_be_enough", "why",
-    }
-)  # fmt: skip
+def _output_cell(row: OutputRow) -> str:
+    if row.head >= 0:
+        return f"{row.layer}.{row.head}"
+    return f"{row.layer}, minor heads pooled" if row.layer >= 0 else row.name
 
 
 def also_measured(finding: Finding) -> Table:
-    """Scalars of `details` that have no column of their own."""
-    rewired = any(str(key).startswith("rewir") for key in finding.details)
-    note = words.REWIRING_NOTE if rewired else ""
-    return table_of("Also measured", ("Quantity", "Value"), list(_scalars(finding.details)), note=note)
+    """What stands beside the columns and has no place of its own."""
+    found = finding.details
+    rows = [row for key, value in found.further.items() if key != "note" for row in _told(key, value)]
+    if found.document_effect is not None:
+        rows += _told("document effect", found.document_effect.model_dump())
+    if found.null_chosen:
+        rows.append(("null model chosen for this run", found.null_chosen))
+    rows += [(f"null model left out: {name}", why) for name, why in found.nulls_left_out.items()]
+    note = found.further.get("note")
+    return table_of("Also measured", ("Quantity", "Value"), rows, note=note if isinstance(note, str) else "")
+
+
+def _told(key: str, value: Scalar | list[str] | dict[str, Scalar]) -> Iterable[tuple[str, str]]:
+    name = key.replace("_", " ")
+    if isinstance(value, dict):
+        return [row for inner, one in value.items() for row in _told(f"{key}: {inner}", one)]
+    if isinstance(value, bool):
+        return [(name, "yes" if value else "no")]
+    if isinstance(value, int | float):
+        return [(name, number(float(value)))]
+    if value is None:
+        return []
+    return [(name, ", ".join(value) if isinstance(value, list) else value)]
 
 
 def broken_lines(finding: Finding) -> Table:
-    """Broken lines through each class's influence curve: where they bend, their slopes, how far the curve lies off."""
+    """Broken lines through each condition's influence curve: where they bend, slopes, how far the curve is off."""
     rows = []
-    for label, fits in finding.details.get("broken_lines", {}).items():
-        lowest = min(f["bic"] for f in fits)
-        for f in fits:
-            ends = dict(zip(f["sought"], (", the first tried", ", the last tried"), strict=True))
+    for label, fits in finding.details.broken_lines.items():
+        lowest = min((fit.bic for fit in fits), default=0.0)
+        for fit in fits:
+            first, last = map(float, fit.sought)
+            ends = {first: ", the first tried", last: ", the last tried"}
             places = [
                 f"{count(knot)} [{count(low)}, {count(high)}]{ends.get(knot, '')}"
-                for knot, low, high in zip(f["knots"], f["low"], f["high"], strict=True)
+                for knot, low, high in zip(fit.knots, fit.low, fit.high, strict=False)
             ]
             rows.append(
                 (
                     label,
-                    count(len(f["knots"])),
+                    count(len(fit.knots)),
                     " and ".join(places),
-                    ", ".join(number(v, 2, sign=True) for v in f["slopes"]),
-                    number(f["rms"], 2),
-                    fixed(f["bic"] - lowest, 0),
+                    ", ".join(number(v, 2, sign=True) for v in fit.slopes),
+                    number(fit.rms, 2),
+                    fixed(fit.bic - lowest, 0),
                 )
             )
-    columns = ("Tokens", "Knots", "At rank", "Slope of each band", "Off by (log units)", "BIC")
-    return table_of(words.BROKEN_LINES, columns, rows, words_in=(2,), note=words.KNOT_NOTE if rows else "")
+    columns = ("Positions", "Knots", "At rank", "Slope of each band", "Off by (log units)", "BIC")
+    return table_of(glossary.BROKEN_LINES, columns, rows, words_in=(2,), note=glossary.KNOT_NOTE if rows else "")
 
 
 def tail_laws(finding: Finding) -> Table:
     """Power laws through upper tails: exponent, where each begins, whether it fits, other laws over the same tail."""
     rows = []
-    for name, law in finding.details.get("tail_laws", {}).items():
-        against = (
-            f"{other} {number(found['z'], 2, sign=True)} ({p_value(found['p'])})"
-            for other, found in law["against"].items()
-        )
-        fit = "" if law["p_of_fit"] is None else p_value(law["p_of_fit"])
-        sizes = number(law["exponent"]), number(law["start"]), count(law["size"])
+    for name, law in finding.details.tail_laws.items():
+        against = (f"{other} {number(one.z, 2, sign=True)} ({p_value(one.p)})" for other, one in law.against.items())
+        fit = "" if law.p_of_fit is None else p_value(law.p_of_fit)
+        sizes = number(law.exponent), number(law.start), count(law.size)
         rows.append((name, *sizes, fit, ", ".join(against)))
     columns = ("Tail of", "Exponent", "Begins at", "Values in it", "Fit", "z against")
-    return table_of(words.TAIL_LAWS, columns, rows, words_in=(4, 5), note=words.TAIL_NOTE if rows else "")
-
-
-def _scalars(details: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in details.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        if not prefix and key in _TOLD_ELSEWHERE:
-            continue
-        if isinstance(value, bool):
-            yield name, "yes" if value else "no"
-        elif isinstance(value, int | float):
-            yield name, number(float(value))
-        elif isinstance(value, str) and len(value) <= 80:
-            yield name, value
-        elif isinstance(value, dict) and not prefix:
-            yield from _scalars(value, f"{key}: ")
+    note = glossary.TAIL_NOTE if rows else ""
+    return table_of(glossary.TAIL_LAWS, columns, rows, words_in=(4, 5), note=note)
 
 
 def multiplicity(result: Result) -> Table:
@@ -233,7 +243,9 @@ def multiplicity(result: Result) -> Table:
 
 def controls(result: Result) -> Table:
     """Each control and whether it passed."""
-    rows = [(words.title_of(f.hypothesis), *control_outcome(f)) for f in result.findings if f.role is Role.CONTROL]
+    rows = [
+        (result.hypothesis(f.hypothesis).title, *control_outcome(f)) for f in result.findings if f.role is Role.CONTROL
+    ]
     return table_of("Controls", ("Control", "Outcome", "What was seen"), rows, words_in=(1, 2))
 
 
@@ -247,7 +259,7 @@ def control_outcome(finding: Finding) -> tuple[str, str]:
 
 def left_out(result: Result) -> Table:
     """Hypotheses that were not run, and why."""
-    rows = [(words.title_of(k) if k in words.HYPOTHESES else k, k, v) for k, v in sorted(result.left_out.items())]
+    rows = [(result.hypothesis(k).title, k, v) for k, v in sorted(result.left_out.items())]
     return table_of("Left out", ("Finding", "Hypothesis", "Why"), rows, words_in=(1, 2))
 
 

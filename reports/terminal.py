@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..hypotheses.result import Finding, Result, Role, Verdict
-from . import multiverse, reasons, words
+from . import glossary, multiverse, reasons, subject
 from .numbers import ABSENT, count, finding_numbers, printable, scientific
 from .story import as_sentence
 
@@ -50,7 +50,7 @@ def _header(result: Result, width: int) -> list[str]:
     s = result.setup
     measured = (
         f"{s.model} on {s.corpus}: {count(s.n_documents)} documents, {count(s.n_positions)} positions, "
-        f"{count(s.n_neurons)} neurons, plateau {count(s.n_head)}"
+        f"{count(s.n_neurons)} neurons, {', '.join(f'{one.name} {count(one.size)}' for one in subject.sets_of(result))}"
     )
     audit = "no audit" if s.audit_max_abs_error is None else f"audit {scientific(s.audit_max_abs_error)} nats"
     how = f"B = {count(s.replicates)}, seed {s.seed}, {audit}"
@@ -60,17 +60,23 @@ def _header(result: Result, width: int) -> list[str]:
 
 
 def _claims(result: Result, width: int) -> list[str]:
-    rows = [(f"Claim {c.number}", c.title, str(c.verdict), c.sentence) for c in result.claims]
-    return _columns(rows, width, gap=3)
+    """Claims in columns, under a line per paper where there are several."""
+    papers = {paper.id: paper.short for paper in subject.papers([result])}
+    several, lines = subject.several([result]), []
+    for paper in dict.fromkeys(c.paper for c in result.claims):
+        rows = [(f"Claim {c.number}", c.title, str(c.verdict), c.sentence) for c in result.claims if c.paper == paper]
+        heading = _wrapped("", papers.get(paper, glossary.OTHER_CLAIMS), width) if several else []
+        lines += [*([""] if lines else []), *heading, *_columns(rows, width, gap=3)]
+    return lines
 
 
 def _findings(result: Result, width: int) -> list[str]:
-    return _columns([_row(f) for f in result.findings if f.role is Role.PRIMARY], width, gap=3)
+    return _columns([_row(f, result) for f in result.findings if f.role is Role.PRIMARY], width, gap=3)
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
+def _row(finding: Finding, result: Result) -> tuple[str, ...]:
     n = finding_numbers(finding)
-    unit = words.UNIT_SHORT.get(finding.unit, finding.unit)
+    unit = glossary.UNIT_SHORT.get(finding.unit, finding.unit)
     told = (
         " ".join(part for part in (n.estimate, n.verdict_interval, unit) if part != ABSENT)
         if finding.estimate is not None
@@ -80,14 +86,15 @@ def _row(finding: Finding) -> tuple[str, ...]:
     p = "" if n.p == ABSENT else n.p
     if n.p_adjusted not in (ABSENT, n.p_cell):
         p += f", adjusted {n.p_adjusted}"
-    return (finding.hypothesis, told, margin, p, str(finding.verdict or ""), _told(finding))
+    return (finding.hypothesis, told, margin, p, str(finding.verdict or ""), _told(finding, result))
 
 
-def _told(finding: Finding) -> str:
+def _told(finding: Finding, result: Result) -> str:
+    said = reasons.said(finding, result.hypothesis(finding.hypothesis))
     if finding.verdict is Verdict.NOT_RUN:
-        return finding.notes or reasons.said(finding)
+        return finding.notes or said
     doubt = reasons.doubt(finding) if finding.verdict is Verdict.UNDETERMINED else ""
-    return " ".join(as_sentence(text) for text in (reasons.said(finding), doubt, reasons.enough(finding)) if text)
+    return " ".join(as_sentence(text) for text in (said, doubt, reasons.enough(finding)) if text)
 
 
 def _controls(result: Result, width: int) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from ..measurements import COMMON, RARE, Panel
+from ..measurements import A, B, Panel
 from .settings import Settings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ BASE = -5.0
 BLOCK = 10
 """Neighbouring neurons that share noise."""
 MIDDLE = 6
-"""The middle band of the influence curve ends at rank 6 n_h (METHODS section 3)."""
+"""The middle band of the influence curve ends at rank 6 n_h (docs/methods.md#regimes-shape)."""
 _SIGNS = np.array([-1, 1], dtype=np.float32)
 
 
@@ -50,8 +50,8 @@ def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
     for d, count in enumerate(pairs.tolist()):
         length = 2 * count + settings.spare
         place = rng.permutation(length)
-        label, match = np.full(length, COMMON), np.full(length, -1)
-        label[place[:count]] = RARE
+        label, match = np.full(length, B), np.full(length, -1)
+        label[place[:count]] = A
         match[place[:count]] = start + place[count : 2 * count]
         ids = _tokens(label, rng)
         parts.append(
@@ -61,7 +61,7 @@ def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
         start += length
     document, position, given, target, label, match = (np.concatenate(column) for column in zip(*parts, strict=True))
     mood = 0.3 * rng.standard_normal(settings.documents)
-    loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + settings.loss_gap * (label == RARE)
+    loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + settings.loss_gap * (label == A)
     panel = Panel(document, position, given, target, loss, given, target, half[document], label, match)
     return Text(panel, input_ids)
 
@@ -69,9 +69,7 @@ def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
 def _tokens(label: IntArray, rng: np.random.Generator) -> IntArray:
     """Token ids of one document whose targets belong to the classes of `label`, [FIRST + length + 1]."""
     common = round(THRESHOLD * VOCABULARY)
-    target = np.where(
-        label == RARE, rng.integers(common, VOCABULARY, len(label)), rng.integers(common, size=len(label))
-    )
+    target = np.where(label == A, rng.integers(common, VOCABULARY, len(label)), rng.integers(common, size=len(label)))
     return np.concatenate([rng.integers(common, size=FIRST + 1), target])
 
 
@@ -166,7 +164,7 @@ def changes_around(
 ) -> npt.NDArray[np.float32]:
     """Loss changes whose logarithms scatter around `cell` [D, 2 (rare, common), N], float32 [T, N] nats."""
     t, n = len(panel), settings.neurons
-    side = (panel.label != RARE).astype(np.int64)
+    side = (panel.label != A).astype(np.int64)
     of_position = settings.loss_slope * (panel.loss - panel.loss.mean())
     noise = rng.standard_normal((t, n), dtype=np.float32)
     if settings.neighbours > 0:

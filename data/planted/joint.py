@@ -130,8 +130,8 @@ def _mean_influence(measurements: Measurements) -> FloatArray:
     if changes is None:
         raise ValueError("joint ablation of neurons follows their influence; plant influence as well")
     out = np.zeros((measurements.n_documents, 2, changes.shape[1]))
-    pairs = np.bincount(panel.document[panel.rare_rows], minlength=len(out)).astype(np.float64)
-    for side, rows in enumerate((panel.rare_rows, panel.common_rows)):
+    pairs = np.bincount(panel.document[panel.a_rows], minlength=len(out)).astype(np.float64)
+    for side, rows in enumerate((panel.a_rows, panel.b_rows)):
         np.add.at(out[:, side], panel.document[rows], changes[torch.from_numpy(rows)].abs().double().numpy())
     mean: FloatArray = out / pairs[:, None, None]
     return mean

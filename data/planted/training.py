@@ -114,7 +114,7 @@ def _truth(settings: TrainingSettings, step: int, base: FloatArray, lean: FloatA
 
 def _panel(settings: TrainingSettings, step: int, panel: Panel, rng: np.random.Generator) -> Panel:
     """Panel of one step: losses that fall over training, partners of like loss drawn anew inside each document."""
-    rare, common = panel.rare_rows, panel.common_rows
+    rare, common = panel.a_rows, panel.b_rows
     partner = common[np.lexsort((rng.random(len(common)), panel.document[common]))]
     loss = rng.gamma(3.0, 1.0, len(panel)) + 3 * (1 - _gone(settings, step))
     gap = settings.early_gap * (1 - _gone(settings, step)) + CLOSE * rng.uniform(-1, 1, len(rare))

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.errors import InputError
+from .. import catalogue
 from ..inference.intervals import FEWEST_DOCUMENTS
 from ..inference.permutation import clopper_pearson
 from ..result import Kind, Verdict
 
-RECORD = Path(__file__).with_name("record.json")
-FORMAT = "3"
+FORMAT = "4"
 ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT, SKEWNESS = range(8)
 """Columns of `run.OUTPUT`."""
 
@@ -27,7 +27,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, Any]]:
-    """One row a scenario and hypothesis: rejections, verdicts, coverage with Clopper-Pearson intervals, and width.
+    """One row per scenario and hypothesis: rejections, verdicts, coverage with Clopper-Pearson intervals, and width.
 
     Several outputs of one data set (heads) count as one data set in the width of an interval, since they share its
     documents.  ``above`` and ``below``: how often the truth lies above, or below, the trusted verdict interval, whose
@@ -48,24 +48,22 @@ def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, A
     alpha
         Level of the tests.
     """
-    from .scenarios import SCENARIOS
+    from .scenarios import scenarios
 
+    every = scenarios()
     gathered: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in lines:
         for hypothesis, rows in line["rows"].items():
             gathered.setdefault((line["scenario"], hypothesis), []).extend(rows)
-    order = {name: place for place, name in enumerate(SCENARIOS)}
+    order = {name: place for place, name in enumerate(every)}
     names = sorted(gathered, key=lambda key: (order.get(key[0], len(order)), key[1]))
     return [
-        _summary(SCENARIOS[scenario], hypothesis, gathered[scenario, hypothesis], alpha)
-        for scenario, hypothesis in names
+        _summary(every[scenario], hypothesis, gathered[scenario, hypothesis], alpha) for scenario, hypothesis in names
     ]
 
 
 def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alpha: float) -> dict[str, Any]:
-    from .. import catalogue
-
-    declared = catalogue.hypotheses.get(hypothesis)
+    declared = catalogue.hypothesis(hypothesis)
     outputs = np.array([o for row in rows for o in row["outputs"]], dtype=np.float64)
     verdicts = Counter(row["verdict"] for row in rows if "verdict" in row)
     wrong = Verdict.SUPPORTED if declared.kind is Kind.PRESENCE else Verdict.REFUTED
@@ -147,15 +145,16 @@ def _strongest(rows: Sequence[dict[str, Any]], column: int) -> float | None:
 
 
 def write_record(path: Path, rows: Sequence[dict[str, Any]], provenance: dict[str, Any]) -> None:
-    """Store a summary; the file is whole or not there."""
-    text = json.dumps({"format": FORMAT, **provenance, "rows": list(rows)}, indent=1, sort_keys=False)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    """Store a summary, one line of JSON for where it comes from and one per row; the file is whole or not there."""
+    lines = [{"format": FORMAT, **provenance}, *rows]
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
 
 
-def read_record(path: Path = RECORD) -> dict[str, Any]:
-    """A stored summary; without a file, one of no rows.
+def read_record(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Where a stored summary comes from, and its rows; without a file, nothing.
 
     Raises
     ------
@@ -163,29 +162,32 @@ def read_record(path: Path = RECORD) -> dict[str, Any]:
         If the file is not a calibration record.
     """
     if not path.exists():
-        return {"format": FORMAT, "rows": []}
+        return {"format": FORMAT}, []
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = record["rows"]
-        if record["format"] != FORMAT:
-            raise InputError(f"the record has format {record['format']!r}, not {FORMAT!r}", str(path),
-                             "write it anew with neuronull calibrate")  # fmt: skip
-    except (json.JSONDecodeError, KeyError, TypeError):
+        head, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+        known = head["format"]
+        _ = [row["hypothesis"] for row in rows]
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         raise InputError("not a calibration record", str(path), "write one with neuronull calibrate") from None
-    return record
+    if known != FORMAT:
+        raise InputError(f"the record has format {known!r}, not {FORMAT!r}", str(path),
+                         "write it anew with neuronull calibrate")  # fmt: skip
+    return head, rows
 
 
 @cache
-def _shipped() -> tuple[dict[str, Any], ...]:
-    return tuple(read_record()["rows"])
+def recorded() -> tuple[dict[str, Any], ...]:
+    """Rows of the records of all papers that have one."""
+    paths = [paper.record for _, paper in catalogue.papers.items() if paper.record is not None]
+    return tuple(row for path in paths for row in read_record(path)[1])
 
 
 def calibration_line(hypothesis_id: str) -> str | None:
-    """What the shipped record says of a test's size, in one line; None where it was not calibrated.
+    """What the record says of a test's size, in one line; None where it was not calibrated.
 
     Of several null scenarios the one with the highest rejection rate speaks.
     """
-    nulls = [r for r in _shipped() if r["hypothesis"] == hypothesis_id and r["purpose"] == "null"]
+    nulls = [r for r in recorded() if r["hypothesis"] == hypothesis_id and r["purpose"] == "null"]
     if not nulls:
         return None
     worst = max(nulls, key=lambda r: (r["rejected"]["share"], r["datasets"]))

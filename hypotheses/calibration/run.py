@@ -24,14 +24,17 @@ from ...data.errors import InputError
 from ...data.options import Progress, Silent, TestOptions
 from ...data.planted import JointSettings, Planted, Truth, planted, planted_joint_ablation
 from .. import catalogue
+from ..choice import Choice
 from ..engine import assess, reported_null, sample
 from ..findings import judge_family
+from ..hypothesis import Hypothesis, null_names
 from ..joint_sets import joint_sets
-from ..prepared import PreparedData
+from ..prepared import MOST_INFLUENTIAL, PreparedData
 from ..result import Role
-from .scenarios import SCENARIOS
-from .truths import true_values
-from .worlds import Scenario
+from ..suite import prepare, serving
+from ..truth import TrueWorld
+from .scenario import Scenario
+from .scenarios import scenarios
 
 CHUNK = 20
 """Data sets a chunk: what is lost when a run is cut off."""
@@ -58,19 +61,20 @@ class Chunk:
     @property
     def key(self) -> str:
         """Name under which it is stored."""
-        world, tests = SCENARIOS[self.scenario].fingerprint, declared(self.hypotheses)
+        world, tests = scenarios()[self.scenario].fingerprint, declared(self.hypotheses)
         return f"{self.scenario}|{','.join(self.hypotheses)}|{self.first}|{self.count}|{world}|{tests}|{REPLICATES}"
 
 
 def declared(hypotheses: Sequence[str]) -> str:
     """Hash of what the hypotheses declare (criterion, null models), so that results of another test are none of its."""
-    told = [(h, repr(catalogue.hypotheses.get(h).criterion), catalogue.hypotheses.get(h).nulls) for h in hypotheses]
+    known = [catalogue.hypothesis(h) for h in hypotheses]
+    told = [(h.id, repr(h.criterion), null_names(h.nulls)) for h in known]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
 
 
 def run_chunk(chunk: Chunk) -> dict[str, Any]:
     """One line of the journal: a row a data set and hypothesis."""
-    scenario = SCENARIOS[chunk.scenario]
+    scenario = scenarios()[chunk.scenario]
     rows: dict[str, list[dict[str, Any]]] = {h: [] for h in chunk.hypotheses}
     with one_thread():
         for index in range(chunk.first, chunk.first + chunk.count):
@@ -86,8 +90,8 @@ def run_chunk(chunk: Chunk) -> dict[str, Any]:
                     scenario.joint_ablation, made, scenario.settings.n_head, chunk.hypotheses, seed, index
                 )
             data = PreparedData(made.measurements, str(scenario.settings.n_head))
-            for hypothesis in chunk.hypotheses:
-                rows[hypothesis].append(test(hypothesis, data, made, index, with_truth, twin))
+            for name in chunk.hypotheses:
+                rows[name].append(test(catalogue.hypothesis(name), data, made, index, with_truth, twin))
     return {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
 
 
@@ -95,10 +99,9 @@ def with_joint_ablation(
     settings: JointSettings, made: Planted, n_head: int, hypotheses: Sequence[str], seed: int, index: int
 ) -> Planted:
     """The planted world with the joint ablations that its hypotheses will look up, as a run measures them."""
-    rule = str(n_head)
-    options = TestOptions(plateau=rule, replicates=REPLICATES, seed=index)
-    wanted = [catalogue.hypotheses.get(name) for name in hypotheses]
-    sets = joint_sets(PreparedData(made.measurements, rule), wanted, options)
+    options = TestOptions(set_size=str(n_head), replicates=REPLICATES, seed=index)
+    choice = Choice((), tuple(_with_set(catalogue.hypothesis(name)) for name in hypotheses), ())
+    sets = joint_sets(prepare(made.measurements, choice, options), options)
     found = planted_joint_ablation(settings, made, sets.table, seed)
     return Planted(
         replace(made.measurements, joint_ablation=found.joint_ablation), replace(made.truth, joint_ablation=found.truth)
@@ -110,8 +113,13 @@ def dataset_seed(scenario: str, index: int) -> int:
     return int(np.random.SeedSequence([zlib.crc32(scenario.encode()), index]).generate_state(1)[0])
 
 
+def _with_set(hypothesis: Hypothesis) -> Hypothesis:
+    """The hypothesis with the set that its paper names, if it names none itself."""
+    return replace(hypothesis, set=catalogue.set_of(hypothesis) or MOST_INFLUENTIAL)
+
+
 def test(
-    name: str,
+    hypothesis: Hypothesis,
     data: PreparedData,
     made: Planted,
     index: int,
@@ -119,15 +127,17 @@ def test(
     twin: Truth | None,
 ) -> dict[str, Any]:
     """P-value, verdict (of the row alone, without Holm) and, for each output, the values of `OUTPUT`."""
-    hypothesis = catalogue.hypotheses.get(name)
+    hypothesis = _with_set(hypothesis)
+    data = data.of(hypothesis.set or MOST_INFLUENTIAL, hypothesis.alike or None)
     bound = hypothesis.statistic.bind(data)
-    nulls = [catalogue.nulls.get(null) for null in hypothesis.nulls]
+    nulls, _ = serving([catalogue.null_of(null) for null in hypothesis.nulls], bound)
     sampled = tuple(sample(bound, null, data, REPLICATES, index) for null in nulls)
     found = assess(hypothesis, bound, data, sampled, ALPHA, with_details=False)
     truth = np.full(len(found.outputs), np.nan)
     if with_truth:
         held = reported_null(sampled)
-        truth = true_values(hypothesis, bound, data, made.truth, nulls[held], sampled[held], index, twin)
+        world = TrueWorld(hypothesis.statistic, bound, data, made.truth, twin, nulls[held], sampled[held], index)
+        truth = bound.true_values(world)
     outputs = []
     for output, true in zip(found.outputs, truth.tolist(), strict=True):
         document = output.document
@@ -173,10 +183,10 @@ def one_thread_a_worker() -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def chunks(scenarios: Sequence[Scenario], datasets: int) -> list[Chunk]:
+def chunks(chosen: Sequence[Scenario], datasets: int) -> list[Chunk]:
     """All chunks, scenarios side by side, so that a run that is cut off has the same share of each."""
     made = []
-    for scenario in scenarios:
+    for scenario in chosen:
         total = scenario.datasets(datasets)
         for start in range(0, total, CHUNK):
             chunk = Chunk(scenario.name, scenario.hypotheses, start, min(CHUNK, total - start))
@@ -207,14 +217,14 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def calibrate(
-    scenarios: Sequence[Scenario], datasets: int, jobs: int, journal: Path, progress: Progress | None = None
+    chosen: Sequence[Scenario], datasets: int, jobs: int, journal: Path, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Run every chunk that the journal lacks; returns the finished chunks asked for, in the order of `chunks`.
 
     Results are the same for any `jobs`.  Workers are spawned processes.  An interrupt ends the work;
     what was finished by then is returned, and a later call goes on from there.
     """
-    wanted = chunks(scenarios, datasets)
+    wanted = chunks(chosen, datasets)
     done = {line["key"]: line for line in read_journal(journal)}
     left = [chunk for chunk in wanted if chunk.key not in done]
     journal.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ...data.errors import InputError
+from ...data.measurements import Measurements
 from ..hypothesis import Hypothesis
 from ..nulls.base import NullModel
 from ..registry import import_target, suggestion
@@ -22,7 +23,7 @@ from .outcome import Check, Report, ran
 __all__ = ["Check", "Report", "check", "checks_of", "each_check", "kind_of", "name_of", "resolve"]
 
 
-def check(target: Any) -> Report:
+def check(target: Any, measurements: Measurements | None = None) -> Report:
     """Run every check on a target.
 
     Parameters
@@ -30,11 +31,13 @@ def check(target: Any) -> Report:
     target
         A registered null model or hypothesis, ``module:attribute``, or the object itself (a class counts as its
         instance).
+    measurements
+        Measurements that a hypothesis is checked on; by default small planted ones.
 
     Returns
     -------
     Report
-        One entry a check: passed, failed or skipped, with its reason.
+        One entry per check: passed, failed or skipped, with its reason.
 
     Raises
     ------
@@ -42,21 +45,21 @@ def check(target: Any) -> Report:
         If there is no such target, or it is neither.
     """
     found = resolve(target)
-    return Report(name_of(found), kind_of(found), tuple(each_check(found)))
+    return Report(name_of(found), kind_of(found), tuple(each_check(found, measurements)))
 
 
-def each_check(found: NullModel | Hypothesis) -> Iterator[Check]:
+def each_check(found: NullModel | Hypothesis, measurements: Measurements | None = None) -> Iterator[Check]:
     """Outcomes one by one, as they come."""
-    for name, work in checks_of(found).items():
+    for name, work in checks_of(found, measurements).items():
         yield ran(name, work)
 
 
-def checks_of(found: NullModel | Hypothesis) -> dict[str, Callable[[], str]]:
+def checks_of(found: NullModel | Hypothesis, measurements: Measurements | None = None) -> dict[str, Callable[[], str]]:
     """Checks of a resolved target by id; each is called without arguments."""
     if isinstance(found, NullModel):
         subject = Subject(found)
         return {name: partial(work, subject) for name, work in NULL_CHECKS.items()}
-    whole = HypothesisSubject(found)
+    whole = HypothesisSubject(found, measurements)
     return {name: partial(work, whole) for name, work in HYPOTHESIS_CHECKS.items()}
 
 
@@ -83,9 +86,10 @@ def _named(name: str) -> Any:
         return import_target(name, "TARGET")
     if name in catalogue.nulls:
         return catalogue.nulls.get(name)
-    if name in catalogue.hypotheses:
-        return catalogue.hypotheses.get(name)
-    known = (*catalogue.nulls.names(), *catalogue.hypotheses.names())
+    hypotheses = catalogue.known_hypotheses()
+    if name in hypotheses:
+        return hypotheses[name]
+    known = (*catalogue.nulls.names(), *hypotheses)
     raise InputError(f"there is no null model or hypothesis {name!r}", "TARGET",
                      suggestion(name, known) or "neuronull ls nulls lists them; or give module:attribute")  # fmt: skip
 

@@ -17,6 +17,7 @@ import torch
 
 from ..inference.permutation import permutation_p
 from ..nulls.base import RANDOMISES, NullModel, Observed
+from ..nulls.form import form_fault, form_of
 from . import test_problems
 from .outcome import Failed, Skipped, require
 from .plain import Coder, copied, same
@@ -89,9 +90,9 @@ def contract(subject: Subject) -> str:
         drawn = subject.draws(numbers)
         require(len(drawn) == len(numbers), f"{len(numbers)} replicates were asked for and {len(drawn)} came")
     for draw in drawn:
-        wrong = _wrong_form(observed, draw)
+        wrong = form_fault(observed, draw)
         require(not wrong, wrong)
-    return _form(drawn[0])
+    return form_of(drawn[0])
 
 
 def repeat(subject: Subject) -> str:
@@ -300,57 +301,6 @@ def _p(problem: test_problems.Problem, world: test_problems.Instance, null_draws
     alone = torch.as_tensor(identity) if isinstance(identity, np.ndarray) else identity
     observed = float(problem.statistic(world, [alone])[0])
     return permutation_p(observed, problem.statistic(world, null_draws)).value
-
-
-def _form(draw: Any) -> str:
-    if isinstance(draw, (torch.Tensor, np.ndarray)):
-        return f"{str(draw.dtype).removeprefix('torch.')} {list(draw.shape)} a draw"
-    return f"{type(draw).__name__} a draw"
-
-
-def _wrong_form(observed: Observed, draw: Any) -> str:
-    """What is wrong with the form of a draw; empty if nothing is."""
-    if observed.kind == "corpus":
-        return ""
-    if not isinstance(draw, torch.Tensor):
-        return f"a draw is a {type(draw).__name__}, not a torch.Tensor"
-    return {
-        "neurons": _wrong_indices, "heads": _wrong_indices, "labels": _wrong_swaps, "influence": _wrong_influence,
-    }.get(observed.kind, _wrong_shape)(observed, draw)  # fmt: skip
-
-
-def _wrong_indices(observed: Observed, draw: torch.Tensor) -> str:
-    count = len(observed.value) if observed.kind == "neurons" or observed.strata is None else len(observed.strata)
-    of_halves = observed.kind == "neurons" and draw.ndim == 2 and len(draw) == 2
-    if draw.dtype != torch.int64 or not (draw.ndim == 1 or of_halves):
-        return f"draws of {observed.kind} are int64 [R, n], and one is {_form(draw)}"
-    if observed.kind == "neurons" and (int(draw.min()) < 0 or int(draw.max()) >= count):
-        return f"a draw names {observed.kind} {int(draw.min())} to {int(draw.max())}, and there are {count}"
-    return ""
-
-
-def _wrong_swaps(observed: Observed, draw: torch.Tensor) -> str:
-    widths = {len(observed.value), observed.pairs}
-    if draw.dtype != torch.bool or draw.ndim != 1 or len(draw) not in widths:
-        return f"draws of labels are bool [R, documents] or [R, pairs], and one is {_form(draw)}"
-    return ""
-
-
-def _wrong_influence(observed: Observed, draw: torch.Tensor) -> str:
-    n = observed.value.shape[-1]
-    swaps = draw.dtype == torch.bool and draw.shape == (n,)
-    drawn = draw.is_floating_point() and draw.shape == observed.value.shape
-    return (
-        "" if swaps or drawn else f"draws of influence are bool [R, N] or float [R, 2, 2, N], and one is {_form(draw)}"
-    )
-
-
-def _wrong_shape(observed: Observed, draw: torch.Tensor) -> str:
-    if not draw.is_floating_point() or draw.shape != observed.value.shape:
-        return (
-            f"draws of {observed.kind} have the observed shape {list(observed.value.shape)}, and one is {_form(draw)}"
-        )
-    return "" if bool(torch.isfinite(draw).all()) else "a draw holds values that are not finite"
 
 
 __all__ = ["NULL_CHECKS", "Failed", "Subject"]

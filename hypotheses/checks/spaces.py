@@ -56,7 +56,7 @@ def identity_of(observed: Observed, draw: Any) -> Any:
     if observed.kind == "labels" or (observed.kind == "influence" and np.asarray(draw).dtype == np.bool_):
         return np.zeros(np.asarray(draw).shape, dtype=np.bool_)
     if observed.kind == "neurons" and np.asarray(draw).ndim == 2:
-        return np.stack([np.sort(np.asarray(p)) for p in observed.plateau])
+        return np.stack([np.sort(np.asarray(p)) for p in observed.sets])
     if observed.kind == "neurons" and len(np.asarray(draw)) != len(observed.value):
-        return np.sort(np.asarray(observed.plateau[0]))
+        return np.sort(np.asarray(observed.sets[0]))
     return observed.value

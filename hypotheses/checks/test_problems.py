@@ -36,7 +36,7 @@ def _planted() -> Planted:
 
 
 def measurements() -> Measurements:
-    """Small planted measurements: 24 documents, 120 neurons, a plateau of 8, 16 reachable heads, checkpoints."""
+    """Small planted measurements: 24 documents, 120 neurons, sets of 8, 16 reachable heads, checkpoints."""
     return _planted().measurements
 
 
@@ -75,7 +75,7 @@ class Problem(ABC):
 
 
 class NeuronsProblem(Problem):
-    """Two overlapping plateaus of 8 of 120 neurons in 4 strata; the mean score of a set."""
+    """Two overlapping sets of 8 of 120 neurons in 4 strata; the mean score of a set."""
 
     def world(self, planted: bool, like: Any) -> Instance:
         """A world of this kind."""
@@ -84,12 +84,12 @@ class NeuronsProblem(Problem):
         order = np.argsort(-score, kind="stable") if planted else rng.permutation(NEURONS)
         ranked = [order[strata[order] == s] for s in range(4)]
         sets = [np.concatenate([r[[0, 1]] for r in ranked]), np.concatenate([r[[0, 2]] for r in ranked])]
-        plateau = tuple(torch.from_numpy(np.sort(s)) for s in sets)
+        observed_sets = tuple(torch.from_numpy(np.sort(s)) for s in sets)
         covariate = rng.standard_normal(NEURONS)
         chosen_by = covariate + rng.standard_normal((2, NEURONS))
         for half, members in enumerate(sets):
-            chosen_by[half, members] += 10.0  # so that the plateaus are the top of it
-        observed = Observed("neurons", torch.arange(NEURONS), plateau=plateau, strata=torch.from_numpy(strata),
+            chosen_by[half, members] += 10.0  # so that the sets are the top of it
+        observed = Observed("neurons", torch.arange(NEURONS), sets=observed_sets, strata=torch.from_numpy(strata),
                             score=torch.from_numpy(chosen_by), covariates=covariate[:, None])  # fmt: skip
         return Instance(observed, score)
 
@@ -98,12 +98,12 @@ class NeuronsProblem(Problem):
         if draw.ndim == 2:
             sets = tuple(draw)
         else:
-            sets = tuple(draw[p] if len(draw) == NEURONS else draw for p in world.observed.plateau)
-        return Instance(replace(world.observed, plateau=sets), world.data)
+            sets = tuple(draw[p] if len(draw) == NEURONS else draw for p in world.observed.sets)
+        return Instance(replace(world.observed, sets=sets, score=_topped(world.observed, sets)), world.data)
 
     def statistic(self, world: Instance, draws: Sequence[Any]) -> FloatArray:
         """Of each draw, [R]."""
-        worlds = [self.applied(world, d).observed.plateau for d in draws]
+        worlds = [self.applied(world, d).observed.sets for d in draws]
         return np.array([np.mean([world.data[s.numpy()].mean() for s in sets]) for sets in worlds])
 
 
@@ -207,7 +207,7 @@ class ActivationsProblem(Problem):
         if planted:
             x += rng.standard_normal((rows, 2))[:, np.arange(n) % 2]
         sets, half = (torch.arange(n), torch.arange(n)), (document >= DOCUMENTS // 2).astype(np.int64)
-        return Instance(Observed("activations", torch.from_numpy(x), plateau=sets, documents=document,
+        return Instance(Observed("activations", torch.from_numpy(x), sets=sets, documents=document,
                               positions=np.tile(np.arange(6), DOCUMENTS), half=half))  # fmt: skip
 
     def applied(self, world: Instance, draw: Any) -> Instance:
@@ -235,7 +235,7 @@ class GraphProblem(Problem):
             x += 1.2 * rng.standard_normal((160, 2))[:, np.arange(n) % 2]
         t = torch.from_numpy(x)
         r = torch.stack([coactivation.correlation(t[:80]), coactivation.correlation(t[80:])])
-        return Instance(Observed("graph", torch.stack([r, r]), plateau=(torch.arange(n), torch.arange(n))))
+        return Instance(Observed("graph", torch.stack([r, r]), sets=(torch.arange(n), torch.arange(n))))
 
     def applied(self, world: Instance, draw: Any) -> Instance:
         """What was observed is the draw."""
@@ -247,7 +247,7 @@ class GraphProblem(Problem):
 
 
 class WeightsProblem(Problem):
-    """Weights of 24 neurons of width 16, plateaus of 8; the mean cosine of the output rows."""
+    """Weights of 24 neurons of width 16, sets of 8; the mean cosine of the output rows."""
 
     def world(self, planted: bool, like: Any) -> Instance:
         """A world of this kind."""
@@ -255,9 +255,7 @@ class WeightsProblem(Problem):
         weights = rng.standard_normal((2, 24, 16))
         if planted:
             weights[:, :8] += 0.8
-        return Instance(
-            Observed("weights", torch.from_numpy(weights.astype(np.float32)), plateau=(torch.arange(8),) * 2)
-        )
+        return Instance(Observed("weights", torch.from_numpy(weights.astype(np.float32)), sets=(torch.arange(8),) * 2))
 
     def applied(self, world: Instance, draw: Any) -> Instance:
         """What was observed is the draw."""
@@ -265,7 +263,7 @@ class WeightsProblem(Problem):
 
     def statistic(self, world: Instance, draws: Sequence[Any]) -> FloatArray:
         """Of each draw, [R]."""
-        rows = world.observed.plateau[0][None]
+        rows = world.observed.sets[0][None]
         return np.array([float(weight_space.mean_cosine(weight_space.unit_rows(d[1]), rows)[0]) for d in draws])
 
 
@@ -295,6 +293,17 @@ PROBLEMS: dict[Randomises, Problem] = {
     "weights": WeightsProblem(), "corpus": CorpusProblem(),
 }  # fmt: skip
 """The problem of each kind of object."""
+
+
+def _topped(observed: Observed, sets: tuple[torch.Tensor, ...]) -> torch.Tensor | None:
+    """The score with the given sets at its top, in place of the observed ones."""
+    if observed.score is None:
+        return None
+    score = observed.score.clone()
+    for half, (before, after) in enumerate(zip(observed.sets, sets, strict=True)):
+        score[half, before] -= 10.0
+        score[half, after] += 10.0
+    return score
 
 
 def _is_swaps(draw: Any) -> bool:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
+from ..numbers import plain_number
+
 FloatArray = npt.NDArray[np.float64]
 
 FEWEST_DOCUMENTS = 50
@@ -170,8 +172,7 @@ def coverage_warning(documents: int, contrasts: FloatArray | None, share: float 
         return f"one document makes {100 * one:.0f} % of the estimate's variance, more than {100 * MOST_OF_ONE:g} %"
     skewness = estimate_skewness(contrasts, share)
     if abs(skewness) > MOST_SKEWED:
-        told = f"{skewness:+.2f}", f"{MOST_SKEWED:.2f}"
-        by, most = (number.replace("0.", ".", 1) for number in told)
+        by, most = plain_number(skewness, 2, sign=True), plain_number(MOST_SKEWED, 2)
         return f"skewed document contrasts skew the estimate by {by}, beyond the {most} of shown coverage"
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..numbers import plain_number
 from ..result import Kind, Verdict
 
 
@@ -84,20 +85,20 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     inside = _inside(criterion, evidence.low, evidence.high)
     familywise = evidence.familywise or (evidence.low, evidence.high)
     significant = evidence.p_adjusted < alpha
-    side, margin = "within +-" if criterion.two_sided else "below ", _told(criterion.margin)
+    side, margin = "within +-" if criterion.two_sided else "below ", plain_number(criterion.margin)
     within = f"the {_level(alpha)} interval lies {side}{margin}"
     if isinstance(criterion, Presence):
         if _inside(criterion, *familywise) and not evidence.coverage_warning:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
         if significant and not inside:
-            return Decision(Verdict.SUPPORTED, f"adjusted p is below {_told(alpha)}")
+            return Decision(Verdict.SUPPORTED, f"adjusted p is below {plain_number(alpha)}")
     else:
         if inside and not evidence.coverage_warning:
             return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
         if significant and _beyond(criterion, *familywise):
             return Decision(
                 Verdict.REFUTED,
-                f"adjusted p is below {_told(alpha)} and the whole {_level(alpha)} interval is beyond {margin}",
+                f"adjusted p is below {plain_number(alpha)} and the whole {_level(alpha)} interval is beyond {margin}",
             )
     return Decision(Verdict.UNDETERMINED, _undecided(criterion, evidence, inside, significant, alpha))
 
@@ -111,7 +112,7 @@ def _beyond(criterion: Presence | Absence, low: float, high: float) -> bool:
 
 
 def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, significant: bool, alpha: float) -> str:
-    margin = _told(criterion.margin)
+    margin = plain_number(criterion.margin)
     if inside:
         but = evidence.coverage_warning or "not once all the tests that could refute the claim are allowed for"
         return f"the interval lies inside the margin, but {but}"
@@ -120,7 +121,7 @@ def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, 
             f"the interval lies beyond {margin}, but not once all the tests that could refute the claim are allowed for"
         )
     if significant:
-        return f"there is an effect (adjusted p below {_told(alpha)}), perhaps one smaller than {margin}"
+        return f"there is an effect (adjusted p below {plain_number(alpha)}), perhaps one smaller than {margin}"
     return f"the interval holds both no effect and effects of {margin} or more"
 
 
@@ -131,11 +132,6 @@ def combine(verdicts: list[Verdict]) -> Verdict:
     if verdicts and all(v is Verdict.SUPPORTED for v in verdicts):
         return Verdict.SUPPORTED
     return Verdict.UNDETERMINED
-
-
-def _told(share: float) -> str:
-    """A number in house style, without the leading zero."""
-    return f"{share:g}".replace("0.", ".", 1) if abs(share) < 1 else f"{share:g}"
 
 
 def _level(alpha: float) -> str:

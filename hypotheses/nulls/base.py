@@ -7,6 +7,7 @@ replicate 0, so that it goes down the same path as every null draw.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,19 +45,18 @@ corpus      an iterator of what ``Observed.remake`` makes of token ids (Measurem
 class Observed:
     """The observed object that a null randomises, and what goes with it.
 
-    ``value`` is the object itself; ``plateau`` holds the sets the statistic is about (one a half) where there are any;
+    ``value`` is the object itself; ``sets`` holds the sets the statistic is about (one per half) where there are any;
     ``strata`` int64 [N] groups neurons of like covariates (for heads [H], heads of like total effect); ``score``
-    float64 [2, N] is what each half's plateau is the top of, and ``covariates`` float64 [N, k] what neurons are alike
-    in; ``documents``,
-    ``positions`` and ``half`` int64, one entry a row of activations; ``pairs``, for labels, the number of matched
-    pairs where swaps inside them can be scored; ``behind``, for graphs, the activations [T, n] whose correlations
-    they are, with ``plateau`` naming columns of it; ``remake``, for a corpus, measures the model again on documents
-    of token ids.
+    float64 [2, N] is what each half's set is the top of (None for a set that was chosen elsewhere), and ``covariates``
+    float64 [N, k] what neurons are alike in; ``documents``, ``positions`` and ``half`` int64, one entry per row of
+    activations; ``pairs``, for labels, the number of matched pairs where swaps inside them can be scored; ``behind``,
+    for graphs, the activations [T, n] whose correlations they are, with ``sets`` naming columns of it; ``remake``, for
+    a corpus, measures the model again on documents of token ids.
     """
 
     kind: Randomises
     value: Any
-    plateau: tuple[torch.Tensor, ...] = ()
+    sets: tuple[torch.Tensor, ...] = ()
     strata: torch.Tensor | None = None
     score: torch.Tensor | None = None
     covariates: npt.NDArray[np.float64] | None = None
@@ -85,6 +85,17 @@ class NullModel(ABC):
         Where the null comes from.
     when
         Guidance: which question it answers, and when it should not be trusted.
+    says
+        What it puts at random, in one plain sentence for a report; by default made of `breaks`.
+    caveat
+        What must be said wherever its numbers stand; empty for most.
+    bibtex
+        Entries for the report's references, beyond `reference`.
+    matches
+        Whether it compares with neurons that are alike in covariates, so that nothing which is tested may be one.
+    likens
+        Whether its sets are meant to be like the observed ones in those covariates, so that a report must say where
+        they are not.
     """
 
     name: ClassVar[str]
@@ -94,6 +105,15 @@ class NullModel(ABC):
     exchangeable: ClassVar[str]
     reference: ClassVar[str]
     when: ClassVar[str] = ""
+    says: ClassVar[str] = ""
+    caveat: ClassVar[str] = ""
+    bibtex: ClassVar[Sequence[str]] = ()
+    matches: ClassVar[bool] = False
+    likens: ClassVar[bool] = False
+
+    def refuses(self, observed: Observed) -> str:
+        """Why this null model cannot serve what is offered; empty where it can."""
+        return ""
 
     @abstractmethod
     def prepare(self, measurements: Any, observed: Observed) -> Any:
@@ -140,13 +160,24 @@ def generator(seed: int, replicate: int, stream: str = "") -> np.random.Generato
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, replicate, salt(stream)])))
 
 
+_FIRST_BYTES_ONLY = frozenset(
+    {
+        "signed_rewired", "correlation_cm", "erdos_renyi", "random_matrix", "document_permuted", "circular_shift",
+    }
+)  # fmt: skip
+"""Streams of long names that were salted by their first eight bytes before whole names counted; they stay so."""
+
+
 def salt(stream: str) -> int:
-    """Number that sets a stream of random numbers apart: its name's first eight bytes."""
-    return int.from_bytes(stream.encode()[:8].ljust(8, b"\0"), "little")
+    """Number that sets a stream of random numbers apart: its name's bytes, or of a long name a hash of all of them."""
+    name = stream.encode()
+    if len(name) <= 8 or stream in _FIRST_BYTES_ONLY:
+        return int.from_bytes(name[:8].ljust(8, b"\0"), "little")
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "little")
 
 
 def stack(rows: Callable[[int], npt.NDArray[Any]], replicates: range) -> torch.Tensor:
-    """Stack one array a replicate into a tensor [R, ...]."""
+    """Stack one array per replicate into a tensor [R, ...]."""
     return torch.from_numpy(np.stack([rows(r) for r in replicates]))
 
 

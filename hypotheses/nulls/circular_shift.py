@@ -45,6 +45,7 @@ class CircularShift(NullModel):
         "Are neurons coupled position by position, beyond what documents share? Not where activation drifts with "
         "position; there document_permuted keeps the tertiles of position."
     )
+    says = "Each neuron's activations are rotated in time."
 
     def prepare(self, measurements: Any, observed: Observed) -> ShiftState:
         """Activations, and where each row's document begins."""
@@ -79,7 +80,7 @@ class CircularShift(NullModel):
 
     def example(self) -> Observed:
         """Two neurons, two documents of three rows: 81 draws."""
-        return Observed("activations", torch.arange(12.0).double().reshape(6, 2), plateau=(torch.arange(2),) * 2,
+        return Observed("activations", torch.arange(12.0).double().reshape(6, 2), sets=(torch.arange(2),) * 2,
                         documents=np.repeat([0, 1], 3), positions=np.tile(np.arange(3), 2),
                         half=np.repeat([0, 1], 3))  # fmt: skip
 

@@ -42,6 +42,7 @@ class CorrelationCM(NullModel):
     exchangeable = "nothing: a maximum-entropy ensemble with the observed strengths"
     reference = "Masuda, Kojaku, Sano (2018), Phys. Rev. E 98:012312"
     when = "Is there structure, modular or not, beyond how strongly each neuron correlates with all others?"
+    says = "Configuration model for correlation matrices (Masuda, Kojaku, Sano 2018)."
 
     def prepare(self, measurements: Any, observed: Observed) -> PopulationState:
         """Population covariance of the union of the two sets."""

@@ -46,6 +46,7 @@ class DocumentPermuted(NullModel):
     when = (
         "Are these neurons coupled at all? It rejects for any coupling, modular or not; matched_sets asks for modules."
     )
+    says = "Documents are shuffled per neuron: is there any coupling at all?"
 
     def prepare(self, measurements: Any, observed: Observed) -> PermutedState:
         """Activations and their blocks."""
@@ -60,7 +61,7 @@ class DocumentPermuted(NullModel):
     def example(self) -> Observed:
         """Two neurons; three documents of two rows in one half, one in the other: 36 draws."""
         document = np.repeat(np.arange(4), 2)
-        return Observed("activations", torch.arange(16.0).double().reshape(8, 2), plateau=(torch.arange(2),) * 2,
+        return Observed("activations", torch.arange(16.0).double().reshape(8, 2), sets=(torch.arange(2),) * 2,
                         documents=document, positions=np.full(8, 5), half=(document == 3).astype(np.int64))  # fmt: skip
 
     def space(self, observed: Observed) -> Sequence[Hashable] | None:

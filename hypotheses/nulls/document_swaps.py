@@ -1,4 +1,4 @@
-"""Rare and common change places for whole documents."""
+"""The two conditions change places for whole documents."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from .coins import coins
 
 
 class DocumentSwaps(NullModel):
-    """Rare and common change places for whole documents (sign flips; Good 2005, chapter 6)."""
+    """The two conditions change places for whole documents (sign flips; Good 2005, chapter 6)."""
 
     name = "document_swaps"
     randomises = "labels"
     preserves = ("which positions are matched", "dependence inside a document")
-    breaks = ("which of the two classes is rare",)
+    breaks = ("which of the two conditions is a",)
     exchangeable = "the two classes of a document, jointly over its matched pairs"
     reference = "Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 6"
     when = (
-        "Is the difference between rare and common more than documents differ by themselves? The default for classes."
+        "Is the difference between the conditions more than documents differ by themselves? The default for contrasts."
     )
+    says = "{A} and {b} change places for whole documents."
 
     def prepare(self, measurements: Any, observed: Observed) -> int:
         """Documents, D."""

@@ -11,7 +11,7 @@ import torch
 
 from ...estimators import correlation_nulls as generators
 from .base import NullModel, Observed, generator
-from .graphs import cut, example_graph, keys, moved, same_pairs, strong_pairs, union_of
+from .graphs import REWIRING_NOTE, cut, example_graph, keys, moved, same_pairs, strong_pairs, union_of
 from .rewired import WiredState, strong_set
 
 
@@ -29,6 +29,8 @@ class ErdosRenyi(NullModel):
     exchangeable = "all pairs of neurons, as if they were independent of each other"
     reference = "Erdos, Renyi (1959), Publ. Math. Debrecen 6:290"
     when = "As a yardstick only: it rejects for degrees, for transitivity and for modules, and cannot tell them apart."
+    says = "Edges at random with the same density. A weak null here: see the note."
+    caveat = REWIRING_NOTE
 
     def prepare(self, measurements: Any, observed: Observed) -> WiredState:
         """Strong pairs of the union of the two sets."""

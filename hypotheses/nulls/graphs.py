@@ -1,6 +1,6 @@
 """Correlation graphs as null models see them: both crossings on one union of neurons, and how noisy they are.
 
-The plateaus of the two halves overlap, so their graphs [2 (set chosen on), 2 (half), n, n] share neurons and
+The sets of the two halves overlap, so their graphs [2 (set chosen on), 2 (half), n, n] share neurons and
 documents.  A null that drew the two crossings one by one would understate how much their mean scatters; here every
 draw is made once, on the union of the two sets, and then cut into the two crossings as the data are.
 """
@@ -25,6 +25,14 @@ FloatArray = npt.NDArray[np.float64]
 
 DENSITY = 0.25
 """Share of pairs that count as edges where a null needs edges (as in clusters.rewired)."""
+REWIRING_NOTE = (
+    "Rewiring is a weak null for correlation graphs. It treats edges as independent, but a correlation matrix is "
+    "transitive by construction: if A goes with B and B with C, then A tends to go with C. Graphs without any "
+    "modules therefore look modular against it. Its p-value stands here for comparison with the literature and "
+    "decides nothing; the comparison with matched sets does."
+)
+"""What must be said wherever a null model rewires a correlation graph."""
+
 T_EFF_DRAWS = 20
 """Document permutations from which the effective number of observations is taken."""
 
@@ -68,7 +76,7 @@ def union_of(observed: Observed, null: str) -> Union:
         raise InputError(f"{null} needs correlations [2, 2, n, n] of at least 4 neurons, got {value.shape}",
                          "Observed.value", "offer both crossings and both halves")  # fmt: skip
     n = value.shape[2]
-    named = np.stack([np.asarray(s) for s in observed.plateau]) if observed.plateau else np.stack([np.arange(n)] * 2)
+    named = np.stack([np.asarray(s) for s in observed.sets]) if observed.sets else np.stack([np.arange(n)] * 2)
     columns, places = np.unique(named, return_inverse=True)
     sets = places.reshape(2, n)
     off = ~np.eye(n, dtype=np.bool_)
@@ -113,7 +121,7 @@ def effective_observations(observed: Observed, r: FloatArray) -> tuple[float, fl
         noise = float((r[0][upper] - r[1][upper]).var()) / 2
         t_eff = float(((1 - r.mean(0)[upper] ** 2) ** 2).mean()) / max(noise, 1e-9)
         return (max(t_eff, 3.0),) * 2
-    named = np.unique(np.stack([np.asarray(s) for s in observed.plateau])) if observed.plateau else slice(None)
+    named = np.unique(np.stack([np.asarray(s) for s in observed.sets])) if observed.sets else slice(None)
     activation = observed.behind.numpy()[:, named]
     blocks, half = blocks_of(observed), np.zeros(len(activation)) if observed.half is None else observed.half
     found = [[], []]  # type: tuple[list[float], list[float]] | list[list[float]]
@@ -163,7 +171,7 @@ def example_graph(n: int = 8, seed: int = 0) -> Observed:
     factor = rng.standard_normal((120, 2)) @ rng.standard_normal((2, n)) * 0.5
     x = torch.from_numpy(factor + rng.standard_normal((120, n)))
     r = torch.stack([coactivation.correlation(x[:60]), coactivation.correlation(x[60:])])
-    return Observed("graph", torch.stack([r, r]), plateau=(torch.arange(n), torch.arange(n)))
+    return Observed("graph", torch.stack([r, r]), sets=(torch.arange(n), torch.arange(n)))
 
 
 def same_pairs(observed: Observed, draw: Any) -> bool:

@@ -66,6 +66,7 @@ class HeadSets(NullModel):
     exchangeable = "heads of like total effect"
     reference = "stratified permutation: Good (2005), Permutation, Parametric and Bootstrap Tests, chapter 3"
     when = f"Do these heads matter more than heads that act as much? Refused under {FEWEST_SETS} distinct sets."
+    says = "Sets of heads with the same total effect."
 
     def prepare(self, measurements: Any, observed: Observed) -> HeadSetsState:
         """Strata and chosen heads."""

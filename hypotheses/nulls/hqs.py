@@ -74,6 +74,7 @@ class HQS(NullModel):
     when = (
         "Is the graph more modular than random covariances of like mean and spread? Its draws are transitive, as data."
     )
+    says = "Random covariance matrices with the same mean and variance (Hirschberger, Qi, Steuer)."
 
     def prepare(self, measurements: Any, observed: Observed) -> HqsState:
         """Moments of the union of the two sets."""

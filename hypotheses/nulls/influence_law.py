@@ -70,6 +70,7 @@ class InfluenceLaw(NullModel):
     exchangeable = "neurons, under one smooth law of influence"
     reference = "parametric bootstrap: Efron, Tibshirani (1993), section 6.5; METHODS section 4"
     when = "Does the curve bend more than sorted values of a smooth law bend anyway? For regimes.shape only."
+    says = "Influence drawn anew from the smooth law that fits best, with the measured noise."
 
     def prepare(self, measurements: Any, observed: Observed) -> FloatArray:
         """Log influence, [2 (half), 2 (class), N]."""

@@ -1,4 +1,4 @@
-"""Rare and common change places inside single matched pairs."""
+"""The two conditions change places inside single matched pairs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from .coins import coins
 
 
 class LabelSwaps(NullModel):
-    """Rare and common change places pair by pair (Fisher's sign flips inside matched pairs).
+    """The two conditions change places pair by pair (Fisher's sign flips inside matched pairs).
 
-    A test of the *sharp* null, that no position cares for its label.  A document in which rare tokens differ from
-    common ones, though documents on the whole do not, is already a violation: size .09-.19 under document-by-class
+    A test of the *sharp* null, that no position cares for its label.  A document in which the two
+    conditions differ, though documents on the whole do not, is already a violation: size .09-.19 under document-by-class
     effects (METHODS section 4).  `document_swaps` tests what the claims say.
     """
 
     name = "label_swaps"
     randomises = "labels"
     preserves = ("which positions are matched",)
-    breaks = ("which position of a pair is rare", "what the pairs of a document have in common")
+    breaks = ("which position of a pair is of condition a", "what the pairs of a document have in common")
     exchangeable = "the two positions of a matched pair, independently of all other pairs"
     reference = "Fisher (1935), The Design of Experiments, section 21"
     when = (
         "Does any single position care for its label? Too small p-values where documents differ in how their classes "
         "differ; document_swaps is the default."
     )
+    says = "{A} and {b} change places pair by pair. Tests only the sharp null that no document matters."
 
     def prepare(self, measurements: Any, observed: Observed) -> int:
         """Matched pairs, P."""

@@ -9,32 +9,35 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...data.errors import InputError
+from ...data.errors import MissingInput
 from .base import NullModel, Observed, generator, need, stack
 
 
 class MatchedSets(NullModel):
     """Stratified relabelling of neurons (METHODS section 4).
 
-    A draw is one permutation of *all* neurons within strata of like covariates, plateau included; the null sets of
-    the two halves are the images of the two plateaus under that one permutation, so they overlap exactly as the
-    plateaus do.
+    A draw is one permutation of *all* neurons within strata of like covariates, the set included; the null sets of
+    the two halves are the images of the two sets under that one permutation, so they overlap exactly as the
+    sets do.
     """
 
     name = "matched_sets"
     randomises = "neurons"
     preserves = ("how many neurons of each stratum a set holds", "overlap of the two halves' sets", "the measurements")
-    breaks = ("which neurons of a stratum form the plateau",)
+    breaks = ("which neurons of a stratum form the set",)
     exchangeable = "neurons of a stratum, under a statistic that is free of each neuron's own scale"
     reference = "stratified permutation: Good (2005), chapter 3; METHODS section 4"
     when = "Are these neurons different from ordinary neurons of their stratum? Beside reselected_sets for neuron sets."
+    says = "Sets of ordinary neurons with much the same activity and weight statistics as the {set} neurons."
+
+    matches = True
 
     def prepare(self, measurements: Any, observed: Observed) -> npt.NDArray[np.int64]:
         """Stratum of each neuron, int64 [N]."""
         need(observed, "neurons", self.name)
         if observed.strata is None:
-            raise InputError("matched_sets needs the strata of the neurons", "Observed.strata",
-                             "measure the neuron covariates (neurons.parquet)")  # fmt: skip
+            raise MissingInput("matched_sets needs the neurons' covariates", "neurons.parquet",
+                               "measure the neuron covariates")  # fmt: skip
         return observed.strata.numpy().astype(np.int64)
 
     def draw(self, state: npt.NDArray[np.int64], replicates: range, seed: int) -> torch.Tensor:
@@ -50,8 +53,8 @@ class MatchedSets(NullModel):
         return stack(permutation, replicates)
 
     def example(self) -> Observed:
-        """Two strata of three neurons, a plateau of two."""
-        return Observed("neurons", torch.arange(6), plateau=(torch.tensor([0, 3]), torch.tensor([0, 4])),
+        """Two strata of three neurons, sets of two."""
+        return Observed("neurons", torch.arange(6), sets=(torch.tensor([0, 3]), torch.tensor([0, 4])),
                         strata=torch.tensor([0, 0, 0, 1, 1, 1]))  # fmt: skip
 
     def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:

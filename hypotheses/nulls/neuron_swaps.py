@@ -13,20 +13,21 @@ from .coins import coins
 
 
 class NeuronSwaps(NullModel):
-    """Rare and common change places neuron by neuron, the same swap in both halves (METHODS section 4).
+    """The two conditions change places neuron by neuron, the same swap in both halves (METHODS section 4).
 
     Ordinary neurons differ between the classes without any specialists; a null over documents alone takes that
-    scatter for an effect.  Here a neuron's pair (rare, common), each class divided by its own geometric mean over
-    neurons, is exchangeable: only an excess of rare-leaning neurons *at the top* is left as evidence.
+    scatter for an effect.  Here a neuron's pair of influences, each condition divided by its own geometric mean over
+    neurons, is exchangeable: only an excess of neurons that lean to condition a *at the top* is left as evidence.
     """
 
     name = "neuron_swaps"
     randomises = "influence"
     preserves = ("each neuron's pair of influences", "neuron-by-class scatter", "agreement of the two halves")
-    breaks = ("which of a neuron's two influences is the rare one",)
+    breaks = ("which of a neuron's two influences is that on condition a",)
     exchangeable = "a neuron's scale-normalised influences on the two classes, jointly over both halves"
     reference = "Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 6"
-    when = "Do neurons lean to rare tokens more than they scatter between the classes anyway? Used with document_swaps."
+    when = "Do neurons lean to a condition more than they scatter between the two anyway? Used with document_swaps."
+    says = "A neuron's influence on {a} and on {b} change places, neuron by neuron."
 
     def prepare(self, measurements: Any, observed: Observed) -> int:
         """Neurons, N."""

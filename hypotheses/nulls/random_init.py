@@ -38,9 +38,8 @@ class RandomInit(NullModel):
     reference = (
         "Radford et al. (2019), GPT-2; Martin, Mahoney (2021), JMLR 22:165 (spectra of random against trained weights)"
     )
-    when = (
-        "Is this a property of trained weights at all? It does not ask whether the plateau differs: matched_sets does."
-    )
+    when = "Is this a property of trained weights at all? It does not ask whether the set differs: matched_sets does."
+    says = "The same architecture with random weights."
 
     def prepare(self, measurements: Any, observed: Observed) -> InitState:
         """Shape and scale."""
@@ -63,7 +62,7 @@ class RandomInit(NullModel):
         rng = np.random.default_rng(0)
         weights = rng.standard_normal((2, 8, 16)) * np.arange(1, 9)[:, None]
         return Observed(
-            "weights", torch.from_numpy(weights.astype(np.float32)), plateau=(torch.arange(4), torch.arange(4))
+            "weights", torch.from_numpy(weights.astype(np.float32)), sets=(torch.arange(4), torch.arange(4))
         )
 
     def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:

@@ -36,6 +36,7 @@ class RandomMatrix(NullModel):
     exchangeable = "nothing: normal noise around one common factor"
     reference = "MacMahon, Garlaschelli (2015), Phys. Rev. X 5:021006"
     when = "Is there anything beyond one global mode and noise? Rejects for any second factor, modular or not."
+    says = "Random-matrix spectrum with the global mode removed (MacMahon, Garlaschelli 2015)."
 
     def prepare(self, measurements: Any, observed: Observed) -> PopulationState:
         """Population of one common factor."""

@@ -16,10 +16,11 @@ class RandomSets(NullModel):
     name = "random_sets"
     randomises = "neurons"
     preserves = ("size of the sets", "overlap of the two halves' sets", "the measurements")
-    breaks = ("which neurons form the plateau", "the plateau's covariates")
+    breaks = ("which neurons form the set", "the set's covariates")
     exchangeable = "all neurons of the layer"
     reference = "Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses, chapter 3"
-    when = "For what covariates cannot explain, such as indices; elsewhere it confounds a plateau with its scale."
+    when = "For what covariates cannot explain, such as indices; elsewhere it confounds a set with its scale."
+    says = "Sets of neurons drawn from the whole layer, matched on nothing."
 
     def prepare(self, measurements: Any, observed: Observed) -> int:
         """Neurons, N."""
@@ -31,8 +32,8 @@ class RandomSets(NullModel):
         return stack(lambda r: generator(seed, r, "randset").permutation(state), replicates)
 
     def example(self) -> Observed:
-        """Six neurons, plateaus of two."""
-        return Observed("neurons", torch.arange(6), plateau=(torch.tensor([0, 3]), torch.tensor([0, 4])))
+        """Six neurons, sets of two."""
+        return Observed("neurons", torch.arange(6), sets=(torch.tensor([0, 3]), torch.tensor([0, 4])))
 
     def invariants(self, observed: Observed, draw: Any) -> tuple[tuple[str, bool], ...]:
         """A permutation."""

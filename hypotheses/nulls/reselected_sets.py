@@ -1,4 +1,4 @@
-"""Reselected neuron sets: the plateau is chosen again after unexplained influence has changed places."""
+"""Reselected neuron sets: the set is chosen again after unexplained score has changed places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...data.errors import InputError
+from ...data.errors import MissingInput
 from ...estimators.strata import predicted_influence, residual_spread
 from .base import NullModel, Observed, generator, need, stack
 
@@ -32,17 +32,17 @@ class Selection:
 
 
 class ReselectedSets(NullModel):
-    """Sets chosen as the plateau was, from predicted influence plus the residual of another neuron.
+    """Sets chosen as the observed ones were, from a predicted score plus the residual of another neuron.
 
     Each half's log influence is split into what the neurons' covariates predict (least squares on covariates, squares
     and products) and a residual, which is divided by the spread that covariates predict for it.  A draw is one
     permutation of the residuals' places within strata of like predicted influence, the same for both halves, and the
     top of predicted + spread x permuted residual in each half.  So null sets are as extreme in activation and weight
-    statistics as the plateau is, as far as that regression can tell, and overlap as the two plateaus do: a conditional
+    statistics as the set is, as far as that regression can tell, and overlap as the two sets do: a conditional
     randomisation test of the selection (Candes et al. 2018) by permuted residuals (Freedman and Lane 1983).
 
-    Strata alone (`matched_sets`) cannot balance the very top, which is where the plateau lies.  But where influence
-    follows the covariates closely, these null sets hold much of the plateau itself; so the two stand together.
+    Strata alone (`matched_sets`) cannot balance the very top, which is where such a set lies.  But where the score
+    follows the covariates closely, these null sets hold much of the set itself; so the two stand together.
     """
 
     name = "reselected_sets"
@@ -54,16 +54,38 @@ class ReselectedSets(NullModel):
         "Candes, Fan, Janson, Lv (2018), JRSS B 80:551 (conditional randomisation); Freedman, Lane (1983), JBES 1:292"
     )
     when = "Are these neurons different from others that look alike? With matched_sets the default for neuron sets."
+    says = (
+        "Sets chosen as the {set} neurons were, after shuffling the part of their score that the neurons' "
+        "activity and weight statistics do not predict."
+    )
+    matches = True
+    likens = True
+
+    def refuses(self, observed: Observed) -> str:
+        """Why it cannot serve: the sets are not the top of a score, so that there is no choice to make again."""
+        if observed.score is None:
+            return "reselected_sets chooses again by the same rule, and these neurons were chosen elsewhere"
+        for half, members in enumerate(observed.sets):
+            others = torch.ones(observed.score.shape[1], dtype=torch.bool)
+            others[members] = False
+            if bool(others.any()) and observed.score[half, others].max() > observed.score[half, members].min():
+                return (
+                    "reselected_sets chooses again by the same rule, and these neurons are not the top of their score"
+                )
+        return ""
 
     def prepare(self, measurements: Any, observed: Observed) -> Selection:
-        """Predicted and residual log influence of each half."""
+        """Predicted and residual log score of each half."""
         need(observed, "neurons", self.name)
+        refused = self.refuses(observed)
+        if refused:
+            raise MissingInput(refused, "--null", "choose matched_sets or random_sets")
         if observed.score is None or observed.covariates is None or observed.strata is None:
-            raise InputError("reselected_sets needs score, covariates and strata of the neurons", "Observed.score",
-                             "measure the neuron covariates (neurons.parquet)")  # fmt: skip
+            raise MissingInput("reselected_sets needs the neurons' covariates", "neurons.parquet",
+                               "measure the neuron covariates")  # fmt: skip
         score = observed.score.numpy().astype(np.float64)
         predicted = predicted_influence(observed.covariates, score)
-        first, second = observed.plateau
+        first, second = observed.sets
         strata = observed.strata.numpy().astype(np.int64)
         spread = residual_spread(observed.covariates, score - predicted)
         return Selection(predicted, spread, (score - predicted) / spread, strata, (len(first), len(second)))
@@ -83,18 +105,18 @@ class ReselectedSets(NullModel):
         return stack(sets, replicates)
 
     def example(self) -> Observed:
-        """Sixty neurons whose influence follows one covariate, two strata, plateaus of eight."""
+        """Sixty neurons whose influence follows one covariate, two strata, sets of eight."""
         rng = np.random.default_rng(0)
         covariate = rng.standard_normal(60)
         score = covariate + rng.standard_normal(60) + 0.2 * rng.standard_normal((2, 60))
-        plateau = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
-        return Observed("neurons", torch.arange(60), plateau=plateau,
+        sets = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
+        return Observed("neurons", torch.arange(60), sets=sets,
                         strata=torch.from_numpy((covariate > np.median(covariate)).astype(np.int64)),
                         score=torch.from_numpy(score), covariates=covariate[:, None])  # fmt: skip
 
     def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:
-        """Two sets of the plateaus' sizes, no neuron twice."""
-        sizes = [len(p) for p in observed.plateau]
+        """Two sets of the observed sizes, no neuron twice."""
+        sizes = [len(p) for p in observed.sets]
         return (("size of the sets", [len(set(one)) for one in np.asarray(draw).tolist()] == sizes),)
 
     def cost(self, state: Selection) -> float:
@@ -103,7 +125,7 @@ class ReselectedSets(NullModel):
         return float(2 * n * np.log2(max(2, n)))
 
     def diagnostics(self, state: Selection, draws: Any) -> dict[str, Any]:
-        """How well covariates predict log influence, and how much of the plateau the null sets hold."""
+        """How well covariates predict log influence, and how much of the observed sets the null sets hold."""
         score = state.predicted + state.spread * state.residual
         top = [set(np.argsort(-s, kind="stable")[:n].tolist()) for s, n in zip(score, state.sizes, strict=True)]
         held = [len(top[h] & set(one[h])) / len(top[h]) for one in np.asarray(draws).tolist() for h in (0, 1)]

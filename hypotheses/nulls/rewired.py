@@ -13,7 +13,7 @@ import torch
 
 from ...estimators import rewiring
 from .base import NullModel, Observed, generator
-from .graphs import Union, cut, example_graph, keys, moved, same_pairs, strong_pairs, union_of
+from .graphs import REWIRING_NOTE, Union, cut, example_graph, keys, moved, same_pairs, strong_pairs, union_of
 
 SignArray = npt.NDArray[np.int8]
 
@@ -48,6 +48,8 @@ class Rewired(NullModel):
         "For comparison with the literature. Correlations are transitive, rewired ones are not: a small p here is no "
         "evidence of modules. clusters.rewired ranks the same excess among matched sets."
     )
+    says = "Edges are rewired with degrees kept (Maslov, Sneppen 2002). A weak null here: see the note."
+    caveat = REWIRING_NOTE
 
     def prepare(self, measurements: Any, observed: Observed) -> WiredState:
         """Strong pairs of the union of the two sets."""

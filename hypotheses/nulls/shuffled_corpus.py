@@ -29,7 +29,7 @@ class CorpusState:
 class ShuffledCorpus(NullModel):
     """Token ids permuted within documents, the model measured anew on each shuffled corpus.
 
-    Token frequencies of every document stay, so rare tokens are as rare; what made them predictable is gone.  Each
+    Token frequencies of every document stay, so seldom tokens stay as seldom; what made them predictable is gone.  Each
     draw is a whole measurement of the model: for a handful of replicates, not for 999.  A measurement directory alone
     cannot be remade; the caller gives `Observed.remake`.
     """
@@ -43,6 +43,7 @@ class ShuffledCorpus(NullModel):
         "Khandelwal et al. (2018), ACL (shuffled context); Sinha et al. (2021), EMNLP (word order in pre-training)"
     )
     when = "Does an effect need text, or only token frequencies? Needs the model, and a measurement a draw."
+    says = "The same tokens in random order."
 
     def prepare(self, measurements: Any, observed: Observed) -> CorpusState:
         """Documents and the way to measure them.

@@ -11,7 +11,7 @@ import torch
 
 from ...estimators import rewiring
 from .base import NullModel, Observed, generator
-from .graphs import cut, example_graph, keys, moved, same_pairs, strong_pairs, union_of
+from .graphs import REWIRING_NOTE, cut, example_graph, keys, moved, same_pairs, strong_pairs, union_of
 from .rewired import WiredState, strong_set
 
 
@@ -31,6 +31,8 @@ class SignedRewired(NullModel):
     exchangeable = "strong pairs of one sign, as if they were independent of each other, given the signed degrees"
     reference = "Maslov, Sneppen (2002), Science 296:910; Rubinov, Sporns (2011), NeuroImage 56:2068"
     when = "As rewired, where negative correlations matter; as little evidence of modules, for the same reason."
+    says = "Edges are rewired with degrees and signs kept. A weak null here: see the note."
+    caveat = REWIRING_NOTE
 
     def prepare(self, measurements: Any, observed: Observed) -> WiredState:
         """Signs of the strong pairs of the union of the two sets."""

@@ -1,1 +1,1 @@
-"""What each hypothesis estimates: one path from a draw of a null model to a number, taken by the observed data too."""
+"""Statistics that more than one paper uses: contrasts of conditions, neuron sets, weights, joint ablation."""

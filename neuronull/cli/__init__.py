@@ -17,6 +17,7 @@ import typer
 from ..data.errors import InputError
 from .calibrate import calibrate
 from .check import check
+from .counts import counts
 from .ls import ls, show
 from .measure import measure
 from .new import app as new_app
@@ -29,7 +30,7 @@ app = typer.Typer(
     name="neuronull", add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-for command in (run, measure, report, ls, show, check, calibrate):
+for command in (run, measure, counts, report, ls, show, check, calibrate):
     app.command()(command)
 app.add_typer(new_app, name="new")
 
@@ -133,7 +134,7 @@ def _spread(words: list[str]) -> list[str]:
             if before and before == several:
                 what = f"option {before} requires a value, and {word} follows"
                 raise InputError(what, "neuronull run", "see neuronull run --help")
-            several = word if word in ("--only", "--null", "--vary") else ""
+            several = word if word in ("--only", "--null", "--vary", "--margin", "--paper") else ""
         elif several and before != several:
             spread.append(several)
         spread.append(word)

@@ -13,12 +13,12 @@ from ..data.errors import InputError
 from ..hypotheses.registry import suggestion
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
-_KINDS = ("hypotheses", "estimators", "nulls", "models", "corpora")
+_KINDS = ("papers", "hypotheses", "nulls", "models", "corpora")
 _WIDTH = 118
 
 
 def ls(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="hypotheses, estimators, nulls, models or corpora.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="papers, hypotheses, nulls, models or corpora.")],
     as_json: Json = False,
 ) -> None:
     """List what there is to choose from: id, one line of what it is, where it came from."""
@@ -43,7 +43,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="ID", help="Id of anything that neuronull ls lists.")],
     as_json: Json = False,
 ) -> None:
-    """Print everything that is declared about one hypothesis, estimator, null model, model or corpus."""
+    """Print everything that is declared about one paper, hypothesis, null model, model or corpus."""
     from .. import listing
 
     found = listing.declared(name)

@@ -18,6 +18,7 @@ def measure(
     documents: o.Documents = MeasureOptions.documents,
     context: o.Context = MeasureOptions.context,
     layer: o.Layer = "last",
+    conditions: o.Conditions = MeasureOptions.conditions,
     conditioning: o.Conditioning = MeasureOptions.conditioning,
     threshold: o.Threshold = MeasureOptions.threshold,
     elbow: o.Elbow = MeasureOptions.elbow,

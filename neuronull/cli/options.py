@@ -29,7 +29,7 @@ Corpus = Annotated[
 Counts = Annotated[
     str | None,
     option("--counts", "F", INPUT, "Training counts, one per token id (.npy, .npz); by default the embedded model's, "
-           "else counted on the corpus."),
+           "else counted on the whole corpus (neuronull counts writes such a file)."),
 ]  # fmt: skip
 MeasurementsDir = Annotated[
     str | None,
@@ -40,12 +40,21 @@ Documents = Annotated[int, option("--documents", "D", INPUT, "Use the first D do
 Context = Annotated[int, option("--context", "L", INPUT, "Cut documents to L tokens.")]
 
 Layer = Annotated[str, option("--layer", "L", DESIGN, "Layer whose neurons are tested: last, or a number from 0.")]
+Conditions = Annotated[
+    str,
+    option("--conditions", "rare|FILE", DESIGN, "The two kinds of positions that are compared: rare and common tokens, "
+           "or what a JSON file or a table (.csv, .tsv, .parquet) lists."),
+]  # fmt: skip
 Conditioning = Annotated[
     str,
-    option("--conditioning", "target|input", DESIGN, "Whether a position is rare by the token to be predicted, or by "
-           "the token read."),
+    option("--conditioning", "target|input", DESIGN, "Which token decides the condition of a position: the one to be "
+           "predicted, or the one read."),
 ]  # fmt: skip
-Threshold = Annotated[float, option("--threshold", "S", DESIGN, "Rare: ranked beyond this share of the vocabulary.")]
+Threshold = Annotated[
+    float,
+    option("--threshold", "S", DESIGN, "Rare: ranked beyond this share of the tokenizer's vocabulary, or of the types "
+           "that occur where the corpus itself is counted."),
+]  # fmt: skip
 Elbow = Annotated[
     bool, option("--elbow/--no-elbow", None, DESIGN, "Leave out the very rarest tokens, beyond the Zipf elbow.")
 ]
@@ -69,6 +78,20 @@ Plateau = Annotated[
     option("--plateau", "FRACTION|knot|N", TEST, "Which neurons are the plateau: a share of the layer, those up to the "
            "first knot of the influence curve, or the top N."),
 ]  # fmt: skip
+Paper = Annotated[
+    list[str] | None,
+    option("--paper", "ID[,ID]|all", TEST, "Papers whose claims are tested; by default those marked so "
+           "(neuronull ls papers)."),
+]  # fmt: skip
+Set = Annotated[
+    str,
+    option("--set", "influence|FILE", TEST, "Which neurons are tested: those that each paper names (--plateau says "
+           "how many), or a list that was chosen elsewhere (.json, .csv, or text)."),
+]  # fmt: skip
+Margin = Annotated[
+    list[str] | None,
+    option("--margin", "HYPOTHESIS=X ...", TEST, "Another smallest effect worth the name; the report says so."),
+]  # fmt: skip
 Vary = Annotated[
     list[str] | None,
     option("--vary", "NAME=V1,V2 ...", TEST, "Test every combination of these values too, the run's own included: "
@@ -90,4 +113,5 @@ RunOut = Annotated[
     option("--out", "DIR", OUTPUT, "New or empty directory for the results; by default "
            "./neuronull-runs/<UTC time>-<model>."),
 ]  # fmt: skip
+CountsOut = Annotated[str, option("--out", "F", OUTPUT, "New .npy file for the counts.")]
 MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directory for the measurements.")]

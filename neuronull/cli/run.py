@@ -22,6 +22,7 @@ def run(
     documents: o.Documents = MeasureOptions.documents,
     context: o.Context = MeasureOptions.context,
     layer: o.Layer = "last",
+    conditions: o.Conditions = MeasureOptions.conditions,
     conditioning: o.Conditioning = MeasureOptions.conditioning,
     threshold: o.Threshold = MeasureOptions.threshold,
     elbow: o.Elbow = MeasureOptions.elbow,
@@ -30,7 +31,10 @@ def run(
     only: o.Only = None,
     null: o.Null = None,
     vary: o.Vary = None,
-    plateau: o.Plateau = TestOptions.plateau,
+    margin: o.Margin = None,
+    paper: o.Paper = None,
+    set: o.Set = "influence",
+    plateau: o.Plateau = TestOptions.set_size,
     replicates: o.Replicates = TestOptions.replicates,
     alpha: o.Alpha = TestOptions.alpha,
     seed: o.Seed = MeasureOptions.seed,
@@ -50,6 +54,8 @@ def run(
 
     call["null"] = pipeline.nulls_of(null or ())
     call["vary"] = pipeline.varied_of(vary or ())
+    call["margin"] = pipeline.margins_of(margin or ())
+    call["paper"] = [name for given in paper or () for name in given.split(",")]
     call["only"] = [name for given in only or () for name in given.split(",")]
     call["out"] = Path(out) if out else default_directory(measurements or model)
     with on_stderr() as progress:

@@ -23,7 +23,7 @@ from .canvas import (
 )
 
 LIMIT = 0.25
-"""Standardised differences beyond this are said beside the verdict (METHODS 4)."""
+"""Standardised differences beyond this are said beside the verdict."""
 
 
 def reach(balances: Iterable[Balance]) -> float:

@@ -1,4 +1,4 @@
-"""Influence against rank for rare and common tokens, with the bands that claim 1 compares."""
+"""Influence against rank under each condition, with the bands that a bend is judged by."""
 
 from __future__ import annotations
 
@@ -34,18 +34,21 @@ if TYPE_CHECKING:
 _STYLES = ((VERMILLION, "-"), (BLUE, (0, (5, 1.5))), (GREEN, (0, (1, 1))), (PURPLE, (0, (4, 1, 1, 1))))
 _BAND_MEANS = " (tinted to the axis: where the middle 95 % of resamplings of the documents put them)"
 MIDDLE = 6
-"""The middle band ends at this multiple of the head (METHODS 3, regimes.shape)."""
+"""The middle band ends at this multiple of the head."""
 
 
 @in_house_style
-def influence_curves(curves: Sequence[Curve]) -> Drawing:
-    """Sorted influence on log-log axes: interval bands where there are some, head and middle bands, knots."""
+def influence_curves(curves: Sequence[Curve], head: str = "head") -> Drawing:
+    """Sorted influence on log-log axes: interval bands where there are some, head and middle bands, knots.
+
+    `head` is what the neurons of the head band are called.
+    """
     figure = new_figure(286)
     axes = place(figure, 50, 44, WIDTH - 62, 214)
     axes.set_xscale("log")
     axes.set_yscale("log")
     _limits(axes, curves)
-    _bands(axes, curves[0].head)
+    _bands(axes, curves[0].head, short(head, 16))
     for curve, (colour, dashes) in zip(curves, _cycle(len(curves)), strict=True):
         _draw(axes, curve, colour, dashes)
     axes.set_xlabel("rank of the neuron, by influence")
@@ -54,7 +57,7 @@ def influence_curves(curves: Sequence[Curve]) -> Drawing:
     intervals = " Tinted: 95 % interval of each neuron drawn." if any(curve.low for curve in curves) else ""
     # on a ground of its own: knots and bands may stand anywhere
     axes.legend(loc="upper right", handlelength=2.6, borderaxespad=0.2, frameon=True, framealpha=0.9, edgecolor="none")
-    return Drawing(figure, _caption(curves) + intervals, _alt(curves))
+    return Drawing(figure, _caption(curves, head) + intervals, _alt(curves, head))
 
 
 def _cycle(n: int) -> list[tuple[str, object]]:
@@ -74,12 +77,12 @@ def _limits(axes: Axes, curves: Sequence[Curve]) -> None:
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
-def _bands(axes: Axes, head: int) -> None:
+def _bands(axes: Axes, head: int, called: str) -> None:
     left = axes.get_xlim()[0]
     axes.axvspan(left, head + 0.5, color=BAND, linewidth=0, zorder=0)
     for edge in (head + 0.5, MIDDLE * head + 0.5):
         axes.axvline(edge, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
-    for start, end, name in ((left, head, "plateau"), (head, MIDDLE * head, "middle band")):
+    for start, end, name in ((left, head, called), (head, MIDDLE * head, "middle band")):
         axes.annotate(
             name,
             (float(np.sqrt(start * end)), 1),
@@ -123,7 +126,7 @@ def _knots(
 
 
 def _middle_line(axes: Axes, curve: Curve, rank: NDArray[np.float64], level: NDArray[np.float64], colour: str) -> None:
-    """Carry the middle band's line on into the head, where a plateau would leave it; a guide for the eye only."""
+    """Carry the middle band's line on into the head, which a flat top would leave; a guide for the eye only."""
     middle = (rank > curve.head) & (rank <= MIDDLE * curve.head)
     if middle.sum() < 3:
         return
@@ -132,7 +135,7 @@ def _middle_line(axes: Axes, curve: Curve, rank: NDArray[np.float64], level: NDA
     axes.plot(ends, np.exp(intercept) * ends**slope, color=colour, linewidth=0.9, zorder=3, alpha=0.9)
 
 
-def _caption(curves: Sequence[Curve]) -> str:
+def _caption(curves: Sequence[Curve], head: str) -> str:
     knots = ""
     if any(c.knots for c in curves):
         knots = (
@@ -148,12 +151,11 @@ def _caption(curves: Sequence[Curve]) -> str:
             )
     return (
         "Mean change in loss when one neuron is removed, neurons sorted by it, both axes logarithmic. A power law is "
-        "a straight "
-        f"line; the thin lines carry the middle band's line on into the plateau.{knots}"
+        f"a straight line; the thin lines carry the middle band's line on into the {head}.{knots}"
     )
 
 
-def _alt(curves: Sequence[Curve]) -> str:
+def _alt(curves: Sequence[Curve], head: str) -> str:
     parts = []
     for curve in curves:
         if not curve.rank:
@@ -164,8 +166,7 @@ def _alt(curves: Sequence[Curve]) -> str:
         knots = f", knots at rank {' and '.join(_places(curve))}" if curve.knots else ""
         parts.append(
             f"{curve.label}: {number(first)} nats at rank {count(curve.rank[0])}, {number(at_head)} at the end of "
-            "the plateau "
-            f"(rank {count(curve.head)}), {number(last)} at rank {count(curve.rank[-1])}{knots}."
+            f"the {head} (rank {count(curve.head)}), {number(last)} at rank {count(curve.rank[-1])}{knots}."
         )
     return typeset("Influence against rank on logarithmic axes. " + " ".join(parts))
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...hypotheses.result import Finding, Role
+from ...hypotheses.result import Finding, NullSummary, Role
 from ..numbers import count, finding_numbers, fixed, percent, typeset
-from ..tables import is_edge_null, null_label
+from ..tables import null_label, nulls_behind
 from .canvas import (
     BAND,
     BLUE,
@@ -40,7 +40,9 @@ _BINS = 48
 
 
 @in_house_style
-def estimation(rows: Sequence[Finding], blank: Callable[[float], Figure] = new_figure) -> Drawing:
+def estimation(
+    rows: Sequence[Finding], blank: Callable[[float], Figure] = new_figure, known: Sequence[NullSummary] = ()
+) -> Drawing:
     """Draw the first row's estimate with its intervals and margin, and each row's null histogram under it.
 
     Parameters
@@ -49,6 +51,8 @@ def estimation(rows: Sequence[Finding], blank: Callable[[float], Figure] = new_f
         Rows of one hypothesis in one unit, the deciding one first.  Rows without draws get no panel.
     blank
         Makes an empty figure of a height in points and `WIDTH`.
+    known
+        What the result says of its null models; those with a caveat are marked.
     """
     main, nulls = rows[0], panels(rows)
     height = _TOP + _ESTIMATE + len(nulls) * (_HEADER + _NULL) + _BOTTOM
@@ -65,7 +69,8 @@ def estimation(rows: Sequence[Finding], blank: Callable[[float], Figure] = new_f
         axes.set_xticks([])
         y -= _HEADER + _NULL
         axes = place(figure, _SIDE, y, WIDTH - 2 * _SIDE, _NULL)
-        _draw_null(axes, row, share, edges, top)
+        caveat = any(null.caveat for null in nulls_behind(row, known))
+        _draw_null(axes, row, (share, edges, top), caveat)
     plain_ticks(axes)
     axes.set_xlabel(short(main.unit, 40))
     return Drawing(figure, _caption(main, nulls, limits), alt_text(main, nulls))
@@ -203,15 +208,18 @@ def header(axes: Axes, text: str, *, bold: bool = False) -> None:
     )
 
 
-def _draw_null(axes: Axes, row: Finding, share: NDArray[np.float64], edges: NDArray[np.float64], top: float) -> None:
+def _draw_null(
+    axes: Axes, row: Finding, histogram: tuple[NDArray[np.float64], NDArray[np.float64], float], caveat: bool
+) -> None:
+    share, edges, top = histogram
     n = finding_numbers(row)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, top)
     axes.stairs(share, edges, fill=True, color=FILL, zorder=2, linewidth=0)
     axes.axvline(0, color=LINE, linewidth=1, zorder=1)
     axes.axvline(float(row.estimate or 0.0), color=VERMILLION, linewidth=2, zorder=3)
-    weak = " (weak null)" if is_edge_null(row) else ""
-    header(axes, typeset(f"{short(null_label(row), 36)}{weak}: {n.p}"))
+    note = " (see the note)" if caveat else ""
+    header(axes, typeset(f"{short(null_label(row), 33)}{note}: {n.p}"))
     bare(axes)
 
 

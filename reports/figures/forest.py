@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...hypotheses.result import Finding, Verdict
+from ...hypotheses.result import Finding, Result, Role, Verdict
 from ..glossary import VERDICT_MARKS
 from ..numbers import finding_numbers, typeset
-from ..words import title_of
 from .canvas import (
     BAND,
     BLUE,
@@ -39,12 +38,16 @@ _WIDEST = 12.0
 
 
 @in_house_style
-def overview(findings: Sequence[Finding]) -> Drawing | None:
+def overview(result: Result) -> Drawing | None:
     """Draw every deciding finding in multiples of its own margin, so that one shaded band serves all."""
     shown = [
         f
-        for f in findings
-        if f.estimate is not None and f.verdict_low is not None and f.verdict_high is not None and f.margin
+        for f in result.findings
+        if f.role is Role.PRIMARY
+        and f.estimate is not None
+        and f.verdict_low is not None
+        and f.verdict_high is not None
+        and f.margin
     ]
     if not shown:
         return None
@@ -55,7 +58,7 @@ def overview(findings: Sequence[Finding]) -> Drawing | None:
     axes.set_ylim(len(shown) - 0.35, -0.75)
     for i, f in enumerate(shown):
         _band(axes, i, 1.0, f.two_sided)
-        _overview_row(axes, f, i, axes.get_xlim())
+        _overview_row(axes, f, i, result.hypothesis(f.hypothesis).title)
     bare(axes)
     axes.set_xlabel("estimate, in multiples of the finding's margin")
     plain_ticks(axes)
@@ -64,7 +67,7 @@ def overview(findings: Sequence[Finding]) -> Drawing | None:
         "effect that would "
         "matter). Shaded: smaller than the margin. Arrow: goes on beyond the axis."
     )
-    return Drawing(figure, caption, _overview_alt(shown))
+    return Drawing(figure, caption, _overview_alt(shown, result))
 
 
 def _band(axes: Axes, i: int, margin: float | None, two_sided: bool) -> None:
@@ -78,9 +81,10 @@ def _band(axes: Axes, i: int, margin: float | None, two_sided: bool) -> None:
     axes.plot([0, 0], [top, bottom], color=LINE, linewidth=1, zorder=1)
 
 
-def _overview_row(axes: Axes, f: Finding, i: int, limits: tuple[float, float]) -> None:
+def _overview_row(axes: Axes, f: Finding, i: int, title: str) -> None:
     if not f.margin:
         return
+    limits = axes.get_xlim()
     low, high, value = ((v or 0.0) / f.margin for v in (f.verdict_low, f.verdict_high, f.estimate))
     ends = max(low, limits[0]), min(high, limits[1])
     if ends[0] < ends[1]:
@@ -93,7 +97,7 @@ def _overview_row(axes: Axes, f: Finding, i: int, limits: tuple[float, float]) -
         axes.plot([value], [i], "o", color=INK, markersize=6, zorder=5)
     mark = VERDICT_MARKS.get(f.verdict, "") if f.verdict else ""
     axes.annotate(
-        short(title_of(f.hypothesis), 38),
+        short(title, 38),
         (0, i),
         (3, 7),
         xycoords=("axes fraction", "data"),
@@ -115,11 +119,12 @@ def _overview_row(axes: Axes, f: Finding, i: int, limits: tuple[float, float]) -
     )
 
 
-def _overview_alt(shown: Sequence[Finding]) -> str:
+def _overview_alt(shown: Sequence[Finding], result: Result) -> str:
     told = []
     for f in shown:
         n = finding_numbers(f)
-        told.append(f"{title_of(f.hypothesis)}: {n.estimate} {n.verdict_interval}, margin {n.margin}, {f.verdict}")
+        title = result.hypothesis(f.hypothesis).title
+        told.append(f"{title}: {n.estimate} {n.verdict_interval}, margin {n.margin}, {f.verdict}")
     return typeset("; ".join(told) + ".")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...hypotheses.result import Finding, HeadMap
+from ...hypotheses.result import Finding, HeadMap, Result, Role
 from ..numbers import apart, count, decimals_for, fixed, margin_text, typeset
-from ..reasons import per_head
+from ..subject import set_of
 from .canvas import (
     BLUE,
     INK,
@@ -70,9 +71,26 @@ def _decimals(heads: Sequence[Head], margin: float | None) -> int:
     return apart(decimals_for(*halves[len(halves) // 2 :][:1]), [(e, margin) for e in ends])
 
 
+def drawings(result: Result) -> list[Drawing]:
+    """Map of a result's heads and their intervals, with the margin of the finding that judges them."""
+    if result.head_map is None:
+        return []
+    asking = [
+        f for f in result.findings if f.role is Role.PRIMARY and "head_map" in result.hypothesis(f.hypothesis).figures
+    ]
+    judged = next((f for f in asking if f.details.per_output), None)
+    c, about = result.setup.conditions, set_of(result, result.hypothesis(asking[0].hypothesis) if asking else None)
+    sides = f"orange: the head favours the {about.name} for {c.a.phrase}, blue: for {c.b.phrase}"
+    drawn = (head_map(result.head_map, judged, sides), head_intervals(result.head_map, judged))
+    return [drawing for drawing in drawn if drawing is not None]
+
+
 @in_house_style
-def head_map(data: HeadMap, finding: Finding | None = None) -> Drawing | None:
-    """Layers x heads; colour is the log ratio, hatching what cannot reach the layer; None without single heads."""
+def head_map(data: HeadMap, finding: Finding | None = None, sides: str = "") -> Drawing | None:
+    """Layers x heads; colour is the log ratio, hatching what cannot reach the layer; None without single heads.
+
+    `sides` says what either colour means.
+    """
     heads = [h for h in heads_of(data) if h.head >= 0]
     if not heads:
         return None
@@ -93,7 +111,7 @@ def head_map(data: HeadMap, finding: Finding | None = None) -> Drawing | None:
     axes.set_ylim(0, len(layers))
     _label(axes, layers, columns)
     _colour_bar(place(figure, left, 26, WIDTH - left - 20, 8), colours, scale, finding)
-    return Drawing(figure, _map_caption(heads, finding), _alt(heads, finding))
+    return Drawing(figure, _map_caption(heads, finding, sides), _alt(heads, finding))
 
 
 def _colours() -> Colormap:
@@ -192,10 +210,8 @@ def _colour_bar(axes: Axes, colours: Colormap, scale: float, finding: Finding | 
         )
 
 
-def _map_caption(heads: Sequence[Head], finding: Finding | None) -> str:
-    parts = [
-        "Colour: log ratio of ratios; orange: the head favours the plateau for rare tokens, blue: for common tokens."
-    ]
+def _map_caption(heads: Sequence[Head], finding: Finding | None, sides: str) -> str:
+    parts = [f"Colour: log ratio of ratios{f'; {sides}' if sides else ''}."]
     if any(not h.reachable for h in heads):
         parts.append("Hatched: cannot reach the layer.")
     if any(h.reachable and h.value is None for h in heads):
@@ -209,10 +225,14 @@ def _map_caption(heads: Sequence[Head], finding: Finding | None) -> str:
 
 def _judged(data: HeadMap, finding: Finding | None) -> list[Head]:
     """Heads with a value, strongest first: the finding's own rows, which hold the pooled heads too, else the map's."""
-    rows = per_head(finding) if finding is not None else []
-    own = [Head(r["layer"], r["head"], True, r["estimate"], r.get("low"), r.get("high"), "") for r in rows]
-    judged = own or [h for h in heads_of(data) if h.value is not None]
+    rows = finding.details.per_output if finding is not None else []
+    own = [Head(r.layer, r.head, True, _known(r.estimate), _known(r.low), _known(r.high), "") for r in rows]
+    judged = [h for h in own or heads_of(data) if h.value is not None]
     return sorted(judged, key=lambda h: -float(h.value or 0.0))
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @in_house_style

@@ -1,4 +1,4 @@
-"""Co-activation graphs: the plateau's beside its twins, drawn by one rule so that they can be compared."""
+"""Co-activation graphs: that of the set under test beside its twins, drawn by one rule so that they can be compared."""
 
 from __future__ import annotations
 
@@ -41,23 +41,24 @@ _LAID_OUT = (
     "ordered by community and framed"
 )
 CAPTIONS = {
-    True: "Co-activation of the plateau beside its twins, all drawn by one rule: the strongest edges, three for each "
+    True: "beside its twins, all drawn by one rule: the strongest edges, three for each "
     f"neuron, {_LAID_OUT}, on one colour scale (orange: active together; blue: one without the other). {_SHARED}",
-    False: "Co-activation of the plateau beside its twins, thinned to equally many edges and all drawn by one rule: "
+    False: "beside its twins, thinned to equally many edges and all drawn by one rule: "
     f"{_LAID_OUT}; filled: an edge. {_SHARED}",
 }
-"""Under graphs whose edges have weights, and under thinned ones."""
+"""Under graphs whose edges have weights, and under thinned ones; the name of the first stands before."""
 
 
 def twins(graphs: Sequence[GraphTwin]) -> list[Drawing]:
-    """One drawing a graph; all with the same layout rule, number of edges a node, and colour scale.
+    """One drawing per graph; all with the same layout rule, number of edges per node, and colour scale.
 
     Where every pair has its weight, the strongest are drawn as edges.  Where a graph is thinned to some pairs (all are,
     if one is), every edge is drawn alike: the weights of a rewired graph belong to pairs it was not made from.
     """
     weighted = all(_is_dense(g) for g in graphs)
     strength = max((abs(r) for g in graphs for _, _, r in g.edges), default=1.0) or 1.0
-    return [_twin(g, strength if weighted else None) for g in graphs]
+    caption = f"Co-activation of the {short(graphs[0].label, 60)} {CAPTIONS[weighted]}" if graphs else ""
+    return [_twin(g, strength if weighted else None, caption) for g in graphs]
 
 
 def _is_dense(graph: GraphTwin) -> bool:
@@ -66,7 +67,7 @@ def _is_dense(graph: GraphTwin) -> bool:
 
 
 @in_house_style
-def _twin(graph: GraphTwin, strength: float | None) -> Drawing:
+def _twin(graph: GraphTwin, strength: float | None, caption: str) -> Drawing:
     matrix = len(graph.nodes) <= _MATRIX_NODES
     figure = new_figure(_PANEL * (2 if matrix else 1) + 24, _PANEL)
     top = place(figure, 4, 4 + (_PANEL if matrix else 0), _PANEL - 8, _PANEL - 8)
@@ -86,7 +87,7 @@ def _twin(graph: GraphTwin, strength: float | None) -> Drawing:
     )
     if matrix:
         _draw_matrix(place(figure, 15, 12, _PANEL - 30, _PANEL - 30), graph, order, strength)
-    return Drawing(figure, CAPTIONS[strength is not None], _alt(graph, shown))
+    return Drawing(figure, caption, _alt(graph, shown))
 
 
 def strongest(graph: GraphTwin, most: int) -> list[tuple[int, int, float]]:

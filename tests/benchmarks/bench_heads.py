@@ -23,7 +23,7 @@ def whole_passes(bench: Bench, every: int, sd: torch.Tensor) -> torch.Tensor:
     seen: list[torch.Tensor] = []
     watch = site.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][0]))
     tokens = [torch.tensor([ids]) for ids in bench.documents]
-    rows = [panel.rare_rows, panel.common_rows]
+    rows = [panel.a_rows, panel.b_rows]
     at = [[torch.from_numpy(panel.position[r[panel.document[r] == d]]) for r in rows] for d in range(len(tokens))]
     width = adapter.head_site(0).weight.shape[0] // adapter.heads(0)
     out = []

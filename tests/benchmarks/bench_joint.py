@@ -22,7 +22,7 @@ def hook_loop(bench: Bench, sets: np.ndarray) -> torch.Tensor:
     model, panel = bench.loaded.model, bench.panel
     site, mean = bench.loaded.adapter.neuron_site(bench.layer), bench.activation.mean(0)
     out = torch.zeros(len(sets), len(bench.documents), 2, dtype=torch.float64)
-    rare, common = panel.rare_rows, panel.common_rows
+    rare, common = panel.a_rows, panel.b_rows
 
     def losses(ids: list[int]) -> torch.Tensor:
         return cross_entropy(model(torch.tensor([ids]), use_cache=False).logits[0, :-1], torch.tensor(ids[1:]), reduction="none")  # fmt: skip # noqa: E501
@@ -61,7 +61,7 @@ def run(rounds: int) -> tuple[list[Row], list[str]]:
 
     def check(results: dict[str, Any]) -> dict[str, str]:
         found, expected = results["neuronull"][:: SETS // 10], results["Hugging Face hook loop"]
-        pairs = len(bench.panel.rare_rows) / len(bench.documents)
+        pairs = len(bench.panel.a_rows) / len(bench.documents)
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * pairs)
         off = float((found - expected).abs().max())
         return {"Hugging Face hook loop": f"largest difference of a document's sum {off:.0e} nats"}
@@ -70,6 +70,6 @@ def run(rounds: int) -> tuple[list[Row], list[str]]:
         Contender("neuronull", ours, SETS),
         Contender("Hugging Face hook loop", lambda: hook_loop(bench, few), len(few)),
     ]
-    matched = 2 * len(bench.panel.rare_rows)
+    matched = 2 * len(bench.panel.a_rows)
     title = f"joint ablation, docs-gpt2, {SETS} sets of {MEMBERS}, {matched} matched positions"
     return compete(title, "set", contenders, rounds, check), []

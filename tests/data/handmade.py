@@ -12,7 +12,7 @@ T = D * PER_DOCUMENT
 
 
 def by_hand(folder):
-    """A measurement directory as DESIGN 3.2 has it, by numpy, pandas and safetensors alone.
+    """A measurement directory as data/README.md has it, by numpy, pandas and safetensors alone.
 
     Positions 3-10 of six documents; even places of the first three pairs are rare and matched to the next; document 5
     has no rare position.

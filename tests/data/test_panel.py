@@ -1,3 +1,4 @@
+import re
 import time
 
 import numpy as np
@@ -6,18 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuronull.data import panel as panels
+from neuronull.data import matching
+from neuronull.data.condition_rules import FrequencyRule, TokenRule
+from neuronull.data.conditions import Condition, Conditions
 from neuronull.data.errors import InputError
-from neuronull.data.measurements import COMMON, NEITHER, RARE, Panel
+from neuronull.data.matching import loss_deciles, matches
+from neuronull.data.measurements import NEITHER, A, B, Panel
 from neuronull.data.panel import (
     balance,
     build_panel,
     check_panel,
-    classes,
+    check_positions,
+    classed_positions,
     halves,
     kept_share,
-    loss_deciles,
-    matches,
     standardised_difference,
 )
 
@@ -32,9 +35,9 @@ def made(documents=30, length=40, seed=0, effect=0.0):
     return pd.DataFrame({"document": range(documents), "source": "", "input_ids": ids}), losses
 
 
-def built(documents, losses, **options):
-    given_ = {"elbow_rank": None, "special_ids": (), "conditioning": "target", "threshold": 0.7, "seed": 0} | options
-    return build_panel(documents, losses, np.arange(VOCABULARY), **given_)
+def built(documents, losses, special_ids=(), seed=0, split=0, **of_rule):
+    rule = FrequencyRule(VOCABULARY, **{"threshold": 0.7} | of_rule)
+    return build_panel(documents, losses, np.arange(VOCABULARY), special_ids, rule, seed, split=split)
 
 
 def by_hand(label, loss, position=None, document=None):
@@ -50,20 +53,20 @@ def by_hand(label, loss, position=None, document=None):
 
 
 def slow_matches(panel, seed):
-    """The rule of METHODS 2 read aloud: one rare position after the other looks through all common ones."""
+    """The rule of docs/methods.md#matching read aloud: each rare position in turn looks through all common ones."""
     classed = sorted(loss for loss, label in zip(panel.loss, panel.label, strict=True) if label != NEITHER)
     edges = [float(np.quantile(classed, tenth / 10)) for tenth in range(1, 10)]
     decile = [sum(loss >= edge for edge in edges) for loss in panel.loss]
     match, taken = [-1] * len(panel), set()
     for document in sorted(set(panel.document.tolist())):
         rows = [row for row in range(len(panel)) if panel.document[row] == document]
-        rare = [row for row in rows if panel.label[row] == RARE]
-        for row in sorted(rare, key=lambda row: panels._turn(seed, document, int(panel.position[row]))):
+        rare = [row for row in rows if panel.label[row] == A]
+        for row in sorted(rare, key=lambda row: matching._turn(seed, document, int(panel.position[row]))):
             for apart in (0, 1):
                 choice = [
                     (abs(int(panel.position[other] - panel.position[row])), int(panel.position[other]), other)
                     for other in rows
-                    if panel.label[other] == COMMON and other not in taken and abs(decile[other] - decile[row]) == apart
+                    if panel.label[other] == B and other not in taken and abs(decile[other] - decile[row]) == apart
                 ]
                 if choice:
                     match[row] = min(choice)[2]
@@ -76,7 +79,7 @@ def slow_matches(panel, seed):
 @given(st.data())
 def test_matching_agrees_with_the_rule_read_aloud(data):
     size = data.draw(st.integers(1, 50))
-    label = data.draw(st.lists(st.sampled_from([RARE, COMMON, COMMON, NEITHER]), min_size=size, max_size=size))
+    label = data.draw(st.lists(st.sampled_from([A, B, B, NEITHER]), min_size=size, max_size=size))
     loss = data.draw(st.lists(st.integers(0, 12), min_size=size, max_size=size))  # many ties
     document = sorted(data.draw(st.lists(st.integers(0, 2), min_size=size, max_size=size)))
     gaps = data.draw(st.lists(st.integers(1, 3), min_size=size, max_size=size))
@@ -92,15 +95,15 @@ def test_matching_agrees_with_the_rule_read_aloud(data):
 def test_what_always_holds_of_a_panel(seed, threshold, conditioning, split):
     documents, losses = made(seed=seed)
     panel = built(documents, losses, threshold=threshold, conditioning=conditioning, seed=seed, split=split)
-    rare, common = panel.rare_rows, panel.common_rows
+    rare, common = panel.a_rows, panel.b_rows
     assert len(set(common.tolist())) == len(common)
     np.testing.assert_array_equal(panel.document[rare], panel.document[common])
-    assert set(panel.label[rare]) == {RARE}
-    assert set(panel.label[common]) == {COMMON}
-    assert (panel.match[panel.label != RARE] == -1).all()
+    assert set(panel.label[rare]) == {A}
+    assert set(panel.label[common]) == {B}
+    assert (panel.match[panel.label != A] == -1).all()
     assert np.abs(loss_deciles(panel)[rare] - loss_deciles(panel)[common]).max() <= 1
     rank = panel.target_rank if conditioning == "target" else panel.input_rank
-    np.testing.assert_array_equal(panel.label == RARE, rank > threshold * VOCABULARY)
+    np.testing.assert_array_equal(panel.label == A, rank > threshold * VOCABULARY)
     by_document = [set(panel.half[panel.document == d]) for d in range(len(documents))]
     assert all(len(half) == 1 for half in by_document)
     assert sum(half == {0} for half in by_document) == 15
@@ -113,8 +116,8 @@ def test_every_unmatched_rare_position_had_no_candidate_left():
     documents, losses = made(effect=0.05)
     panel = built(documents, losses, threshold=0.55)
     decile = loss_deciles(panel)
-    free = np.setdiff1d(np.flatnonzero(panel.label == COMMON), panel.common_rows)
-    unmatched = np.flatnonzero((panel.label == RARE) & (panel.match < 0))
+    free = np.setdiff1d(np.flatnonzero(panel.label == B), panel.b_rows)
+    unmatched = np.flatnonzero((panel.label == A) & (panel.match < 0))
     assert len(unmatched)
     for row in unmatched:
         near = free[panel.document[free] == panel.document[row]]
@@ -139,13 +142,13 @@ def test_the_elbow_takes_the_very_rarest_out():
     documents, losses = made()
     panel = built(documents, losses, elbow_rank=44)
     np.testing.assert_array_equal(panel.label == NEITHER, panel.target_rank > 44)
-    np.testing.assert_array_equal(panel.label == RARE, (panel.target_rank > 35) & (panel.target_rank <= 44))
+    np.testing.assert_array_equal(panel.label == A, (panel.target_rank > 35) & (panel.target_rank <= 44))
 
 
 def test_the_threshold_itself_is_common():
     panel = by_hand([0, 0, 0], [1, 1, 1])
     ranked = Panel(**{**panel.__dict__, "target_rank": np.array([34, 35, 36])})
-    assert classes(ranked, 50, None, "target", 0.7).tolist() == [COMMON, COMMON, RARE]
+    assert FrequencyRule(50, 0.7).label(ranked).tolist() == [B, B, A]
 
 
 def test_nearest_then_earlier_then_the_neighbouring_decile():
@@ -220,16 +223,79 @@ def test_refusals_say_how_many_and_what_to_change():
     with pytest.raises(InputError) as caught:
         check_panel(built(documents, losses))
     assert str(caught.value) == (
-        "only 12 documents have a rare and a common position that match, 20 are needed (139 rare and 293 common "
-        "positions in 12 documents); give more or longer documents (--documents, --context), or move --threshold"
+        "only 12 documents have positions of rare tokens and of common tokens that match, 20 are needed (139 positions "
+        "of rare tokens and 293 of common tokens in 12 documents); give more or longer documents (--documents, "
+        "--context), or move --threshold"
     )
-    with pytest.raises(InputError, match="only 0 documents have a rare"):
+    with pytest.raises(InputError, match="only 0 documents have positions of rare"):
         check_panel(built(*made(), threshold=0.999))
+
+
+CODE = TokenRule(Conditions(Condition("code", "code"), Condition("prose", "prose"), "by hand"), np.arange(40, 50), None)
+
+
+def test_a_panel_of_a_users_conditions_is_refused_in_their_words():
+    documents, losses = made(documents=12)
+    panel = build_panel(documents, losses, np.arange(VOCABULARY), (), CODE, 0)
+    with pytest.raises(InputError) as caught:
+        check_panel(panel, CODE.conditions, "--conditions")
+    assert re.fullmatch(
+        r"only 12 documents have positions of code and of prose that match, 20 are needed \(\d+ positions of code and "
+        r"\d+ of prose in 12 documents\); give .*, or change --conditions",
+        str(caught.value),
+    )
+
+
+def test_what_tokens_forbid_is_refused_without_losses():
+    documents, losses = made(documents=40)
+    rule = FrequencyRule(VOCABULARY, 0.999)  # no token is as rare as that
+    panel = classed_positions(documents, np.arange(VOCABULARY), (), rule, 0)
+    assert np.isnan(panel.loss).all()
+    with pytest.raises(InputError, match=r"only 0 documents have .*, 20 are needed .* or --threshold 0\.9[0-9]?$"):
+        check_positions(panel, rule, 0)
+    found = rule.working_threshold(panel, 0)
+    check_positions(built(documents, losses, threshold=found), rule, 0)
+    crowd = FrequencyRule(VOCABULARY, 0.1)  # nine of ten positions are rare
+    with pytest.raises(InputError, match=r"at most 1\d% of the positions of rare tokens can find one of common"):
+        check_positions(classed_positions(documents, np.arange(VOCABULARY), (), crowd, 0), crowd, 0)
+
+
+@pytest.mark.parametrize("asked", [0.05, 0.3, 0.99])
+def test_the_threshold_that_is_named_works_and_is_the_nearest(asked):
+    """The panel with the named threshold is accepted; of the grid, none nearer is."""
+    documents, losses = made(documents=60, effect=0.03)
+    rule = FrequencyRule(VOCABULARY, asked)
+    named = rule.working_threshold(built(documents, losses, threshold=asked), 0)
+
+    def accepted(threshold):
+        try:
+            check_panel(built(documents, losses, threshold=threshold))
+        except InputError:
+            return False
+        return True
+
+    assert accepted(named)
+    nearer = [t / 100 for t in range(1, 100) if abs(np.log(t / 100 / asked)) < abs(np.log(named / asked)) - 1e-12]
+    assert not any(map(accepted, nearer))
+
+
+def test_no_threshold_is_named_where_none_works():
+    documents, losses = made(documents=12)
+    assert FrequencyRule(VOCABULARY, 0.5).working_threshold(built(documents, losses), 0) is None
+
+
+def test_a_panel_in_two_steps_is_the_panel_in_one():
+    documents, losses = made()
+    rule = FrequencyRule(VOCABULARY, 0.7)
+    half_way = classed_positions(documents, np.arange(VOCABULARY), (3,), rule, 5)
+    whole = build_panel(documents, losses, np.arange(VOCABULARY), (3,), rule, 5)
+    for name in ("document", "position", "input_id", "target_id", "input_rank", "target_rank", "half", "label"):
+        np.testing.assert_array_equal(getattr(half_way, name), getattr(whole, name))
 
 
 def test_too_few_kept_is_refused():
     documents, losses = made(documents=40, effect=1.0)
-    with pytest.raises(InputError, match=r"only \d+ of \d+ rare positions found a common match, at least half must"):
+    with pytest.raises(InputError, match=r"only \d+ of \d+ positions of rare tokens found a match"):
         check_panel(built(documents, losses))
 
 
@@ -272,6 +338,6 @@ def test_five_hundred_long_documents_take_seconds():
     ids = [rng.zipf(1.3, 1000).clip(max=6000) - 1 for _ in range(500)]
     losses = [rng.gamma(2.0, 1.0, 999) for _ in range(500)]
     started = time.perf_counter()
-    panel = build_panel(pd.DataFrame({"input_ids": ids}), losses, np.arange(6144), None, (), "target", 0.15, 0)
+    panel = build_panel(pd.DataFrame({"input_ids": ids}), losses, np.arange(6144), (), FrequencyRule(6144, 0.15), 0)
     assert len(panel) == 500 * 996
     assert time.perf_counter() - started < 10  # about 2 s on an idle core

@@ -17,9 +17,7 @@ MUCH = Settings(documents=900, pairs=12, neurons=100, heads=4, pairs_spread=0.0)
 
 def class_means(m):
     """Mean abs loss change of rare and common, [2, N]."""
-    return np.stack(
-        [m.delta_loss[rows].abs().double().mean(0).numpy() for rows in (m.panel.rare_rows, m.panel.common_rows)]
-    )
+    return np.stack([m.delta_loss[rows].abs().double().mean(0).numpy() for rows in (m.panel.a_rows, m.panel.b_rows)])
 
 
 def same(a, b):
@@ -48,10 +46,10 @@ def test_a_piece_is_the_same_whatever_else_is_made(piece):
 def test_panel_keeps_its_promises():
     m = planted_measurements(SMALL, 0, [])
     p = m.panel
-    assert len(p.rare_rows) == len(set(p.common_rows.tolist()))
-    assert (p.label[p.rare_rows] == 1).all()
-    assert (p.label[p.common_rows] == 0).all()
-    assert (p.document[p.rare_rows] == p.document[p.common_rows]).all()
+    assert len(p.a_rows) == len(set(p.b_rows.tolist()))
+    assert (p.label[p.a_rows] == 1).all()
+    assert (p.label[p.b_rows] == 0).all()
+    assert (p.document[p.a_rows] == p.document[p.b_rows]).all()
     assert np.bincount(p.half[np.unique(p.document, return_index=True)[1]]).tolist() == [12, 12]
     for row in (0, 17, len(p) - 1):
         ids = m.documents.input_ids[p.document[row]]

@@ -50,8 +50,8 @@ def test_pairs_are_of_like_loss_and_losses_fall():
     losses = []
     for _, one in sorted(steps_of(m).items()):
         kept = within_caliper(one.panel, 0.1)
-        assert len(kept.rare_rows) == len(one.panel.rare_rows)
-        assert len(kept.rare_rows) / (one.panel.label == 1).sum() == pytest.approx(0.9, abs=0.04)
+        assert len(kept.a_rows) == len(one.panel.a_rows)
+        assert len(kept.a_rows) / (one.panel.label == 1).sum() == pytest.approx(0.9, abs=0.04)
         losses.append(one.panel.loss.mean())
     assert losses == sorted(losses, reverse=True)
     assert losses[0] - losses[-1] == pytest.approx(3, abs=0.1)
@@ -82,7 +82,7 @@ def test_measured_influence_scatters_around_the_truth():
     many = dataclasses.replace(SMALL, documents=600, loss_slope=0.0)
     made = planted(many, 0, ("influence",))
     for step, m in steps_of(made).items():
-        for side, rows in enumerate((m.panel.rare_rows, m.panel.common_rows)):
+        for side, rows in enumerate((m.panel.a_rows, m.panel.b_rows)):
             off = mean_log(m, rows) - made.truth.at_step[step][side]
             assert np.std(off) < 0.05, "up to one constant a class"
 

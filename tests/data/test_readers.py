@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -12,11 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from neuronull.data import corpora, given, prose, streams, tables
+from neuronull.data import corpora, given, prose, rows, streams
 from neuronull.data.corpora import load_corpus
 from neuronull.data.errors import InputError
 from neuronull.data.given import corpus_option
+from neuronull.data.options import MeasureOptions, TestOptions
 from neuronull.data.readers import open_texts
+from neuronull.hypotheses.plan import declared
 
 TEXTS = [f'The "old" house, number {n},\nstands by the river\tand \u00e9\u4e16 = {n}.' for n in range(30)]
 ROWS = [{"id": n, "text": text} for n, text in enumerate(TEXTS)]
@@ -253,10 +256,10 @@ def test_a_pipe_in_a_folder_is_refused_not_waited_for(tmp_path):
 @pytest.fixture
 def small(monkeypatch):
     """Bounds that a test reaches in no time."""
-    for module in (streams, prose, tables):
+    for module in (streams, prose, rows):
         monkeypatch.setattr(module, "LONGEST", 5000)
     monkeypatch.setattr(prose, "_CHUNK", 1000)
-    monkeypatch.setattr(tables, "MOST_JSON", 20_000)
+    monkeypatch.setattr(rows, "MOST_JSON", 20_000)
     monkeypatch.setattr(streams, "FREE_EXPANSION", 20_000)
 
 
@@ -453,3 +456,13 @@ def test_texts_in_python_are_bounded(monkeypatch):
     monkeypatch.setattr(given, "MOST_CHARACTERS", 100)
     with pytest.raises(InputError, match="the texts have more than 100 characters"):
         corpus_option(TEXTS)
+
+
+def test_texts_are_told_by_number_and_hash():
+    """Neither a plan nor a provenance file holds the texts."""
+    told = MeasureOptions(corpus=("ab", "c")).corpus_told
+    content = b"\2" + bytes(7) + b"ab" + b"\1" + bytes(7) + b"c"
+    assert told == f"2 texts given in Python, SHA-256 {hashlib.sha256(content).hexdigest()}"
+    assert told != MeasureOptions(corpus=("a", "bc")).corpus_told
+    assert MeasureOptions().corpus_told == "docs"
+    assert declared(MeasureOptions(corpus=("ab", "c")), TestOptions())["measure"]["corpus"] == told

@@ -55,7 +55,7 @@ def test_a_directory_made_by_hand_is_read_as_it_is(folder):
         found = getattr(m.panel, "label" if column == "class" else column)
         np.testing.assert_array_equal(found, raw[column])
         assert found.dtype == (np.float64 if column == "loss" else np.int64)
-    assert len(m.panel.rare_rows) == 15
+    assert len(m.panel.a_rows) == 15
     np.testing.assert_array_equal(m.delta_loss.numpy(), load_file(folder / "influence.safetensors")["delta_loss"])
     assert m.heads.reachable.dtype == np.bool_
     assert m.heads.neuron.tolist() == [2, 3, 4, 5, 6]

@@ -18,7 +18,7 @@ from neuronull.estimators.influence import influence
 
 DOCUMENTS = texts(3, seed=6)
 PANEL = panel_of(DOCUMENTS, every=2)
-PAIRS = np.bincount(PANEL.document[PANEL.rare_rows], minlength=len(DOCUMENTS))
+PAIRS = np.bincount(PANEL.document[PANEL.a_rows], minlength=len(DOCUMENTS))
 COUNTS = np.random.default_rng(0).zipf(1.3, VOCABULARY).clip(max=10**6) - 1
 LAST = 2
 
@@ -51,7 +51,7 @@ def naive(name: str, inflation: float = 6.0, even: bool = False) -> tuple[torch.
         scale = (centre(clean).square().mean() + eps).sqrt()
         return norm.weight * centre(x) / scale + (norm.bias if centred else 0)
 
-    for side, rows in enumerate((PANEL.rare_rows, PANEL.common_rows)):
+    for side, rows in enumerate((PANEL.a_rows, PANEL.b_rows)):
         for row in rows:
             d, t, y = PANEL.document[row], PANEL.position[row], PANEL.target_id[row]
             x = streams[d][t]
@@ -127,7 +127,7 @@ def test_the_loss_is_that_of_influence(ablation: str):
     residual, activation = run_forward(loaded, DOCUMENTS, LAST).scored(PANEL)
     delta = influence(loaded, DOCUMENTS, PANEL, residual, activation, LAST, ablation=ablation, seed=5).delta_loss
     found = measured("gpt2", ablation=ablation)
-    for side, rows in enumerate((PANEL.rare_rows, PANEL.common_rows)):
+    for side, rows in enumerate((PANEL.a_rows, PANEL.b_rows)):
         at = torch.from_numpy(PANEL.document[rows])
         for ours, values in ((found.signed, delta), (found.absolute, delta.abs())):
             expected = torch.zeros(len(DOCUMENTS), NEURONS).index_add_(0, at, values[rows])

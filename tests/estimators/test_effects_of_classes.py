@@ -38,7 +38,7 @@ def test_the_loss_is_that_of_the_first_round(measured: Measurements, found: Meas
     """Documents, classes and neurons stand where format 1 has them: sums of delta_loss by a loop."""
     panel, shape = measured.panel, (measured.n_documents, 2, measured.n_neurons)
     signed, absolute = np.zeros(shape), np.zeros(shape)
-    for side, rows in enumerate((panel.rare_rows, panel.common_rows)):
+    for side, rows in enumerate((panel.a_rows, panel.b_rows)):
         for row in rows:
             change = measured.delta_loss[row].double().numpy()
             signed[panel.document[row], side] += change

@@ -48,7 +48,7 @@ def naive(name: str, layer: int, ablation: str) -> np.ndarray:
                 before = inputs_of(model, ids, neuron_site.format(layer))
                 after = ablated_activation(model, ids, path, group, value, neuron_site.format(layer))
                 change = (after - before).abs().numpy() / SD
-                for label, rows in enumerate((PANEL.rare_rows, PANEL.common_rows)):
+                for label, rows in enumerate((PANEL.a_rows, PANEL.b_rows)):
                     at_rows = PANEL.position[rows[PANEL.document[rows] == d]]
                     if len(at_rows):
                         out[at * len(GROUPS) + g, d, label] = change[at_rows].mean(0)

@@ -54,7 +54,7 @@ def neurons(name: str, layer: int = LAYERS - 1, ablation: str = "mean", sets=SET
 def class_sums(changes: list[torch.Tensor]) -> torch.Tensor:
     """Sums [D, 2] of one loss change a position of each document."""
     out = torch.zeros(len(DOCUMENTS), 2, dtype=torch.float64)
-    for side, rows in enumerate((PANEL.rare_rows, PANEL.common_rows)):
+    for side, rows in enumerate((PANEL.a_rows, PANEL.b_rows)):
         for row in rows:
             d = PANEL.document[row]
             out[d, side] += changes[d][PANEL.position[row]]
@@ -159,7 +159,7 @@ def test_a_set_of_one_is_that_neurons_influence(layer: int):
     for ablation in ("mean", "resample"):
         delta = influence(loaded, DOCUMENTS, PANEL, residual, activation, layer, ablation=ablation, seed=5).delta_loss
         found = neurons("gpt2", layer, ablation, sets=np.arange(NEURONS)[:, None])
-        for side, rows in enumerate((PANEL.rare_rows, PANEL.common_rows)):
+        for side, rows in enumerate((PANEL.a_rows, PANEL.b_rows)):
             expected = torch.zeros(len(DOCUMENTS), NEURONS).index_add_(
                 0, torch.from_numpy(PANEL.document[rows]), delta[rows]
             )

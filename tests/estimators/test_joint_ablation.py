@@ -86,7 +86,7 @@ def naive(measured: Measurements, sets: Sets) -> np.ndarray:
                 rows = at[d] if where == "scored" else torch.arange(len(ids))
                 edits.setdefault(site, []).append(((rows, columns), mean[site][columns]))
             change = losses(ids, edits)[0] - clean[d][0]
-            for side, of_class in enumerate((panel.rare_rows, panel.common_rows)):
+            for side, of_class in enumerate((panel.a_rows, panel.b_rows)):
                 rows = of_class[panel.document[of_class] == d]
                 if len(rows):
                     out[s, d, side] = change[torch.from_numpy(panel.position[rows])].mean()

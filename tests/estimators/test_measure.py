@@ -154,6 +154,134 @@ def test_a_tokenizer_of_another_model(options: MeasureOptions, folder: Path):
         measure(replace(options, model=str(other)), cache=False)
 
 
+def given(folder: Path, content: dict, name: str = "conditions.json") -> str:
+    (folder / name).write_text(json.dumps(content))
+    return str(folder / name)
+
+
+LISTED = {"a": {"name": "even", "tokens": [f"w{i}" for i in range(2, 40, 2)]},
+          "b": {"name": "odd", "token_ids": list(range(1, 41, 2))}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def by_tokens(options: MeasureOptions, folder: Path) -> Measurements:
+    return measure(replace(options, conditions=given(folder, LISTED), threshold=MeasureOptions.threshold), cache=False)
+
+
+def test_conditions_of_a_file(by_tokens: Measurements):
+    panel, manifest = by_tokens.panel, by_tokens.manifest
+    target = panel.target_id
+    expected = [(1 if i % 2 == 0 else 0) if i < 40 else -1 for i in target.tolist()]
+    assert panel.label.tolist() == expected
+    assert (manifest.threshold, manifest.elbow_rank) == (None, None)
+    assert (by_tokens.conditions.a.name, by_tokens.conditions.b.phrase) == ("even", "odd")
+    assert manifest.conditions.rule == "the target token is one of 19 listed token types, against 20"
+    assert len(panel.a_rows) > 100
+
+
+def test_conditions_by_position_are_the_same_panel(options: MeasureOptions, by_tokens: Measurements, folder: Path):
+    panel = by_tokens.panel
+    listed = {
+        key: {
+            "name": name,
+            "positions": np.stack([panel.document, panel.position], 1)[panel.label == label].tolist(),
+        }
+        for key, name, label in (("a", "even", 1), ("b", "odd", 0))
+    }
+    listed["a"]["positions"].append([0, 1])  # not scored
+    placed = replace(options, conditions=given(folder, listed, "places.json"), threshold=MeasureOptions.threshold)
+    found = measure(placed, cache=False)
+    for name, values in vars(panel).items():
+        np.testing.assert_array_equal(getattr(found.panel, name), values)
+    assert torch.equal(found.delta_loss, by_tokens.delta_loss)
+    assert found.manifest.extra("warnings")[-1].startswith("1 listed positions are not scored: ")
+    listed["a"]["positions"].append([24, 5])
+    with pytest.raises(InputError, match="document 24 is not there: 24 documents were taken"):
+        measure(replace(placed, conditions=given(folder, listed, "beyond.json")), cache=False)
+    assert len(measure(replace(placed, documents=20, random_init=True), cache=False).panel) < len(panel)
+
+
+def test_the_cache_knows_conditions_by_content(options: MeasureOptions, folder: Path, monkeypatch, tmp_path: Path):
+    from neuronull.estimators import measure as module
+
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    base = replace(options, threshold=MeasureOptions.threshold)
+    first = measure(replace(base, conditions=given(folder, LISTED)))
+    monkeypatch.setattr(module, "run_forward", None)  # no second forward pass
+    assert same(measure(replace(base, conditions=given(folder, LISTED, "renamed.json"))), first)
+    renamed = LISTED | {"rule": "another rule"}
+    with pytest.raises(TypeError):
+        measure(replace(base, conditions=given(folder, renamed)))
+
+
+def test_what_tokens_forbid_is_refused_before_the_model_runs(options: MeasureOptions, folder: Path, monkeypatch):
+    from neuronull.estimators import measure as module
+
+    monkeypatch.setattr(module, "run_forward", None)
+    says = r"^only \d+ documents have positions of rare .*, or --threshold 0?\.\d+$"
+    with pytest.raises(InputError, match=says) as caught:
+        measure(replace(options, threshold=0.99), cache=False)
+    works = float(str(caught.value).split()[-1])
+    with pytest.raises(TypeError):  # the forward pass is reached
+        measure(replace(options, threshold=works), cache=False)
+    few = {"a": {"name": "one word", "tokens": ["w66"]}}
+    with pytest.raises(InputError, match=r"positions of one word and of other tokens.* or more tokens in --conditions"):
+        measure(replace(options, threshold=0.15, conditions=given(folder, few)), cache=False)
+
+
+def test_a_file_is_read_before_the_model_is_loaded(options: MeasureOptions, folder: Path):
+    base = replace(options, model="nowhere", threshold=0.15)
+    with pytest.raises(InputError, match="there is no condition a"):
+        measure(replace(base, conditions=given(folder, {})), cache=False)
+
+
+def test_options_that_decide_who_is_rare_do_not_go_with_a_file(options: MeasureOptions, folder: Path):
+    path = given(folder, LISTED)
+    with pytest.raises(InputError, match=r"--threshold decides which tokens are rare.*leave out --threshold"):
+        replace(options, conditions=path)
+    with pytest.raises(InputError, match=r"--elbow decides which tokens are rare"):
+        replace(options, conditions=path, threshold=0.15, elbow=True)
+    with pytest.raises(InputError, match=r"no such file or directory: nowhere.json \(--conditions\)"):
+        replace(options, conditions="nowhere.json", threshold=0.15)
+
+
+def test_padding_moves_no_class(options: MeasureOptions, folder: Path):
+    """A tokenizer that gives 60 of the 67 embedded ids: the threshold is a share of 60."""
+    import shutil
+
+    model = shutil.copytree(options.model, folder / "padded")
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] = {word: i for word, i in tokenizer["model"]["vocab"].items() if i < 60}
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    texts = json.loads((folder / "corpus.json").read_text())
+    (folder / "short.json").write_text(json.dumps([" ".join(w for w in t.split() if int(w[1:]) < 60) for t in texts]))
+    found = measure(replace(options, model=str(model), corpus=str(folder / "short.json"), context=24), cache=False)
+    np.testing.assert_array_equal(found.panel.label == 1, found.panel.target_id > 0.35 * 60)  # ids are ranks
+    assert found.manifest.vocabulary == VOCABULARY
+    assert found.manifest.conditions.rule.endswith("beyond 35 % of the tokenizer's 60 token types")
+
+
+def test_without_counts_the_whole_corpus_and_its_types_decide(options: MeasureOptions, folder: Path):
+    """Documents that were not taken, and the ends that were cut, are counted too."""
+    texts = json.loads((folder / "corpus.json").read_text())
+    seen = [" ".join(word for word in text.split() if int(word[1:]) < 61) for text in texts]
+    more = [*seen, *["w50 w51 " * 30] * 5]
+    (folder / "more.json").write_text(json.dumps(more))
+    base = replace(options, counts=None, corpus=str(folder / "more.json"), context=24, threshold=0.2)
+    found = measure(base, cache=False)
+    words = [int(word[1:]) for text in more for word in text.split()]
+    counts = np.bincount(words, minlength=VOCABULARY)
+    order = sorted(range(VOCABULARY), key=lambda i: (-counts[i], i))
+    rank = {token: place for place, token in enumerate(order)}
+    assert found.panel.target_rank.tolist() == [rank[i] for i in found.panel.target_id.tolist()]
+    types = len(set(words))
+    assert types < 62
+    np.testing.assert_array_equal(found.panel.label == 1, found.panel.target_rank > 0.2 * types)
+    assert f"a share of the {types} token types" in found.manifest.extra("warnings")[-1]
+    fewer = measure(replace(base, documents=20), cache=False)
+    assert fewer.manifest.counts_hash == found.manifest.counts_hash
+
+
 def test_tokens_that_tokenizer_json_marks_special_are_not_scored(
     options: MeasureOptions, measured: Measurements, folder: Path, monkeypatch, tmp_path: Path
 ):

@@ -82,7 +82,7 @@ def test_the_reported_correlation_is_that_with_the_exact_restart_and_high(name):
     def level(effects: torch.Tensor) -> np.ndarray:
         parts = []
         for half in (0, 1):
-            for matched in (PANEL.rare_rows, PANEL.common_rows):
+            for matched in (PANEL.a_rows, PANEL.b_rows):
                 parts.append(effects[matched[PANEL.half[matched] == half]].abs().double().numpy().mean(0))
         return np.mean(parts, axis=0)
 
@@ -95,7 +95,7 @@ def test_the_tops_of_each_half_and_class_are_verified_and_the_sample_is_by_seed(
     size = round(0.1 * NEURONS)
     tops = set()
     for half in (0, 1):
-        for matched in (PANEL.rare_rows, PANEL.common_rows):
+        for matched in (PANEL.a_rows, PANEL.b_rows):
             level = found.approximate[matched[PANEL.half[matched] == half]].abs().double().mean(0)
             tops |= set(level.argsort(descending=True)[:size].tolist())
     assert set(found.neuron[found.selected].tolist()) == tops

@@ -1,4 +1,7 @@
-"""Designs that use the data twice cry wolf on null data; the shipped ones do not (METHODS sections 2 and 4)."""
+"""Designs that use the data twice cry wolf on null data; the shipped ones do not.
+
+Why: docs/methods.md#halves, docs/methods.md#matched-sets.
+"""
 
 from __future__ import annotations
 

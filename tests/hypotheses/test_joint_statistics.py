@@ -63,11 +63,11 @@ def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> flo
     matched = [s for (kind, s) in joint_ablation.rows if kind == "neurons" and len(s) == size and s not in observed]
 
     def mean_influence(half: int, side: int) -> np.ndarray:
-        rows = (panel.rare_rows, panel.common_rows)[side]
+        rows = (panel.a_rows, panel.b_rows)[side]
         return m.delta_loss[rows[panel.half[rows] == half]].abs().double().mean(0).numpy()
 
     def increase(members: tuple[int, ...], half: int, side: int) -> float:
-        rows = panel.rare_rows[panel.half[panel.rare_rows] == half]
+        rows = panel.a_rows[panel.half[panel.a_rows] == half]
         loss = joint_ablation.loss[joint_ablation.rows["neurons", members]].double()
         return float(np.mean([loss[d, side] for d in panel.document[rows]]))  # a document counts once a pair
 

@@ -25,7 +25,7 @@ def with_effects(measurements: Measurements, seed: int = 0) -> Measurements:
     """Sums that differ by document, effect, class and neuron; documents without a pair have none."""
     rng = np.random.default_rng(seed)
     panel = measurements.panel
-    pairs = np.bincount(panel.document[panel.rare_rows], minlength=measurements.n_documents)
+    pairs = np.bincount(panel.document[panel.a_rows], minlength=measurements.n_documents)
     shape = (len(EFFECTS), measurements.n_documents, 2, measurements.n_neurons)
     by_kind = np.arange(1, 1 + len(EFFECTS)).reshape(-1, 1, 1, 1)
     of_document = rng.normal(size=(1, shape[1], 1, 1))
@@ -41,7 +41,7 @@ def measurements() -> Measurements:
     panel = made.panel
     match = panel.match.copy()
     for document in range(0, made.n_documents, 3):
-        rows = panel.rare_rows[panel.document[panel.rare_rows] == document]
+        rows = panel.a_rows[panel.document[panel.a_rows] == document]
         match[rows[len(rows) // 2 if document else 0 :]] = -1
     return with_effects(replace(made, panel=replace(panel, match=match)))
 
@@ -59,7 +59,7 @@ def loop(prepared: PreparedData, effect: int, side: int, without: int | None = N
     for chosen in (0, 1):
         plateau, sums, pairs = prepared.plateau[chosen].tolist(), np.zeros(3), 0
         for document in range(m.n_documents):
-            rows = panel.rare_rows[panel.document[panel.rare_rows] == document]
+            rows = panel.a_rows[panel.document[panel.a_rows] == document]
             if not len(rows) or panel.half[rows[0]] == chosen or document == without:
                 continue
             pairs += len(rows)

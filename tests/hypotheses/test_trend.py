@@ -189,7 +189,7 @@ def test_a_step_whose_pairs_differ_in_loss_is_left_out_and_named(prepared):
     def worse(steps):
         m = steps[1]
         of_class = np.where(m.panel.label == 1, 2.05, 2.0) + 0.01 * np.random.default_rng(0).normal(size=len(m.panel))
-        matched = np.isin(np.arange(len(m.panel)), [*m.panel.rare_rows, *m.panel.common_rows])
+        matched = np.isin(np.arange(len(m.panel)), [*m.panel.a_rows, *m.panel.b_rows])
         losses = np.where(matched, of_class, np.linspace(0, 4, len(m.panel)))  # the rest gives the caliper its scale
         return steps | {1: dataclasses.replace(m, panel=dataclasses.replace(m.panel, loss=losses))}
 

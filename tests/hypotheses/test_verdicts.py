@@ -18,7 +18,7 @@ CORNERS = [(low, high, p, doubt) for (low, high), p, doubt in product(INTERVALS,
 
 
 def expected(kind: str, two_sided: bool, low: float, high: float, p: float, doubt: str) -> Verdict:
-    """METHODS section 5, written once more from its words."""
+    """docs/methods.md#verdicts, written once more from its words."""
     within = high < MARGIN and (low > -MARGIN if two_sided else True)
     if kind == "presence":
         if within:

@@ -1,6 +1,6 @@
 """Runs the code cells of a notebook as Jupyter would, without Jupyter; as a script, stores what they show.
 
-python tests/reports/cells.py reports/example.ipynb
+python tests/reports/cells.py docs/example.ipynb
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Exhibits of results made up in code: null models, universes, curves, maps and graphs, numbers without meaning."""
+"""Figure data of results made up in code: null models, universes, curves, maps and graphs, numbers without meaning."""
 
 from __future__ import annotations
 
 from itertools import product
 
 import numpy as np
+from sample_cards import MASLOV2002, NULL_SAYS, REWIRING
 
 from neuronull.hypotheses.result import (
     Balance,
@@ -16,8 +17,8 @@ from neuronull.hypotheses.result import (
     Multiverse,
     NullSummary,
     Outcome,
-    PlateauEffect,
     Role,
+    SetEffect,
     Universe,
     Verdict,
 )
@@ -35,6 +36,7 @@ def nulls() -> list[NullSummary]:
             exchangeable="neurons of one stratum",
             reference="Good (2005), chapter 6",
             when="The question that the claim asks.",
+            says=NULL_SAYS["matched_sets"],
             hypotheses=["clusters.within", "clusters.cohesion"],
             diagnostics={h: {"strata": 4, "smallest": 380} for h in ("clusters.within", "clusters.cohesion")},
             certificate=Certificate(run=17, failed=[], skipped=[], versions=versions),
@@ -54,7 +56,26 @@ def nulls() -> list[NullSummary]:
             },
             certificate=Certificate(run=16, failed=["seeds", "batch"], skipped=["uniform"], versions=versions),
         ),
+        *(_plain(name, says) for name, says in NULL_SAYS.items() if name != "matched_sets"),
     ]
+
+
+def _plain(name: str, says: str) -> NullSummary:
+    """A null model of which only its sentence is told, and its caveat where it has one."""
+    return NullSummary(
+        name=name,
+        origin="built in",
+        randomises="labels",
+        preserves=[],
+        breaks=[],
+        exchangeable="",
+        reference="",
+        when="",
+        says=says,
+        caveat=REWIRING if name == "rewired" else "",
+        bibtex=[MASLOV2002] if name == "rewired" else [],
+        hypotheses=[],
+    )
 
 
 def multiverse(findings: list[Finding], rng: np.random.Generator) -> Multiverse:
@@ -78,16 +99,19 @@ def multiverse(findings: list[Finding], rng: np.random.Generator) -> Multiverse:
                     verdict=odd.get(i, f.verdict),
                 )
             )
-        universe.claims = {1: Verdict.UNDETERMINED, 2: Verdict.REFUTED if i in (3, 8) else Verdict.SUPPORTED}
-        universe.claims[3] = Verdict.UNDETERMINED
+        universe.claims = {f"liu2025:{n}": Verdict.UNDETERMINED for n in (1, 2, 3)}
+        universe.claims["liu2025:2"] = Verdict.REFUTED if i in (3, 8) else Verdict.SUPPORTED
         universes.append(universe)
     universes[-1] = Universe(
         settings=universes[-1].settings, own=False, why_not="half 1 has 1 documents with a matched pair"
     )
-    return Multiverse(varied=varied, replicates=199, bears_on={"resolution": ["clusters.within"]}, universes=universes)
+    means = {"plateau": "which neurons are the plateau", "resolution": "resolution of the modularity"}
+    return Multiverse(
+        varied=varied, means=means, replicates=199, bears_on={"resolution": ["clusters.within"]}, universes=universes
+    )
 
 
-def plateau_effects(rng: np.random.Generator) -> list[PlateauEffect]:
+def set_effects(rng: np.random.Generator) -> list[SetEffect]:
     """Five effects on two classes, of either sign."""
     effects = []
     sizes = {"loss": 0.02, "entropy": 0.05, "unigram": -0.06, "direct": 0.008, "frequency": 0.017}
@@ -96,10 +120,10 @@ def plateau_effects(rng: np.random.Generator) -> list[PlateauEffect]:
             mean, reach = size * of_class + float(rng.normal(0, 0.001)), 0.004 * of_class
             left = mean / (0.02 * of_class) if effect in ("direct", "frequency") else None
             effects.append(
-                PlateauEffect(
+                SetEffect(
                     effect=effect,
                     label=label,
-                    plateau=mean,
+                    mean=mean,
                     low=mean - reach,
                     high=mean + reach,
                     level=0.95,
@@ -140,17 +164,17 @@ def curves(rng: np.random.Generator, neurons: int, plateau: int) -> list[Curve]:
 
 
 def head_map(findings: list[Finding]) -> HeadMap:
-    heads = next(f for f in findings if f.hypothesis == "routing.heads").details["per_head"]
-    reachable = [row["layer"] < 3 or row["head"] != 5 for row in heads]
-    minor = [row["head"] == 0 and row["layer"] == 0 for row in heads]
+    heads = next(f for f in findings if f.hypothesis == "routing.heads").details.per_output
+    reachable = [row.layer < 3 or row.head != 5 for row in heads]
+    minor = [row.head == 0 and row.layer == 0 for row in heads]
     keep = [r and not m for r, m in zip(reachable, minor, strict=True)]
     return HeadMap(
-        layer=[r["layer"] for r in heads],
-        head=[r["head"] for r in heads],
+        layer=[r.layer for r in heads],
+        head=[r.head for r in heads],
         reachable=reachable,
-        value=[r["estimate"] if k else None for r, k in zip(heads, keep, strict=True)],
-        low=[r["low"] if k else None for r, k in zip(heads, keep, strict=True)],
-        high=[r["high"] if k else None for r, k in zip(heads, keep, strict=True)],
+        value=[r.estimate if k else None for r, k in zip(heads, keep, strict=True)],
+        low=[r.low if k else None for r, k in zip(heads, keep, strict=True)],
+        high=[r.high if k else None for r, k in zip(heads, keep, strict=True)],
         effect=[0.2 if r else 0.0 for r in reachable],
         note=["minor" if m else "" for m in minor],
     )

@@ -5,12 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from sample_exhibits import balance, curves, graphs, head_map, multiverse, nulls, plateau_effects
+from sample_cards import (
+    CARDS,
+    CODE_PROSE,
+    EMERGENCE,
+    ENTROPY,
+    GRAY,
+    HEADLINES,
+    LIU,
+    RARE_COMMON,
+)
+from sample_cards import (
+    plateau as plateau_card,
+)
+from sample_exhibits import balance, curves, graphs, head_map, multiverse, nulls, set_effects
 
 from neuronull.hypotheses.result import (
     ClaimVerdict,
+    Curve,
+    Details,
     Finding,
+    HypothesisCard,
     Kind,
+    OutputRow,
     Result,
     Role,
     Setup,
@@ -46,12 +63,15 @@ def sample_result(
             unit="log ratio",
             verdict=Verdict.SUPPORTED,
             claim="Plateau activations have reduced effective dimension.",
-            details={"components_95_plateau": 14, "components_95_matched": 19.4},
+            details={"further": {"components_95_plateau": 14, "components_95_matched": 19.4}},
         ),
         *_controls(make),
     ]
     return Result(
         setup=_setup(model, corpus, replicates, seed, plateau),
+        papers=[LIU],
+        sets=[plateau_card(plateau)],
+        hypotheses=[card.model_copy(deep=True) for card in CARDS],
         claims=_claims(),
         findings=findings,
         left_out={
@@ -64,7 +84,7 @@ def sample_result(
         head_map=head_map(findings),
         graphs=graphs(rng, plateau),
         nulls=nulls(),
-        plateau_effects=plateau_effects(np.random.default_rng(seed + 2)),
+        set_effects=set_effects(np.random.default_rng(seed + 2)),
         multiverse=multiverse(findings, np.random.default_rng(seed + 1)),
         balance=balance(),
         provenance={
@@ -81,8 +101,11 @@ def sample_result(
 class _Maker:
     """Builds findings that share a set-up."""
 
-    def __init__(self, model: str, corpus: str, replicates: int, seed: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, model: str, corpus: str, replicates: int, seed: int, rng: np.random.Generator, **more: object
+    ) -> None:
         self.model, self.corpus, self.replicates, self.seed, self.rng = model, corpus, replicates, seed, rng
+        self.more = more
 
     def row(self, hypothesis: str, kind: Kind, role: Role, null: str | None, **more: object) -> Finding:
         fields: dict[str, object] = {
@@ -107,7 +130,7 @@ class _Maker:
             "n_positions": 38412,
             "n_neurons": 1536,
         }
-        return Finding(**{**fields, **more})
+        return Finding(**{**fields, **self.more, **more})
 
     def draws(self, sd: float) -> list[float]:
         return [float(v) for v in np.round(self.rng.normal(0, sd, self.replicates), 9)]
@@ -192,9 +215,13 @@ def _regimes(make: _Maker, shift: float) -> list[Finding]:
         claim="The rare curve bends differently from the common one.",
         sentence="The two curves bend alike within what 200 documents can tell.",
         details={
-            "what_would_be_enough": {"null_sd": 0.244, "smallest_margin": 0.607},
+            "enough": {
+                "null_sd": 0.244,
+                "smallest_margin": 0.607,
+                "larger": "a larger set of neurons (a wider plateau or model)",
+            },
             "calibration": "on null data this test rejected 4.6 % [4.0, 5.3] at 5 % (R = 4,000, scenario plain)",
-            "components": {"bend_rare": 0.31, "bend_common": 0.25},
+            "further": {"components": {"bend_rare": 0.31, "bend_common": 0.25}},
         },
     )
     selectivity = make.primary(
@@ -210,7 +237,10 @@ def _regimes(make: _Maker, shift: float) -> list[Finding]:
         null_draws=[],
         claim="Rare tokens have specialists that common tokens have not.",
         sentence="The rare plateau works 1.5 times as hard for rare tokens as for common ones.",
-        details={"log_ratio_rare_plateau": 0.23, "log_ratio_common_plateau": 0.182, "why": "both nulls reject"},
+        details={
+            "further": {"log_ratio_rare_plateau": 0.23, "log_ratio_common_plateau": 0.182},
+            "why": "both nulls reject",
+        },
     )
     return [
         contrast,
@@ -266,16 +296,18 @@ def _routing(make: _Maker, shift: float, rng: np.random.Generator) -> list[Findi
             if (layer, head) == (2, 4):
                 value = 0.12 + shift
             heads.append(
-                {
-                    "layer": layer,
-                    "head": head,
-                    "estimate": value,
-                    "low": value - 2 * se,
-                    "high": value + 2 * se,
-                    "p_adjusted": 0.08 if (layer, head) == (2, 4) else 0.6,
-                }
+                OutputRow(
+                    name=f"{layer}.{head}",
+                    layer=layer,
+                    head=head,
+                    estimate=value,
+                    low=value - 2 * se,
+                    high=value + 2 * se,
+                    p_adjusted=0.08 if (layer, head) == (2, 4) else 0.6,
+                    verdict="undetermined",
+                )
             )
-    worst = max(heads, key=lambda h: h["high"])
+    worst = max(heads, key=lambda h: h.high)
     return [
         make.primary(
             "routing.heads",
@@ -287,11 +319,11 @@ def _routing(make: _Maker, shift: float, rng: np.random.Generator) -> list[Findi
             unit="log ratio",
             verdict=Verdict.UNDETERMINED,
             claim="No head acts preferentially on the plateau for rare tokens.",
-            verdict_low=worst["low"],
-            verdict_high=worst["high"],
+            verdict_low=worst.low,
+            verdict_high=worst.high,
             margin_means="a quarter more effect",
             sentence="Head 2.4 may favour the plateau; smallest effect this run could have excluded: .31.",
-            details={"per_head": heads, "what_would_be_enough": {"documents": 480, "margin": 0.22314}},
+            details={"per_output": heads, "enough": {"documents": 480, "margin": 0.22314}},
         ),
         make.primary(
             "routing.profile",
@@ -317,7 +349,7 @@ def _routing(make: _Maker, shift: float, rng: np.random.Generator) -> list[Findi
 
 
 def _claims() -> list[ClaimVerdict]:
-    return [
+    claims = [
         ClaimVerdict(
             number=1,
             title="rare tokens have a regime of their own",
@@ -340,6 +372,7 @@ def _claims() -> list[ClaimVerdict]:
             hypotheses=["routing.heads", "routing.profile"],
         ),
     ]
+    return [c.model_copy(update={"paper": "liu2025", "headline": HEADLINES[c.number][c.verdict]}) for c in claims]
 
 
 def _controls(make: _Maker) -> list[Finding]:
@@ -365,6 +398,7 @@ def _setup(model: str, corpus: str, replicates: int, seed: int, plateau: int) ->
         ablation="mean",
         plateau=".017",
         n_head=plateau,
+        conditions=RARE_COMMON,
         dtype="float32",
         model_hash="a3" * 32,
         corpus_hash="5f" * 32,
@@ -411,23 +445,37 @@ def hostile_result() -> Result:
         "notes": every,
         "unit": script,
     }
-    foreign = {"text": image, "null_label": script, "doubt": every, "calibration": every}
-    details = {script: 1.5, **foreign, "nested": {image: 2}}
+    further = {script: 1.5, "text": image, "nested": {image: 2}, "note": every, "words": [script, every]}
+    details = Details(further=further, coverage_warning=every, calibration=every, nulls_left_out={image: every})
     result.findings.append(
         row.model_copy(update={**own, "null_model": image, "margin_means": every, "details": details})
     )
+    result.papers.append(LIU.model_copy(update=_hostile_paper(script, image, every)))
+    said = {"title": image, "asks": every, "measured": every, "plus": every, "minus": every, "none": every}
+    result.hypotheses.append(HypothesisCard(id=f"mine.{image}", set=script, bibtex=[every], **said))
+    result.sets.append(ENTROPY.model_copy(update={"name": script, "rule": every}))
+    result.setup.conditions = CODE_PROSE.model_copy(update={"rule": every}, deep=True)
+    result.setup.conditions.a.name, result.setup.conditions.b.phrase = script, image
     result.left_out[image] = every
     result.warnings.append(every)
     result.claims[0] = result.claims[0].model_copy(
         update={"title": script, "sentence": every, "hypotheses": [row.hypothesis]}
     )
-    result.claims.append(result.claims[0].model_copy(update={"number": 9, "hypotheses": [f"mine.{image}"]}))
+    foreign = {"number": 9, "hypotheses": [f"mine.{image}"], "paper": image, "headline": every}
+    result.claims.append(result.claims[0].model_copy(update=foreign))
     foreign = {"name": image, "origin": script, "randomises": every, "preserves": [every], "breaks": [image]}
     result.nulls[0] = result.nulls[0].model_copy(
-        update={**foreign, "exchangeable": every, "reference": every, "diagnostics": {image: {script: every}}}
+        update={
+            **foreign,
+            "exchangeable": every,
+            "reference": every,
+            "says": every,
+            "caveat": every,
+            "diagnostics": {image: {script: every}},
+        }
     )
-    result.plateau_effects[0] = result.plateau_effects[0].model_copy(update={"effect": image, "label": script})
-    result.multiverse.varied[script] = [image]
+    result.set_effects[0] = result.set_effects[0].model_copy(update={"effect": image, "label": script})
+    result.multiverse.varied[script], result.multiverse.means[script] = [image], every
     for universe in result.multiverse.universes:
         universe.settings[script] = image
         universe.outcomes[0:1] = [o.model_copy(update={"hypothesis": f"mine.{image}"}) for o in universe.outcomes[:1]]
@@ -438,6 +486,84 @@ def hostile_result() -> Result:
     result.setup.versions[script] = image
     result.provenance = {"command": ["neuronull", "run", script], script: {image: [every]}}
     return result
+
+
+def _hostile_paper(script: str, image: str, every: str) -> dict[str, object]:
+    texts = {"short": script, "citation": every, "link": "javascript:alert(1)", "about": image, "summary": every}
+    return {"id": image, **texts, "bibtex": [f"```\n{every}"], "limits": [(script, every)], "terms": [(image, every)]}
+
+
+def two_papers(**given: object) -> Result:
+    """Claims of two papers; the second shares a hypothesis with the first, and has one of its own."""
+    result = sample_result(**given)
+    result.papers.append(EMERGENCE)
+    shared = ["coordination.dimension", "clusters.within"]
+    result.claims.append(
+        ClaimVerdict(
+            paper=EMERGENCE.id,
+            number=1,
+            title="these neurons work together",
+            verdict=Verdict.SUPPORTED,
+            headline="The neurons that matter most for rare words work together.",
+            sentence="an effect was found",
+            hypotheses=shared,
+        )
+    )
+    for universe in result.multiverse.universes[:-1]:
+        universe.claims[f"{EMERGENCE.id}:1"] = Verdict.SUPPORTED
+    next(card for card in result.hypotheses if card.id == "clusters.within").papers.append(EMERGENCE.id)
+    return result
+
+
+def own_result(*, replicates: int = 99) -> Result:
+    """Conditions, set and hypotheses of a reader's own: one claim of a small paper, and one hypothesis of no paper."""
+    rng = np.random.default_rng(4)
+    make = _Maker("their-model", "notes", replicates, 0, rng, threshold=None, plateau=ENTROPY.name)
+    cards = [
+        HypothesisCard(
+            id="norms.large",
+            papers=[GRAY.id],
+            title="Large norms",
+            asks="Do entropy neurons have larger norms?",
+            plus="entropy neurons have larger norms than others",
+            minus="entropy neurons have smaller norms than others",
+            none="entropy neurons have the norms of others",
+            set=ENTROPY.name,
+            figures=["curves", "effects"],
+        ),
+        HypothesisCard(id="mine.counsel", title="Keeping counsel", set=ENTROPY.name, figures=["curves", "balance"]),
+    ]
+    given = {"unit": "sd", "verdict": Verdict.SUPPORTED, "margin_means": "", "claim": "Entropy neurons are large."}
+    own = {**given, "claim": "Entropy neurons keep counsel.", "sentence": "Entropy neurons keep counsel. Supported."}
+    kind, null = Kind.PRESENCE, "random_sets"
+    curve = {"rank": [1, 2, 4, 8, 16, 40], "influence": [0.5, 0.4, 0.3, 0.2, 0.1, 0.02], "head": 11}
+    effects = [e.model_copy(update={"label": name}) for e in set_effects(rng)[:2] for name in ("code", "prose")]
+    base = _setup("their-model", "notes", replicates, 0, ENTROPY.size)
+    changes = {"conditions": CODE_PROSE, "threshold": None, "plateau": ENTROPY.name}
+    return Result(
+        setup=base.model_copy(update=changes),
+        papers=[GRAY],
+        sets=[ENTROPY],
+        hypotheses=cards,
+        claims=[
+            ClaimVerdict(
+                paper=GRAY.id,
+                number=1,
+                title="entropy neurons are large",
+                verdict=Verdict.SUPPORTED,
+                headline="Entropy neurons are larger than others.",
+                sentence="an effect was found",
+                hypotheses=["norms.large"],
+            )
+        ],
+        findings=[
+            make.primary("norms.large", kind, null, 0.8, 0.1, 0.5, **given),
+            make.primary("mine.counsel", kind, null, 0.9, 0.1, 0.5, **own),
+        ],
+        curves=[Curve(label=name, **curve) for name in ("code", "prose")],
+        set_effects=effects,
+        balance=[balance()[0].model_copy(update={"label": "entropy neurons against their strata"})],
+    )
 
 
 def write_golden() -> None:

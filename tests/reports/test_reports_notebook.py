@@ -14,7 +14,7 @@ import neuronull as nn
 from neuronull.hypotheses.catalogue import nulls
 from neuronull.notebook import ShownFinding
 
-EXAMPLE = Path(__file__).parents[2] / "reports" / "example.ipynb"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "example.ipynb"
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_the_example_notebook_runs(tmp_path, monkeypatch):
 
 
 def test_the_stored_notebook_shows_what_its_cells_give():
-    """Stored with: python tests/reports/cells.py reports/example.ipynb."""
+    """Stored with: python tests/reports/cells.py docs/example.ipynb."""
     cells = [c for c in json.loads(EXAMPLE.read_text())["cells"] if c["cell_type"] == "code"]
     stored = [output["data"] for cell in cells for output in cell["outputs"]]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))

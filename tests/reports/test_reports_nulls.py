@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from neuronull.reports.certificates import COMMAND, shipped
 from sample_results import sample_result
 
 from neuronull.data.options import MeasureOptions, Silent, TestOptions
@@ -26,7 +27,6 @@ from neuronull.hypotheses.result import Certificate
 from neuronull.hypotheses.suite import run_suite
 from neuronull.pipeline import Request, run
 from neuronull.reports import html, markdown
-from neuronull.reports.certificates import COMMAND, shipped
 from neuronull.reports.null_tables import null_models, passed
 
 WORLD = Settings(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6)

@@ -1,0 +1,82 @@
+"""What a result says of itself: the set-up, the sets under test, the hypotheses in a reader's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..data.errors import MissingInput
+from ..data.options import TestOptions
+from .findings import set_rule
+from .hypothesis import Hypothesis
+from .prepared import PreparedData
+from .result import SET_COLUMN, ConditionCard, Conditions, HypothesisCard, SetCard, Setup
+
+if TYPE_CHECKING:
+    from .suite import Prepared
+
+
+def describe(data: PreparedData, options: TestOptions) -> Setup:
+    """What was measured on what."""
+    m = data.measurements.manifest
+    audit = (m.audit.model_extra or {}) if m.audit else {}
+    given: dict[str, Any] = {
+        "model": m.model.id, "revision": m.model.revision, "architecture": m.architecture, "layer": m.layer,
+        "corpus": m.corpus.id, "conditioning": m.conditioning, "threshold": m.threshold, "elbow": m.elbow_rank,
+        "ablation": m.ablation, SET_COLUMN: set_rule(data), "n_head": _size(data), "dtype": m.dtype,
+        "conditions": _conditions(data), "model_hash": m.model.hash, "corpus_hash": m.corpus.hash,
+        "counts_hash": m.counts_hash, "n_documents": len(data.documents), "n_positions": len(data.panel),
+        "n_pairs": len(data.panel.a_rows), "n_neurons": data.measurements.n_neurons, "replicates": options.replicates,
+        "alpha": options.alpha, "seed": options.seed, "audit_entries": m.audit.n if m.audit else None,
+        "audit_max_abs_error": m.audit.max_abs_error if m.audit else None, "versions": dict(sorted(m.versions.items())),
+        "suite": "only " + " ".join(options.only) if options.only else options.suite, "audit": audit,
+        "counts": m.extra("counts"), "kept_share": m.extra("kept_share"),
+    }  # fmt: skip
+    return Setup(**given)
+
+
+def _conditions(data: PreparedData) -> Conditions:
+    conditions = data.conditions
+    a, b = (ConditionCard(name=c.name, phrase=c.phrase) for c in (conditions.a, conditions.b))
+    return Conditions(a=a, b=b, rule=conditions.rule)
+
+
+def _size(data: PreparedData) -> int:
+    """Neurons in the set; 0 where it cannot be chosen from what was measured."""
+    try:
+        return data.n_head
+    except MissingInput:
+        return 0
+
+
+def set_cards(prepared: Prepared) -> list[SetCard]:
+    """The sets under test, each once, with the hypotheses about it."""
+    cards: dict[tuple[str, str], SetCard] = {}
+    for hypothesis in prepared.choice.hypotheses:
+        data = prepared.of(hypothesis)
+        own = data.neuron_set
+        key = own.name, own.rule
+        if key not in cards:
+            cards[key] = SetCard(name=own.name, rule=data.filled(own.rule), chosen_by=own.chosen_by,
+                                 cross_fitted=own.cross_fitted, size=_size(data))  # fmt: skip
+        cards[key].hypotheses.append(hypothesis.id)
+    return list(cards.values())
+
+
+def hypothesis_cards(prepared: Prepared) -> list[HypothesisCard]:
+    """The hypotheses in a reader's words."""
+    papers = prepared.choice.papers
+    return [
+        card_of(h, prepared.of(h), [p.id for p in papers if any(own.id == h.id for own in p.hypotheses)])
+        for h in prepared.choice.hypotheses
+    ]
+
+
+def card_of(hypothesis: Hypothesis, data: PreparedData, papers: list[str]) -> HypothesisCard:
+    """A hypothesis in a reader's words, the names of set and conditions filled in."""
+    words, filled = hypothesis.words, data.filled
+    return HypothesisCard(
+        id=hypothesis.id, papers=papers, title=filled(hypothesis.title), asks=filled(words.asks),
+        measured=filled(words.measured), plus=filled(words.plus), minus=filled(words.minus), none=filled(words.none),
+        source=hypothesis.source, set=data.neuron_set.name, figures=list(hypothesis.figures),
+        bibtex=list(hypothesis.bibtex),
+    )  # fmt: skip

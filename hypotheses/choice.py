@@ -1,0 +1,148 @@
+"""Which hypotheses and controls a run tests, and what must be measured for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..data.errors import InputError
+from ..data.options import TestOptions
+from . import catalogue
+from .controls import Control
+from .hypothesis import Hypothesis
+from .inference.permutation import enough_replicates
+from .inference.verdicts import Sensitivity
+from .neuron_sets import Need, NeuronSet
+from .paper import Paper
+from .registry import suggestion
+from .result import Role
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a run tests: hypotheses and controls in the catalogue's order, and the papers they belong to."""
+
+    papers: tuple[Paper, ...]
+    hypotheses: tuple[Hypothesis, ...]
+    controls: tuple[Control, ...]
+
+    def set_of(self, hypothesis: Hypothesis) -> NeuronSet | None:
+        """The set that a hypothesis is about, if it or one of the papers names one."""
+        if hypothesis.set is not None:
+            return hypothesis.set
+        declaring = next((p for p in self.papers if any(h.id == hypothesis.id for h in p.hypotheses)), None)
+        return declaring.set if declaring is not None else None
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What must be measured beside the panel."""
+        return frozenset(need for h in self.hypotheses for need in h.statistic.needs) | frozenset(
+            need for h in self.hypotheses if (own := self.set_of(h)) is not None for need in own.needs
+        )
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether the model must be measured with its weights drawn anew."""
+        return any(control.needs_random_weights for control in self.controls)
+
+
+def choose(options: TestOptions) -> Choice:
+    """Hypotheses and controls asked for.
+
+    ``papers`` names papers; a plain run tests those of them that are marked so.  ``only`` takes ids or whole families
+    from any paper; without it the default hypotheses of the papers are tested, or with ``full`` all of them.  A family
+    stands for those of it that would run without ``only``, or for all where none would.
+
+    Raises
+    ------
+    InputError
+        For an id that is not there, or a margin for a hypothesis that is not tested or has none.
+    """
+    asked = catalogue.papers_asked(options.papers)
+    if not options.only:
+        wanted = [h for h in _of(asked) if h.default or options.suite == "full"]
+        return _with_margins(Choice(tuple(asked), tuple(wanted), tuple(catalogue.controls(asked))), options)
+    known = {h.id: h for h in _of(asked)}
+    controls = {c.id: c for c in catalogue.controls([*asked, *catalogue.shipped()])}
+    names: dict[str, None] = {}
+    for one in options.only:
+        found = _named(one, known, controls, options) or _anywhere(one, options)
+        names.update(dict.fromkeys(found))
+    elsewhere = {h.id: h for name in names if name not in known and name not in controls for h in [_declared(name)]}
+    everything = {**known, **elsewhere}
+    wanted = [h for name, h in everything.items() if name in names]
+    belonging = [p for p in _all_papers(asked) if any(h.id in names for h in p.hypotheses)]
+    chosen = tuple(c for name, c in controls.items() if name in names)
+    return _with_margins(Choice(tuple(belonging or asked), tuple(wanted), chosen), options)
+
+
+def _of(papers: Sequence[Paper]) -> list[Hypothesis]:
+    """Hypotheses of papers; an id that two papers declare is one hypothesis."""
+    return list({h.id: h for p in reversed(papers) for h in reversed(p.hypotheses)}.values())[::-1]
+
+
+def _all_papers(asked: Sequence[Paper]) -> list[Paper]:
+    """The papers asked for, then the others that ship."""
+    return list({p.id: p for p in (*asked, *catalogue.shipped())}.values())
+
+
+def _named(one: str, known: dict[str, Hypothesis], controls: dict[str, Control], options: TestOptions) -> list[str]:
+    """Ids that an id or a family stands for, of these hypotheses and controls."""
+    family = [h for h in known.values() if h.family == one]
+    usual = [h for h in family if h.default or options.suite == "full"] or family
+    ids = [h.id for h in usual]
+    return ids + [name for name in (*known, *controls) if one in (name, name.split(".")[0]) and name not in
+                  {h.id for h in family}]  # fmt: skip
+
+
+def _anywhere(one: str, options: TestOptions) -> list[str]:
+    """Ids that an id or a family stands for among everything that can be loaded."""
+    everything = catalogue.known_hypotheses()
+    found = _named(one, everything, {}, options)
+    if not found:
+        catalogue.hypothesis(one)  # raises, with the nearest id
+    return found
+
+
+def _declared(name: str) -> Hypothesis:
+    return catalogue.hypothesis(name)
+
+
+def _with_margins(choice: Choice, options: TestOptions) -> Choice:
+    """The choice with other margins where the options give some."""
+    if not options.margins:
+        return choice
+    known = {h.id: h for h in choice.hypotheses}
+    for name, margin in options.margins.items():
+        if name not in known:
+            hint = suggestion(name, tuple(known)) or "give the id of a hypothesis that is tested"
+            raise InputError(f"{name} is not tested, so it needs no margin", "--margin", hint)
+        criterion = known[name].criterion
+        if isinstance(criterion, Sensitivity):
+            raise InputError(f"{name} decides nothing and has no margin", "--margin", "leave it out")
+        if not margin > 0:
+            raise InputError(f"a margin must be above 0, and that of {name} is {margin:g}", "--margin", "give one")
+        known[name] = replace(known[name], criterion=replace(criterion, margin=margin))
+    return replace(choice, hypotheses=tuple(known.values()))
+
+
+def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None:
+    """Refuse a number of replicates with which no p in a family could come below alpha.
+
+    Raises
+    ------
+    InputError
+        Saying how many are needed and why.
+    """
+    for hypothesis in wanted:
+        rows = sum(h.family == hypothesis.family and h.role is Role.PRIMARY for h in wanted)
+        replicates = hypothesis.replicates(options.replicates)
+        least = enough_replicates(replicates, options.alpha, max(rows, 1))
+        if least is not None:
+            limited = hypothesis.replicates(least) < least
+            raise InputError(
+                f"with {replicates} null draws no p-value can be below {1 / (1 + replicates):.3g}, and "
+                f"{rows or 1} verdicts of family {hypothesis.family} at alpha {options.alpha:g} need more",
+                "--alpha" if limited else "--replicates",
+                f"{hypothesis.id} makes {replicates} at most: leave it out" if limited else f"give at least {least}",
+            )  # fmt: skip

@@ -1,1 +1,0 @@
-"""The declared hypotheses, one file a family; nothing here computes."""

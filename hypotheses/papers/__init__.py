@@ -1,0 +1,1 @@
+"""Papers whose claims can be tested; only the catalogue names them."""

@@ -1,0 +1,14 @@
+"""Planted worlds on which the hypotheses of Liu 2025 are calibrated."""
+
+from __future__ import annotations
+
+from ....calibration.scenario import Scenario
+from .designs import designs
+from .joint import joint
+from .nulls import nulls
+from .powers import powers
+
+
+def scenarios() -> list[Scenario]:
+    """Null worlds, effects of rising strength, other designs."""
+    return [*nulls(), *powers(), *designs(), *joint("routing.closure")]

@@ -1,0 +1,1 @@
+"""What the claims of Liu 2025 estimate."""

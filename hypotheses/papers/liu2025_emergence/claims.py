@@ -1,0 +1,62 @@
+"""The claims of the companion papers, and what a reader is told of each verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...paper import Claim
+from ...result import Verdict
+
+
+def _headlines(so: str, not_so: str, whether: str) -> Mapping[Verdict, str]:
+    return {
+        Verdict.SUPPORTED: so,
+        Verdict.REFUTED: not_so,
+        Verdict.UNDETERMINED: f"This run cannot tell whether {whether}.",
+        Verdict.NOT_RUN: f"Whether {whether} was not measured.",
+    }
+
+
+CLAIMS = (
+    Claim(
+        1,
+        "rare tokens depend on the plateau neurons as a whole",
+        ("specialists.closure",),
+        _headlines(
+            "Removing the neurons that matter most for rare words hurts rare words more than removing ordinary neurons.",
+            "Removing the neurons that matter most for rare words hurts rare words no more than removing ordinary ones.",
+            "rare words depend on those neurons as a whole",
+        ),
+    ),
+    Claim(
+        2,
+        "plateau neurons act in concert",
+        ("coordination.dimension",),
+        _headlines(
+            "The neurons that matter most for rare words act in concert.",
+            "The neurons that matter most for rare words act no more in concert than ordinary ones.",
+            "the neurons that matter most for rare words act in concert",
+        ),
+    ),
+    Claim(
+        3,
+        "plateau neurons have heavy-tailed weights",
+        ("tails.weights",),
+        _headlines(
+            "The weights of the neurons that matter most for rare words have heavier tails than those of ordinary ones.",
+            "The weights of the neurons that matter most for rare words have no heavier tails than those of ordinary "
+            "ones.",
+            "the weights of those neurons have heavier tails",
+        ),
+    ),
+    Claim(
+        4,
+        "specialisation emerges over training",
+        ("emergence.trend",),
+        _headlines(
+            "The neurons that matter most for rare words specialise over this training run.",
+            "The neurons that matter most for rare words do not specialise over this training run.",
+            "those neurons specialise over training",
+        ),
+    ),
+)

@@ -1,0 +1,182 @@
+"""The statistic contract: bind to prepared data, offer objects to null models, evaluate any draw of them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..data.errors import InputError
+from .neuron_sets import Need
+from .nulls.base import Observed, Randomises
+from .prepared import PreparedData
+from .result import Details
+
+if TYPE_CHECKING:
+    from .truth import TrueWorld
+
+
+@dataclass(frozen=True)
+class Values:
+    """Of R replicates: ``estimate`` [R, K] in the reader's unit and ``statistic`` [R, K], which ranks them."""
+
+    estimate: Tensor
+    statistic: Tensor
+
+
+@dataclass(frozen=True)
+class Statistic(ABC):
+    """What is estimated, declared once and bound to any prepared data.
+
+    Attributes
+    ----------
+    name
+        Short name, for the column ``estimator``.
+    centred
+        Whether the reported estimate is the value less its mean under the null (the claim compares with random sets).
+    weights_only
+        Whether no document enters the estimate.
+    most_replicates
+        Null draws at most, where each of them has to be measured; None for no limit.
+    needs
+        What must be measured for it.
+    varied
+        Fields that ``--vary`` may set, each with what reads a value from a word.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ()
+    varied: ClassVar[Mapping[str, Callable[[str], float]]] = {}
+
+    name: str
+    centred: bool = False
+    weights_only: bool = False
+    most_replicates: int | None = None
+
+    @abstractmethod
+    def bind(self, data: PreparedData) -> BoundStatistic:
+        """Everything that no draw changes.
+
+        Raises
+        ------
+        MissingInput
+            If a measurement that is needed is missing.
+        """
+
+
+class BoundStatistic(ABC):
+    """A statistic on one set of prepared data."""
+
+    outputs: Sequence[str] = ("",)
+    outputs_are: str = ""
+    """What the outputs are, where there are several: "head"."""
+    lacks: str = "a larger set of neurons (more neurons in the set, or a wider model)"
+    """What there is too little of where chance in the choice of sets, not of documents, is the limit."""
+    shared_left_out: ClassVar[bool] = False
+    """Whether estimates of draws leave out what these have in common with the observed sets (`shared`)."""
+
+    @abstractmethod
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """The objects that a null model may randomise."""
+
+    @abstractmethod
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Values of draws; `replicates` are their numbers (0 = observed) and key a statistic's own randomness."""
+
+    @abstractmethod
+    def leave_one_out(self) -> Tensor | None:
+        """Estimate without each document in turn, [D, K] (selections fixed); None for weight-only statistics."""
+
+    def second_order(self) -> Tensor | None:
+        """Variance of the estimate that documents make only two at a time, [K]; None where it is taken for nothing.
+
+        It is the whole variance of an estimate whose first derivatives vanish where nothing is there.
+        """
+        return None
+
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
+        """Estimate of null draws without each document in turn, [R, D, K]; None where documents do not move them.
+
+        A centred estimate is a difference from the mean of null draws, and a document that moves both moves the
+        difference less.
+        """
+        return None
+
+    def member_se(self) -> float | None:
+        """Standard error over the members of sets that are taken for a sample of such; None where that is not done."""
+        return None
+
+    def identity(self, kind: Randomises) -> Any:
+        """Replicate 0: the draw that changes nothing, first axis of length 1."""
+        value = self.offers()[kind].value
+        if kind == "labels":
+            return torch.zeros(1, len(value), dtype=torch.bool)
+        if kind == "influence":
+            return torch.zeros(1, value.shape[-1], dtype=torch.bool)
+        if kind in ("neurons", "heads"):
+            return value[None]
+        return iter([value])
+
+    def shared(self, kind: Randomises, draws: Any) -> Tensor | None:
+        """Share of a statistic's terms that each draw has in common with the observed sets, [R]; None for no sets.
+
+        A null set that holds part of the set under test holds part of its effect; the engine takes that out of
+        estimates.
+        """
+        return None
+
+    def describe(self) -> Details:
+        """Further numbers for the report; they decide nothing."""
+        return Details()
+
+    def true_values(self, world: TrueWorld) -> npt.NDArray[np.float64]:
+        """Population value of each output on planted truth, at the selections made on the data, [K]; nan for none."""
+        return np.full(len(self.outputs), np.nan)
+
+
+def above_zero(word: str) -> float:
+    """A finite number above 0, for `Statistic.varied`.
+
+    Raises
+    ------
+    InputError
+        If `word` is none.
+    """
+    value = number(word)
+    if not 0 < value < math.inf:
+        raise InputError(f"{word} is out of range", "", "give a number above 0")
+    return value
+
+
+def share(word: str) -> float:
+    """A number above 0 and at most 1, for `Statistic.varied`.
+
+    Raises
+    ------
+    InputError
+        If `word` is none.
+    """
+    value = above_zero(word)
+    if value > 1:
+        raise InputError(f"{word} is out of range", "", "give a share of at most 1")
+    return value
+
+
+def number(word: str) -> float:
+    """A number.
+
+    Raises
+    ------
+    InputError
+        If `word` is none.
+    """
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(f"{word!r} is no number", "", "give a number") from None

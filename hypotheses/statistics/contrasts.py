@@ -1,0 +1,145 @@
+"""Contrasts of the two conditions: functions of their means, under swaps of documents, pairs or neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ...estimators import regimes
+from ...estimators.class_means import (
+    Choose,
+    ClassSums,
+    Score,
+    influence_function,
+    leave_one_out,
+    means_under,
+    scored,
+    second_order,
+    studentised,
+)
+from ..neuron_sets import Need
+from ..nulls.base import Observed, Randomises
+from ..prepared import PreparedData
+from ..result import Details
+from ..statistic import BoundStatistic, Statistic, Values
+
+if TYPE_CHECKING:
+    from ..truth import TrueWorld
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+ClassContrast: TypeAlias = tuple[Choose, Score]
+
+
+@dataclass(frozen=True)
+class InfluenceContrast(Statistic):
+    """A statistic of the conditions' mean influences; `contrast` maps the plateau size to (choose, score).
+
+    It is of the curve's head or of the neurons with the most influence; with ``of_all_neurons`` of the whole layer,
+    whatever set is under test.  With ``covariate_lean_stays`` swaps of neurons leave in place what covariates predict of a neuron's lean.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("influence",)
+
+    covariate_lean_stays: bool = False
+    of_all_neurons: bool = False
+    contrast: Callable[[int], ClassContrast] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
+    descriptives: Callable[[PreparedData], Details] | None = None
+
+    def bind(self, data: PreparedData) -> BoundContrast:
+        """Per-document sums of abs(loss change)."""
+        if not self.of_all_neurons:
+            data.chosen_by_influence()
+        choose, score = self.contrast(data.n_head if not self.of_all_neurons else data.set_size)
+        bound = BoundContrast(
+            data.influence_sums, choose, score, pairs=lambda: data.pair_sums, influence=data.influence,
+            pair_document=torch.from_numpy(data.pair_document),
+            lean=data.lean_prediction if self.covariate_lean_stays else None,
+        )  # fmt: skip
+        if self.descriptives is not None:
+            bound.descriptives = partial(self.descriptives, data)
+        return bound
+
+
+class BoundContrast(BoundStatistic):
+    """A class contrast on one data."""
+
+    kinds: ClassVar[tuple[Randomises, ...]] = ("labels", "influence")
+
+    def __init__(
+        self, sums: ClassSums, choose: Choose, score: Score, pairs: Callable[[], ClassSums] | None = None,
+        influence: Tensor | None = None, pair_document: Tensor | None = None, lean: regimes.Prediction | None = None,
+    ) -> None:  # fmt: skip
+        self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
+        self.pair_document, self.lean = pair_document, lean
+        self.groups: Tensor | None = None
+        self.descriptives: Callable[[], Details] | None = None
+
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """Labels of documents; for influence statistics also the class influences."""
+        swaps = torch.zeros(self.sums.documents, dtype=torch.bool)
+        pairs = None if self.pair_document is None else len(self.pair_document)
+        out: dict[Randomises, Observed] = {
+            "labels": Observed("labels", swaps, half=self.sums.half.numpy(), pairs=pairs)
+        }
+        if self.influence is not None:
+            out["influence"] = Observed("influence", self.influence)
+        return out
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Studentised under label swaps; plain under draws of influences."""
+        if kind == "labels":
+            value, derivative = self._under_swaps(draws)
+            return Values(value, studentised(value, derivative))
+        if self.influence is None:
+            raise ValueError(f"this statistic has no {kind} to randomise")
+        means = draws.double()[..., None] if draws.dtype != torch.bool else regimes.swap_neurons(
+            self.influence[None, ..., None], draws, self.lean
+        )  # fmt: skip
+        value = scored(means, self.choose, self.score)
+        return Values(value, value)
+
+    def _under_swaps(self, swaps: Tensor) -> tuple[Tensor, Tensor]:
+        """Statistic [R, K] and its derivative by each document's weight [R, D, K]; swaps of documents or pairs."""
+        if swaps.shape[1] == self.sums.documents or self.pairs is None or self.pair_document is None:
+            return influence_function(self.sums, swaps, self.choose, self.score)
+        value, by_pair = influence_function(self.pairs(), swaps, self.choose, self.score)
+        derivative = by_pair.new_zeros(len(swaps), self.sums.documents, by_pair.shape[2])
+        return value, derivative.index_add_(1, self.pair_document, by_pair)
+
+    def describe(self) -> Details:
+        """What is described beside the finding."""
+        return Details() if self.descriptives is None else self.descriptives()
+
+    def true_values(self, world: TrueWorld) -> FloatArray:
+        """Score of the truth at what was chosen on the data; less the null mean that the finding uses, if centred."""
+        there = world.bound
+        if not isinstance(there, BoundContrast) or there.sums.x.shape[2:] != self.sums.x.shape[2:]:
+            return np.full(len(self.outputs), np.nan)  # other heads are minor in truth than on the data
+        choice = self.choose(means_under(self.sums, self.identity("labels")))
+        value: FloatArray = self.score(means_under(there.sums, self.identity("labels")), choice)[0].numpy()
+        return value - world.sampled.mean if world.statistic.centred else value
+
+    def leave_one_out(self) -> Tensor:
+        """Delete-one-document estimates, [D, K]."""
+        return leave_one_out(self.sums, self.choose, self.score)
+
+
+class BoundQuadratic(BoundContrast):
+    """A class contrast without first derivative where nothing is there."""
+
+    def second_order(self) -> Tensor:
+        """Variance that documents make only two at a time, [K]."""
+        return second_order(self.sums, self.choose, self.score)
+
+
+def selectivity_of(n_head: int) -> ClassContrast:
+    """Lean of both conditions' sets, each to its own condition."""
+    return regimes.choose_leaning_sets(n_head), regimes.selectivity
