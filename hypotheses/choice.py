@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..data.errors import InputError
 from ..data.options import TestOptions
+from ..data.registry import suggestion
 from . import catalogue
 from .controls import Control
 from .hypothesis import Hypothesis
@@ -14,7 +15,6 @@ from .inference.permutation import enough_replicates
 from .inference.verdicts import Sensitivity
 from .neuron_sets import Need, NeuronSet
 from .paper import Paper
-from .registry import suggestion
 from .result import Role
 
 

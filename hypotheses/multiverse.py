@@ -20,6 +20,7 @@ from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
 from ..data.options import SIZE_OPTION, MeasureOptions, Progress, Silent, TestOptions
 from ..data.panel import check_panel, halves
+from ..data.registry import suggestion
 from . import catalogue
 from .choice import Choice, choose
 from .engine import Assessment
@@ -28,7 +29,6 @@ from .inference.permutation import enough_replicates
 from .inference.verdicts import combine
 from .numbers import plain_number
 from .paper import Paper
-from .registry import suggestion
 from .result import Multiverse, Outcome, Role, Universe, Verdict
 from .statistic import above_zero, number
 from .suite import Prepared, assess_under, judge, prepare
@@ -351,7 +351,7 @@ def claims_of(papers: Sequence[Paper], outcomes: Sequence[Outcome]) -> dict[str,
     claims = {}
     for paper in papers:
         for claim in paper.claims:
-            verdicts = [by_id[name] for name in claim.hypotheses if name in by_id]
+            verdicts = [by_id[name] for name in claim.ids if name in by_id]
             if verdicts:
                 claims[f"{paper.id}:{claim.number}"] = combine(verdicts)
     return claims

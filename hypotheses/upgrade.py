@@ -138,8 +138,8 @@ def _universe(universe: dict[str, Any], paper_of: dict[str, str]) -> dict[str, A
 
 def _null(null: dict[str, Any]) -> dict[str, Any]:
     """What this version says of a null model that ships; another one's code is not loaded for it."""
+    from ..data.registry import BUILT_IN
     from . import catalogue
-    from .registry import BUILT_IN
 
     name = null["name"]
     if name not in catalogue.nulls or catalogue.nulls.origin(name) != BUILT_IN:

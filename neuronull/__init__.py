@@ -17,35 +17,74 @@ if TYPE_CHECKING:
     from .api import RunResult as RunResult
     from .api import measure as measure
     from .api import run as run
+    from .authoring import adapter as adapter
+    from .authoring import hypothesis as hypothesis
     from .authoring import null_model as null_model
+    from .authoring import paper as paper
+    from .data.adapters import Adapter as Adapter
     from .data.errors import InputError as InputError
     from .data.measurements import Measurements as Measurements
+    from .hypotheses.hypothesis import Hypothesis as Hypothesis
+    from .hypotheses.hypothesis import Words as Words
+    from .hypotheses.inference.verdicts import Absence as Absence
+    from .hypotheses.inference.verdicts import Presence as Presence
+    from .hypotheses.inference.verdicts import Sensitivity as Sensitivity
+    from .hypotheses.neuron_sets import neurons as neurons
     from .hypotheses.nulls.base import NullModel as NullModel
+    from .hypotheses.paper import Claim as Claim
+    from .hypotheses.paper import Paper as Paper
     from .hypotheses.result import Finding as Finding
     from .hypotheses.result import Result as Result
+    from .hypotheses.statistic import Statistic as Statistic
 
 _HOMES = {
+    "Absence": ".hypotheses.inference.verdicts",
+    "Adapter": ".data.adapters",
+    "Claim": ".hypotheses.paper",
     "Finding": ".hypotheses.result",
+    "Hypothesis": ".hypotheses.hypothesis",
     "InputError": ".data.errors",
     "Measurements": ".data.measurements",
     "NullModel": ".hypotheses.nulls.base",
+    "Paper": ".hypotheses.paper",
+    "Presence": ".hypotheses.inference.verdicts",
     "Result": ".hypotheses.result",
     "RunResult": ".api",
+    "Sensitivity": ".hypotheses.inference.verdicts",
+    "Statistic": ".hypotheses.statistic",
+    "Words": ".hypotheses.hypothesis",
+    "adapter": ".authoring",
+    "hypothesis": ".authoring",
     "measure": ".api",
+    "neurons": ".hypotheses.neuron_sets",
     "null_model": ".authoring",
+    "paper": ".authoring",
     "run": ".api",
 }
 
 __all__ = [
+    "Absence",
+    "Adapter",
+    "Claim",
     "Finding",
+    "Hypothesis",
     "InputError",
     "Measurements",
     "NullModel",
+    "Paper",
+    "Presence",
     "Result",
     "RunResult",
+    "Sensitivity",
+    "Statistic",
+    "Words",
     "__version__",
+    "adapter",
+    "hypothesis",
     "measure",
+    "neurons",
     "null_model",
+    "paper",
     "run",
     "testing",
 ]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .data.measurements import Measurements
+    from .hypotheses.hypothesis import Hypothesis
+    from .hypotheses.paper import Paper
     from .hypotheses.result import ClaimVerdict, Result
     from .notebook import ShownFinding
 
@@ -105,10 +107,10 @@ def run(
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
     ablation: Ablation = MeasureOptions.ablation,
-    paper: str | Sequence[str] = (),
+    paper: str | Paper | Sequence[str | Paper] = (),
     plateau: str | float = TestOptions.set_size,
     measurements: str | Path | None = None,
-    only: str | Sequence[str] = (),
+    only: str | Hypothesis | Sequence[str | Hypothesis] = (),
     null: Mapping[str, str] | None = None,
     margin: Mapping[str, float] | None = None,
     set: str | Path = "influence",
@@ -180,9 +182,24 @@ def run(
     return RunResult(pipeline.run(request, progress or Silent()), place)
 
 
-def _names(given: str | Sequence[str]) -> tuple[str, ...]:
-    """One name, names joined by commas, or several, as a tuple."""
-    return tuple(name for one in ([given] if isinstance(given, str) else given) for name in one.split(",") if name)
+def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis]) -> tuple[str, ...]:
+    """One name, names joined by commas, or several, as a tuple; a paper or hypothesis stands for its id.
+
+    A paper that is not registered yet is registered here.
+    """
+    several: Sequence[str | Paper | Hypothesis] = given if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
+    names: list[str] = []
+    for one in several:
+        if isinstance(one, str):
+            names += [name for name in one.split(",") if name]
+            continue
+        from .hypotheses.catalogue import papers
+        from .hypotheses.paper import Paper
+
+        if isinstance(one, Paper) and one.id not in papers:
+            papers.register(one.id, one, origin=f"paper {one.id}")
+        names.append(one.id)
+    return tuple(names)
 
 
 def measure(

@@ -187,11 +187,11 @@ class _Run:
 
     def _certificates(self) -> dict[str, Certificate]:
         """Outcome of the null models' checks: shipped for the built-in ones; for any other, run here and now."""
+        from .data.registry import BUILT_IN
         from .hypotheses import catalogue
         from .hypotheses.checks.certificates import certificate, shipped
         from .hypotheses.checks.conformance import Report, checks_of, kind_of, name_of
         from .hypotheses.checks.outcome import ran
-        from .hypotheses.registry import BUILT_IN
 
         found = dict(shipped())
         chosen = self.request.tests.nulls

@@ -119,7 +119,7 @@ class NeuronColumns(Mapping[str, Tensor]):
         if name not in self._table:
             raise InputError(f"there is no column {name!r}", "neurons.parquet", f"choose {', '.join(self._table)}")
         self.read.add(name)
-        return torch.from_numpy(self._table[name].to_numpy(dtype=np.float64))
+        return torch.from_numpy(self._table[name].to_numpy(dtype=np.float64, copy=True))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)

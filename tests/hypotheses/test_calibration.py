@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+from neuronull.hypotheses.calibration.truths import true_data, true_values
+from neuronull.hypotheses.calibration.worlds import Scenario
 
 from neuronull.cli import main
 from neuronull.data.errors import InputError
@@ -15,8 +17,6 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import calibration_line, figure, record, run, scenarios
-from neuronull.hypotheses.calibration.truths import true_data, true_values
-from neuronull.hypotheses.calibration.worlds import Scenario
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from neuronull.hypotheses.statistics.base import BoundStatistic, Statistic, Values
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
@@ -22,7 +23,6 @@ from neuronull.hypotheses.inference.verdicts import Absence, Presence
 from neuronull.hypotheses.joint_sets import joint_sets
 from neuronull.hypotheses.nulls.base import Observed
 from neuronull.hypotheses.prepared import PreparedData
-from neuronull.hypotheses.statistics.base import BoundStatistic, Statistic, Values
 from neuronull.hypotheses.suite import check_replicates, run_suite
 
 ALL = tuple(catalogue.hypotheses.names())

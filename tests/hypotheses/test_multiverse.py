@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from neuronull.hypotheses.statistics.neuron_sets import RewiredExcess, Within
 
 from neuronull.data.errors import InputError
 from neuronull.data.options import MeasureOptions, TestOptions
@@ -15,7 +16,6 @@ from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.multiverse import DRAWS, MOST_UNIVERSES, design, explore, told_value, with_fields
 from neuronull.hypotheses.result import Role, Verdict
-from neuronull.hypotheses.statistics.neuron_sets import RewiredExcess, Within
 from neuronull.hypotheses.suite import run_suite
 
 TESTS = TestOptions(only=("clusters.within", "clusters.weights"), replicates=79)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from neuronull.hypotheses.plateau_effects import plateau_effects
 
 from neuronull.data.errors import MissingInput
 from neuronull.data.measurements import EFFECTS, Effects, Measurements
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted
-from neuronull.hypotheses.plateau_effects import plateau_effects
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
 from neuronull.reports.files import load_result, write_results

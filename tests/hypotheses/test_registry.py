@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from neuronull.data.errors import InputError
-from neuronull.hypotheses.registry import BUILT_IN, Registry, import_target
+from neuronull.data.registry import BUILT_IN, Registry, import_target
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import powerlaw
 import pytest
 import scipy.stats
 import torch
+from neuronull.hypotheses.statistics.class_contrasts import described_shape
 
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted_measurements
 from neuronull.hypotheses.prepared import PreparedData
-from neuronull.hypotheses.statistics.class_contrasts import described_shape
 from neuronull.hypotheses.suite import run_suite
 from neuronull.hypotheses.tail_laws import FEWEST, OTHERS, tail_law, tail_laws
 from neuronull.reports import tables

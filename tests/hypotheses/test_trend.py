@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from neuronull.hypotheses.calibration.truths import true_values
+from neuronull.hypotheses.calibration.worlds import TRAINING
+from neuronull.hypotheses.statistics.trend import CALIPER
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.measurements import OnDemand
@@ -15,13 +18,10 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted import TrainingSettings, planted
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import run
-from neuronull.hypotheses.calibration.truths import true_values
-from neuronull.hypotheses.calibration.worlds import TRAINING
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.inference.intervals import jackknife_se
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Verdict
-from neuronull.hypotheses.statistics.trend import CALIPER
 from neuronull.hypotheses.suite import run_suite
 
 SMALL = TrainingSettings(documents=40, pairs=3, neurons=96, steps=(1, 9, 40, 300), unmatched=0.45)

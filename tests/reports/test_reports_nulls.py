@@ -14,6 +14,7 @@ from sample_results import sample_result
 from neuronull.data.options import MeasureOptions, Silent, TestOptions
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
+from neuronull.data.registry import BUILT_IN
 from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
 from neuronull.hypotheses.checks import conformance
@@ -22,7 +23,6 @@ from neuronull.hypotheses.null_summaries import null_summaries
 from neuronull.hypotheses.nulls.base import NullModel
 from neuronull.hypotheses.nulls.random_sets import RandomSets
 from neuronull.hypotheses.prepared import PreparedData
-from neuronull.hypotheses.registry import BUILT_IN
 from neuronull.hypotheses.result import Certificate
 from neuronull.hypotheses.suite import run_suite
 from neuronull.pipeline import Request, run

@@ -19,7 +19,6 @@ def _headlines(so: str, not_so: str, whether: str) -> Mapping[Verdict, str]:
 
 CLAIMS = (
     Claim(
-        1,
         "rare tokens depend on the plateau neurons as a whole",
         ("specialists.closure",),
         _headlines(
@@ -29,7 +28,6 @@ CLAIMS = (
         ),
     ),
     Claim(
-        2,
         "plateau neurons act in concert",
         ("coordination.dimension",),
         _headlines(
@@ -39,7 +37,6 @@ CLAIMS = (
         ),
     ),
     Claim(
-        3,
         "plateau neurons have heavy-tailed weights",
         ("tails.weights",),
         _headlines(
@@ -50,7 +47,6 @@ CLAIMS = (
         ),
     ),
     Claim(
-        4,
         "specialisation emerges over training",
         ("emergence.trend",),
         _headlines(
