@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,8 @@ class MeasureOptions:
 
     model: str = "docs-gpt2"
     revision: str | None = None
-    corpus: str = EMBEDDED_CORPUS
+    corpus: str | tuple[str, ...] = EMBEDDED_CORPUS
+    """Its name, or the texts themselves; `neuronull.data.given.corpus_option` makes it of what a user gives."""
     counts: str | None = None
     layer: int | Literal["last"] = "last"
     conditions: str = BY_FREQUENCY
@@ -70,6 +72,17 @@ class MeasureOptions:
             if given:
                 what = f"{option} decides which tokens are rare, and --conditions {Path(self.conditions).name} decides"
                 raise InputError(what, option, f"leave out {option}, or --conditions")
+
+    @property
+    def corpus_told(self) -> str:
+        """The corpus as files tell it: its name; texts given in Python by their number and hash."""
+        if isinstance(self.corpus, str):
+            return self.corpus
+        digest = hashlib.sha256()
+        for text in self.corpus:
+            content = text.encode()
+            digest.update(len(content).to_bytes(8, "little") + content)
+        return f"{len(self.corpus)} texts given in Python, SHA-256 {digest.hexdigest()}"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ..data.models import LoadedModel, checkpoint_steps, load_model
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import FIRST_POSITION, check_panel, check_positions, classed_positions, with_losses
 from ..data.store import cached
+from ..data.tokens import token_ids
 from .forward import Forward, run_forward
 from .influence import influence
 from .neurons import covariates
@@ -57,7 +58,7 @@ class _Inputs:
         return classed_positions(
             self.corpus.documents,
             self.counts.ranks,
-            {int(i) for i in self.loaded.tokenizer.all_special_ids},
+            token_ids(self.loaded.tokenizer).special,
             self.rule,
             self.options.seed,
         )

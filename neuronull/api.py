@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from . import pipeline
-from .data.options import MeasureOptions, Progress, Silent, TestOptions
+from .data.given import CorpusLike, corpus_option
+from .data.options import EMBEDDED_CORPUS, MeasureOptions, Progress, Silent, TestOptions
 from .output import report_format, staged
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def run(
     *,
     model: str = MeasureOptions.model,
     revision: str | None = None,
-    corpus: str = MeasureOptions.corpus,
+    corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
     suite: Literal["default", "full"] = TestOptions.suite,
@@ -167,7 +168,7 @@ def run(
     place = Path(out) if out is not None else None
     request = pipeline.Request(
         MeasureOptions(
-            model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
+            model=model, revision=revision, corpus=corpus_option(corpus), counts=counts, layer=pipeline.layer(layer),
             conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
             documents=documents, context=context, seed=seed, device=device, dtype=dtype,
             attention=attention, batch=batch,
@@ -208,7 +209,7 @@ def measure(
     *,
     model: str = MeasureOptions.model,
     revision: str | None = None,
-    corpus: str = MeasureOptions.corpus,
+    corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
     conditions: str | Path = MeasureOptions.conditions,
@@ -238,7 +239,7 @@ def measure(
         If any input cannot be used, `out` is not new or empty, or a checkpoint is not of the documents of its DIR.
     """
     options = MeasureOptions(
-        model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
+        model=model, revision=revision, corpus=corpus_option(corpus), counts=counts, layer=pipeline.layer(layer),
         conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
         documents=documents, context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
     )  # fmt: skip

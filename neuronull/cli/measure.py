@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ..data.options import MeasureOptions
+from ..data.options import EMBEDDED_CORPUS, MeasureOptions
 from . import options as o
 from .progress import on_stderr
 
@@ -13,7 +13,7 @@ def measure(
     out: o.MeasureOut,
     model: o.Model = MeasureOptions.model,
     revision: o.Revision = None,
-    corpus: o.Corpus = MeasureOptions.corpus,
+    corpus: o.Corpus = EMBEDDED_CORPUS,
     counts: o.Counts = None,
     documents: o.Documents = MeasureOptions.documents,
     context: o.Context = MeasureOptions.context,

@@ -22,8 +22,9 @@ Model = Annotated[
 Revision = Annotated[str | None, option("--revision", "R", INPUT, "Branch, tag or commit of a Hugging Face model.")]
 Corpus = Annotated[
     str,
-    option("--corpus", "C", INPUT, "Embedded name (docs); .jsonl, .json, .parquet or text file; a folder; or "
-           "hf:dataset[:config][:split][:field]."),
+    option("--corpus", "C", INPUT, "Embedded name (docs); a file (text, .jsonl, .json, .csv, .tsv, .parquet, .arrow; "
+           "also .gz, .zst) or folder, with #FIELD behind it where the text is not in the field text; or "
+           "hf:dataset[@revision][:config][:split][:field]."),
 ]  # fmt: skip
 Counts = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from ..data.options import MeasureOptions, TestOptions
+from ..data.options import EMBEDDED_CORPUS, MeasureOptions, TestOptions
 from . import options as o
 from .progress import on_stderr
 
@@ -16,7 +16,7 @@ from .progress import on_stderr
 def run(
     model: o.Model = MeasureOptions.model,
     revision: o.Revision = None,
-    corpus: o.Corpus = MeasureOptions.corpus,
+    corpus: o.Corpus = EMBEDDED_CORPUS,
     counts: o.Counts = None,
     measurements: o.MeasurementsDir = None,
     documents: o.Documents = MeasureOptions.documents,

@@ -340,3 +340,25 @@ def test_without_counts_the_whole_corpus_and_its_types_decide(options: MeasureOp
     assert f"a share of the {types} token types" in found.manifest.extra("warnings")[-1]
     fewer = measure(replace(base, documents=20), cache=False)
     assert fewer.manifest.counts_hash == found.manifest.counts_hash
+
+
+def test_tokens_that_tokenizer_json_marks_special_are_not_scored(
+    options: MeasureOptions, measured: Measurements, folder: Path, monkeypatch, tmp_path: Path
+):
+    """Chat tokens are marked, but are neither bos, eos nor pad; the cache tells the two tokenizers apart."""
+    import shutil
+
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    marked = shutil.copytree(options.model, folder / "marked" / Path(options.model).name)
+    assert 2 in measured.panel.target_id
+    first = measure(options)
+    tokenizer = json.loads((marked / "tokenizer.json").read_text())
+    flags = dict.fromkeys(("lstrip", "rstrip", "normalized"), False) | {"single_word": True}  # not the w2 of w20
+    tokenizer["added_tokens"].append({"id": 2, "content": "w2", "special": True} | flags)
+    (marked / "tokenizer.json").write_text(json.dumps(tokenizer))
+    second = measure(replace(options, model=str(marked)))
+    assert second.manifest.corpus.hash == first.manifest.corpus.hash
+    assert second.manifest.model == first.manifest.model
+    kept = (first.panel.input_id != 2) & (first.panel.target_id != 2)
+    assert second.panel.target_id.tolist() == first.panel.target_id[kept].tolist()
+    assert 2 not in second.panel.input_id
