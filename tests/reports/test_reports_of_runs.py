@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace as Namespace
 
 import pytest
-from neuronull.hypotheses.checks.certificates import COMMAND, shipped
+from neuronull.hypotheses.registry import BUILT_IN
 
 from neuronull.data.options import MeasureOptions, Silent, TestOptions
 from neuronull.data.planted.measurements import planted_measurements
@@ -17,6 +17,7 @@ from neuronull.data.planted.settings import Settings
 from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
 from neuronull.hypotheses.checks import conformance
+from neuronull.hypotheses.checks.certificates import COMMAND, shipped
 from neuronull.hypotheses.checks.null_checks import NULL_CHECKS
 from neuronull.hypotheses.findings import FindingBuilder
 from neuronull.hypotheses.inference.intervals import coverage_warning
@@ -24,7 +25,6 @@ from neuronull.hypotheses.null_summaries import null_summaries
 from neuronull.hypotheses.nulls.base import NullModel
 from neuronull.hypotheses.nulls.random_sets import RandomSets
 from neuronull.hypotheses.prepared import PreparedData
-from neuronull.hypotheses.registry import BUILT_IN
 from neuronull.hypotheses.result import Verdict
 from neuronull.hypotheses.suite import run_suite
 from neuronull.pipeline import Request, run
