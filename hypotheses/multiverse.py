@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any, Literal, TypeAlias
 
@@ -53,12 +54,15 @@ class Axis:
         The value that a word names.
     own
         The run's own value.
+    means
+        What it is, in words.
     """
 
     name: str
     decides: Literal["measurement", "data", "statistic"]
     parse: Callable[[str], Value]
     own: Callable[[MeasureOptions, TestOptions], Value]
+    means: str
 
 
 def _switch(word: str) -> bool:
@@ -78,23 +82,32 @@ def _split(word: str) -> int:
 
 
 AXES = (
-    Axis("conditioning", "measurement", str, lambda m, t: m.conditioning),
-    Axis("threshold", "measurement", number, lambda m, t: m.threshold),
-    Axis("elbow", "measurement", _switch, lambda m, t: m.elbow),
-    Axis("ablation", "measurement", str, lambda m, t: m.ablation),
-    Axis(SIZE_OPTION.lstrip("-"), "data", _size, lambda m, t: _size(t.set_size.strip())),
-    Axis("split", "data", _split, lambda m, t: 0),
-)
+    Axis("conditioning", "measurement", str, lambda m, t: m.conditioning,
+         "whether the token to be predicted or the token read decides a position's condition"),
+    Axis("threshold", "measurement", number, lambda m, t: m.threshold,
+         "share of the token types within which a frequency rank counts as of condition b"),
+    Axis("elbow", "measurement", _switch, lambda m, t: m.elbow,
+         "whether tokens beyond the Zipf elbow are left out"),
+    Axis("ablation", "measurement", str, lambda m, t: m.ablation, "what takes a neuron's place"),
+    Axis(SIZE_OPTION.lstrip("-"), "data", _size, lambda m, t: _size(t.set_size.strip()),
+         "how many neurons the set under test has"),
+    Axis("split", "data", _split, lambda m, t: 0,
+         "number of the division of the documents into halves; 0 is the run's own"),
+)  # fmt: skip
 """In the order in which universes are told: what is dearest to change varies slowest.  Those of statistics follow."""
+
+
+def _own_field(value: Value, measure: MeasureOptions, tests: TestOptions) -> Value:
+    return value
 
 
 def axes_of(hypotheses: Sequence[Hypothesis]) -> dict[str, Axis]:
     """Every setting that can vary where these hypotheses are tested, by name."""
     axes = {axis.name: axis for axis in AXES}
     for hypothesis in hypotheses:
-        for name, parse in type(hypothesis.statistic).varied.items():
-            own = getattr(hypothesis.statistic, name)
-            axes.setdefault(name, Axis(name, "statistic", parse, lambda m, t, own=own: own))  # type: ignore[misc]
+        for name, varied in type(hypothesis.statistic).varied.items():
+            own = partial(_own_field, getattr(hypothesis.statistic, name))
+            axes.setdefault(name, Axis(name, "statistic", varied.parse, own, varied.means))
     return axes
 
 
@@ -239,7 +252,10 @@ def explore(
             universes.append(universe)
             stage.advance()
     varied = {name: [told_value(v) for v in values] for name, values in design.values.items()}
-    return Multiverse(varied=varied, replicates=design.replicates, bears_on=design.bears_on, universes=universes)
+    return Multiverse(
+        varied=varied, means={name: design.axes[name].means for name in varied}, replicates=design.replicates,
+        bears_on=design.bears_on, universes=universes,
+    )  # fmt: skip
 
 
 class _Explorer:
