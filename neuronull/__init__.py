@@ -10,6 +10,7 @@ Everything is imported on first use, so that ``import neuronull`` is quick.
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from .hypotheses.result import Finding as Finding
     from .hypotheses.result import Result as Result
     from .hypotheses.statistic import Statistic as Statistic
+
+if not Path(__file__).with_name("data").is_dir():
+    # A checkout without symbolic links: the rooms lie beside this folder, where their links should point.
+    __path__.append(str(Path(__file__).resolve().parent.parent))
 
 _HOMES = {
     "Absence": ".hypotheses.inference.verdicts",
