@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import pipeline
 from .data.given import CorpusLike, corpus_option
@@ -165,24 +165,32 @@ def run(
     InputError
         If any input cannot be used; the text is the command line's.
     """
+    given = dict(locals())  # every option by its keyword, and nothing else yet
     place = Path(out) if out is not None else None
+    tests = {
+        "papers": _names(paper), "only": _names(only), "nulls": dict(null or {}), "margins": dict(margin or {}),
+        "set": None if set == "influence" else str(set), "set_size": str(plateau),
+        "varied": pipeline.varied_of(vary or {}),
+    }  # fmt: skip
     request = pipeline.Request(
-        MeasureOptions(
-            model=model, revision=revision, corpus=corpus_option(corpus), counts=counts, layer=pipeline.layer(layer),
-            conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
-            documents=documents, context=context, seed=seed, device=device, dtype=dtype,
-            attention=attention, batch=batch,
-        ),
-        TestOptions(
-            papers=_names(paper), suite=suite, only=_names(only), nulls=dict(null or {}),
-            margins=dict(margin or {}), set=None if set == "influence" else str(set),
-            set_size=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
-            varied=pipeline.varied_of(vary or {}),
-        ),
-        measurements=str(measurements) if measurements is not None else None,
-        out=place,
+        _measured(given), TestOptions(**_of(TestOptions, given) | tests),
+        measurements=str(measurements) if measurements is not None else None, out=place,
     )  # fmt: skip
     return RunResult(pipeline.run(request, progress or Silent()), place)
+
+
+def _of(kind: type[MeasureOptions] | type[TestOptions], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the keywords that are options of a kind."""
+    return {f.name: given[f.name] for f in fields(kind) if f.name in given}
+
+
+def _measured(given: Mapping[str, Any]) -> MeasureOptions:
+    """Options of a measurement, of keywords."""
+    changed = {
+        "corpus": corpus_option(given["corpus"]), "layer": pipeline.layer(given["layer"]),
+        "conditions": str(given["conditions"]),
+    }  # fmt: skip
+    return MeasureOptions(**_of(MeasureOptions, given) | changed)
 
 
 def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis]) -> tuple[str, ...]:
@@ -238,11 +246,7 @@ def measure(
     InputError
         If any input cannot be used, `out` is not new or empty, or a checkpoint is not of the documents of its DIR.
     """
-    options = MeasureOptions(
-        model=model, revision=revision, corpus=corpus_option(corpus), counts=counts, layer=pipeline.layer(layer),
-        conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
-        documents=documents, context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
-    )  # fmt: skip
+    options = _measured(dict(locals()))
     from .estimators import measure as measuring
     from .estimators.measure_heads import measure_heads
 

@@ -1,7 +1,9 @@
-"""The options that `run` and `measure` share, each said once."""
+"""How the command line spells the options of the Python front door; their defaults and types are declared there."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +26,7 @@ Corpus = Annotated[
     str,
     option("--corpus", "C", INPUT, "Embedded name (docs); a file (text, .jsonl, .json, .csv, .tsv, .parquet, .arrow; "
            "also .gz, .zst) or folder, with #FIELD behind it where the text is not in the field text; or "
-           "hf:dataset[@revision][:config][:split][:field]."),
+           "hf:dataset\\[@revision][:config][:split][:field]."),
 ]  # fmt: skip
 Counts = Annotated[
     str | None,
@@ -120,3 +122,57 @@ RunOut = Annotated[
 ]  # fmt: skip
 CountsOut = Annotated[str, option("--out", "F", OUTPUT, "New .npy file for the counts.")]
 MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directory for the measurements.")]
+
+OPTIONS: dict[str, Any] = {
+    "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts, "measurements": MeasurementsDir,
+    "documents": Documents, "context": Context, "layer": Layer, "conditions": Conditions, "conditioning":
+    Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "suite": Suite, "only": Only,
+    "null": Null, "plateau": Plateau, "paper": Paper, "set": Set, "margin": Margin, "vary": Vary, "replicates":
+    Replicates, "alpha": Alpha, "seed": Seed, "device": Device, "dtype": Dtype, "attention": Attention, "jobs":
+    Jobs, "batch": Batch,
+}  # fmt: skip
+"""Keyword of `neuronull.run` or `neuronull.measure` -> its option."""
+
+
+def command_like(
+    front: Callable[..., Any], **own: Any
+) -> Callable[[Callable[[dict[str, Any]], None]], Callable[..., None]]:
+    """Give a command the options of a function of the Python front door, with the same defaults.
+
+    Parameters
+    ----------
+    front
+        `neuronull.run` or `neuronull.measure`.
+    own
+        Keyword -> option, where it is another than in `OPTIONS`; such options must be given if they allow no None.
+
+    Returns
+    -------
+    callable
+        A decorator for a function of all options by keyword, as the command line gave them.
+    """
+
+    def decorate(work: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+        parameters = []
+        for keyword in inspect.signature(front).parameters.values():
+            if keyword.name == "progress":
+                continue
+            annotation: Any = own.get(keyword.name, OPTIONS.get(keyword.name))
+            default = None if keyword.default == () else keyword.default
+            required = keyword.name in own and annotation.__origin__ is str
+            parameters.append(
+                inspect.Parameter(
+                    keyword.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation,
+                    default=inspect.Parameter.empty if required else default,
+                )
+            )  # fmt: skip
+
+        def command(**given: Any) -> None:
+            work(given)
+
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        command.__name__, command.__doc__, command.__module__ = work.__name__, work.__doc__, work.__module__
+        return command
+
+    return decorate
