@@ -99,6 +99,7 @@ class Paper:
             unknown = sorted(set(claim.ids) - set(every))
             if unknown:
                 raise ValueError(f"claim {claim.number} of {self.id} rests on {unknown[0]}, which is not declared")
+        object.__setattr__(self, "short", self.short or self.citation)
         object.__setattr__(self, "claims", numbered)
         object.__setattr__(self, "hypotheses", tuple(every.values()))
 
@@ -106,6 +107,6 @@ class Paper:
     def card(self) -> PaperCard:
         """What a report says of it."""
         return PaperCard(
-            id=self.id, short=self.short or self.citation, citation=self.citation, link=self.link, about=self.about,
+            id=self.id, short=self.short, citation=self.citation, link=self.link, about=self.about,
             summary=self.summary, bibtex=list(self.bibtex), limits=list(self.limits), terms=list(self.terms),
         )  # fmt: skip
