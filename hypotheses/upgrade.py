@@ -7,7 +7,7 @@ Whatever is damaged is handed on as it is: validation tells where.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from .result import Details, HypothesisCard, OutputRow, PaperCard
 
@@ -70,7 +70,7 @@ def from_format_1(data: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _all_dicts(items: Any, *keys: str) -> bool:
+def _all_dicts(items: Any, *keys: str) -> TypeGuard[list[dict[str, Any]]]:
     """Whether `items` is a list of dictionaries that all have these keys."""
     return isinstance(items, list) and all(isinstance(one, dict) and all(k in one for k in keys) for one in items)
 
@@ -160,7 +160,8 @@ def _details(finding: dict[str, Any]) -> Any:
     told = finding.get("details", {})
     if not isinstance(told, dict):
         return told
-    out: dict[str, Any] = {_RENAMED.get(key, key): told[key] for key in told if key in _TYPED and told[key] is not None}
+    typed: dict[str, Any] = {key: value for key, value in told.items() if key in _TYPED and value is not None}
+    out: dict[str, Any] = {_RENAMED.get(key, key): value for key, value in typed.items()}
     rows = told.get("per_head")
     if _all_dicts(rows, "estimate"):
         out["per_output"] = [_output(row) for row in rows]

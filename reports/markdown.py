@@ -7,8 +7,9 @@ from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
 from . import glossary, multiverse, null_tables, origin, references, set_effects, tables
+from .finding_section import FindingSection, as_sentence
 from .numbers import printable, typeset
-from .story import ClaimSection, FindingSection, PaperSection, Story, as_sentence, tell
+from .story import ClaimSection, PaperSection, Story, tell
 from .subject import joined
 from .tables import Table
 
