@@ -65,7 +65,8 @@ def _claim_lines(story: Story) -> list[str]:
     for paper in story.papers:
         heading = [f"**{escape(paper.title)}**"] if story.several else []
         blocks += [*heading, "\n".join(_claim_line(c) for c in paper.claims)]
-    return blocks
+    own = [f"- **{escape(s.title)}: {s.verdict}.** {escape(s.sentence)}" for s in story.own]
+    return [*blocks, *([f"**{glossary.OWN}**"] if own and blocks else []), "\n".join(own)]
 
 
 def _paper(paper: PaperSection, result: Result, several: bool) -> list[str]:

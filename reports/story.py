@@ -14,6 +14,9 @@ FIGURES = ("curves", "graphs", "head_map", "effects", "balance")
 """Kinds of figures that a hypothesis can ask for, in the order in which they stand."""
 
 
+_OWN = "own"
+
+
 @dataclass(frozen=True)
 class ClaimSection:
     """One claim of a paper, or the findings that belong to none (`claim` is None).
@@ -111,6 +114,11 @@ class Story:
         return tuple(c for p in self.papers for c in p.claims)
 
     @property
+    def own(self) -> tuple[FindingSection, ...]:
+        """Verdicts on the reader's own hypotheses, which belong to no paper and so to no claim."""
+        return tuple(s for c in self.rest if c.anchor == _OWN for s in c.findings if s.verdict is not None)
+
+    @property
     def sections(self) -> tuple[ClaimSection, ...]:
         """Every claim, and what belongs to none."""
         return (*self.claims, *self.rest)
@@ -178,7 +186,7 @@ def _rest(sections: Sequence[FindingSection], result: Result, figures: _Figures)
     """Findings that belong to no claim, of hypotheses that a paper declares and of others."""
     declared = [s for s in sections if result.hypothesis(s.hypothesis).papers]
     own = [s for s in sections if not result.hypothesis(s.hypothesis).papers]
-    groups = (("further", glossary.FURTHER, declared), ("own", glossary.OWN, own))
+    groups = (("further", glossary.FURTHER, declared), (_OWN, glossary.OWN, own))
     return tuple(
         ClaimSection(anchor, None, "", title, "", (), "", (), "", tuple(group), figures=figures.take(group))
         for anchor, title, group in groups
