@@ -160,9 +160,8 @@ def _details(finding: dict[str, Any]) -> Any:
     told = finding.get("details", {})
     if not isinstance(told, dict):
         return told
-    out: dict[str, Any] = {
-        _RENAMED.get(str(key), str(key)): told[key] for key in told if key in _TYPED and told[key] is not None
-    }
+    typed: dict[str, Any] = {key: value for key, value in told.items() if key in _TYPED and value is not None}
+    out: dict[str, Any] = {_RENAMED.get(key, key): value for key, value in typed.items()}
     rows = told.get("per_head")
     if _all_dicts(rows, "estimate"):
         out["per_output"] = [_output(row) for row in rows]

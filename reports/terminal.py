@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..hypotheses.result import Finding, Result, Role, Verdict
 from . import glossary, multiverse, reasons, subject
+from .finding_section import as_sentence
 from .numbers import ABSENT, count, finding_numbers, printable, scientific
-from .story import as_sentence
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -84,6 +84,8 @@ def test_infinity_becomes_null_and_is_read_back(result, tmp_path):
         ('{"setup": {}, "findings": [], "format": "3"}', "format '3', this version reads '1' and '2'"),
         ('{"setup": {}, "findings": [], "format": "1"}', "Field required"),
         ('{"setup": {}, "findings": 3, "format": "1"}', "setup"),
+        ('{"setup": {}, "findings": [{"hypothesis": {}}], "format": "1"}', "not a result of format 1"),
+        ('{"setup": {}, "findings": [], "nulls": [{"name": []}], "format": "1"}', "not a result of format 1"),
         ('{"setup": {}, "findings": [4], "claims": 1, "nulls": [2], "format": "1"}', "setup"),
         ('{"setup": {}, "findings": []}', "Field required"),
         ('{"setup": {}, "findings": 3}', "setup"),

@@ -142,7 +142,14 @@ def test_what_no_claim_asks_for_is_further_or_ones_own(own):
     (mine,) = tell(own).rest
     assert (mine.title, mine.heading) == ("Hypotheses of your own", "Hypotheses of your own")
     assert [s.sentence for s in mine.findings] == ["Entropy neurons keep counsel. Supported."]
-    assert "Hypotheses of your own" in markdown.render(own)
+    md, page = markdown.render(own), html.render(own)
+    assert "**Hypotheses of your own**\n\n- **Keeping counsel: supported.** Entropy neurons keep counsel." in md
+    first = page.partition('<nav class="contents"')[0]
+    assert "Keeping counsel" in first, "its verdict stands on the first screen"
+    assert Page(page).wrong == []
+    alone = own.model_copy(update={"claims": [], "papers": []})
+    assert "- **Keeping counsel: supported.**" in markdown.render(alone)
+    assert Page(html.render(alone)).wrong == []
 
 
 def test_ones_own_hypothesis_is_not_drawn_into_a_claim_by_the_name_of_its_family():
