@@ -60,8 +60,7 @@ def token_ids(tokenizer: Any) -> TokenIds:
     ``<|eot_id|>`` are often marked and not named.
     """
     added = {int(i): token for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
-    configured = getattr(tokenizer, "init_kwargs", {}).get("added_tokens_decoder") or {}
-    marked = {int(i) for mapping in (added, configured) for i, token in mapping.items() if _is_special(token)}
+    marked = {i for i, token in added.items() if getattr(token, "special", False)}  # in any of the tokenizer's files
     named = {int(i) for i in getattr(tokenizer, "all_special_ids", ())}
     vocabulary: Mapping[str, int] = tokenizer.get_vocab()
     # some tokenizers turn the empty text into a token of its own, which is then not put around other texts
@@ -181,11 +180,6 @@ def _probes(tokenizer: Any) -> Iterator[str]:
 
 def _ids(tokenizer: Tokenizer, text: str, **options: Any) -> list[int]:
     return [int(i) for i in encoded(tokenizer, text, **options)]
-
-
-def _is_special(token: Any) -> bool:
-    """Whether an added token is marked special; files hold it as an object, the library as an `AddedToken`."""
-    return bool(token.get("special") if isinstance(token, Mapping) else getattr(token, "special", False))
 
 
 def _base(tokenizer: Any) -> int:

@@ -283,6 +283,11 @@ def test_what_is_read_at_once_is_bounded(tmp_path, small, name, content, message
     assert refusal(str(tmp_path / name)).startswith(message)
 
 
+def test_values_with_line_ends_are_whole_wherever_a_block_of_the_reader_ends(tmp_path, small):
+    (tmp_path / "a.csv").write_bytes(as_csv(",", ROWS * 20))
+    assert read(str(tmp_path / "a.csv")) == TEXTS * 20
+
+
 def test_text_without_line_ends_is_read_in_pieces_of_whole_words(tmp_path, small):
     words = " ".join(f"word{n}" for n in range(3000))
     (tmp_path / "a.txt").write_text(words)
