@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
-from .result import Details, HypothesisCard, OutputRow, PaperCard
+from .result import Details, HypothesisCard, OutputRow
+from .words import fill
 
 SET = "plateau"
 SETTINGS_MEAN = {
@@ -97,11 +98,14 @@ def _set(setup: dict[str, Any], hypotheses: list[str]) -> dict[str, Any]:
 def _card(id: str, findings: list[dict[str, Any]]) -> dict[str, Any]:
     """What this version says of a hypothesis; of one that it does not know, its claim."""
     from . import catalogue
+    from .cards import card_of
 
-    card_of = getattr(catalogue, "card_of", None)
-    card: HypothesisCard | None = card_of(id) if card_of is not None else None
-    if card is not None:
-        return card.model_dump()
+    declaring = [paper for paper in catalogue.shipped() if any(h.id == id for h in paper.hypotheses)]
+    control = next((c for c in catalogue.controls(catalogue.shipped()) if c.id == id), None)
+    if control is not None:
+        return HypothesisCard(id=id, title=_filled(control.title), asks=_filled(control.claim)).model_dump()
+    if declaring:
+        return card_of(catalogue.hypothesis(id), _filled, SET, [paper.id for paper in declaring]).model_dump()
     claim = next((str(f["claim"]) for f in findings if f["hypothesis"] == id and f.get("claim")), "")
     return {"id": id, "title": claim or id, "asks": claim, "set": SET}
 
@@ -109,9 +113,13 @@ def _card(id: str, findings: list[dict[str, Any]]) -> dict[str, Any]:
 def _papers(ids: Iterable[str]) -> list[dict[str, Any]]:
     from . import catalogue
 
-    paper_card = getattr(catalogue, "paper_card", None)
-    cards: list[PaperCard | None] = [paper_card(id) for id in dict.fromkeys(ids) if id] if paper_card else []
-    return [card.model_dump() for card in cards if card is not None]
+    asked = set(ids)
+    return [paper.card.model_dump() for paper in catalogue.shipped() if paper.id in asked]
+
+
+def _filled(text: str) -> str:
+    conditions = _conditions()
+    return fill(text, SET, conditions["a"]["phrase"], conditions["b"]["phrase"])
 
 
 def _claim(claim: dict[str, Any], cards: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .data.errors import InputError as InputError
     from .data.measurements import Measurements as Measurements
     from .hypotheses.hypothesis import Hypothesis as Hypothesis
-    from .hypotheses.hypothesis import Words as Words
     from .hypotheses.inference.verdicts import Absence as Absence
     from .hypotheses.inference.verdicts import Presence as Presence
     from .hypotheses.inference.verdicts import Sensitivity as Sensitivity
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from .hypotheses.result import Finding as Finding
     from .hypotheses.result import Result as Result
     from .hypotheses.statistic import Statistic as Statistic
+    from .hypotheses.words import Words as Words
 
 if not Path(__file__).with_name("data").is_dir():
     # A checkout without symbolic links: the rooms lie beside this folder, where their links should point.
@@ -57,7 +57,7 @@ _HOMES = {
     "RunResult": ".api",
     "Sensitivity": ".hypotheses.inference.verdicts",
     "Statistic": ".hypotheses.statistic",
-    "Words": ".hypotheses.hypothesis",
+    "Words": ".hypotheses.words",
     "adapter": ".authoring",
     "hypothesis": ".authoring",
     "measure": ".api",

@@ -57,7 +57,7 @@ class RunResult:
         """Every row, as objects."""
         from .notebook import shown
 
-        return [shown(finding, self.result.findings) for finding in self.result.findings]
+        return [shown(finding, self.result) for finding in self.result.findings]
 
     def finding(self, hypothesis: str, null: str | None = None) -> ShownFinding:
         """Row of `hypothesis`: the one that decides, or the one under `null`; its ``.plot()`` draws it.
@@ -69,7 +69,7 @@ class RunResult:
         """
         from .notebook import shown
 
-        return shown(self.result.finding(hypothesis, null), self.result.findings)
+        return shown(self.result.finding(hypothesis, null), self.result)
 
     def report(self, path: str | Path) -> Path:
         """Write a report to `path`, in the format that its suffix names, and return the path.

@@ -13,12 +13,13 @@ from typing import Any, Literal, TypeVar
 from .data.adapters import Adapter, families
 from .data.errors import InputError
 from .hypotheses.catalogue import hypotheses, nulls, papers
-from .hypotheses.hypothesis import Hypothesis, Words
+from .hypotheses.hypothesis import Hypothesis
 from .hypotheses.inference.verdicts import Absence, Criterion
 from .hypotheses.neuron_sets import Need, NeuronSet
 from .hypotheses.nulls.base import RANDOMISES, Draws, NullModel, Observed, Randomises, generator, stack
 from .hypotheses.paper import Paper
 from .hypotheses.statistics.functions import FunctionStatistic, StatisticFunction
+from .hypotheses.words import Words
 
 DrawOne = Callable[[Observed, Any], Any]
 V = TypeVar("V", bound="DrawOne | type[NullModel]")

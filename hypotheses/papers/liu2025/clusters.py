@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Absence, Sensitivity
 from ...result import Kind
 from ...statistics.weights import WeightStatistic
+from ...words import Words
 from .statistics.clusters import Cohesion, RewiredExcess, Within, index_clustering, weight_cosine
 
 within = Hypothesis(

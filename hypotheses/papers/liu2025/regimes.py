@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Presence, Sensitivity
 from ...result import Kind
 from ...statistics.contrasts import InfluenceContrast, selectivity_of
+from ...words import Words
 from .statistics import regimes
 
 shape = Hypothesis(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Absence
+from ...words import Words
 from .statistics.joint_heads import JointHeads
 from .statistics.routing import Concentration, HeadPreference, HeadProfile
 
