@@ -13,12 +13,14 @@ from tiny_models import HEADS, LAYERS, NEURONS, VOCABULARY, options_of
 
 from neuronull.data.errors import InputError
 from neuronull.data.measurements import Measurements
+from neuronull.data.models import load_model
 from neuronull.data.options import MeasureOptions
 from neuronull.data.store import load, save
 from neuronull.estimators import measure_heads as measure_heads_module
 from neuronull.estimators.audit import AuditError
 from neuronull.estimators.measure import measure, resolve_layer
 from neuronull.estimators.measure_heads import measure_heads
+from neuronull.estimators.neurons import covariates
 
 
 @pytest.fixture(scope="module")
@@ -321,6 +323,11 @@ def test_padding_moves_no_class(options: MeasureOptions, folder: Path):
     np.testing.assert_array_equal(found.panel.label == 1, found.panel.target_id > 0.35 * 60)  # ids are ranks
     assert found.manifest.vocabulary == VOCABULARY
     assert found.manifest.conditions.rule.endswith("beyond 35 % of the tokenizer's 60 token types")
+    loaded = load_model(str(model), device="cpu")
+    counts = np.load(folder / "counts.npy")
+    for rows, alike in ((np.arange(VOCABULARY) < 60, True), (None, False)):  # nor do these rows count in a direction
+        expected = covariates(loaded.adapter, LAYERS - 1, found.activation, counts, rows)
+        assert found.neurons["token_frequency_share"].equals(expected["token_frequency_share"]) == alike
 
 
 def test_without_counts_the_whole_corpus_and_its_types_decide(options: MeasureOptions, folder: Path):
