@@ -62,6 +62,8 @@ class Counts:
         counted, those that occur in it.
     of_types
         What these types are, as a phrase that follows a percentage.
+    given
+        Which token ids the tokenizer can give, bool [V].
     elbow
         Rank of the Zipf elbow, `zipf_elbow` of the types that the tokenizer can give.
     ranks
@@ -76,6 +78,7 @@ class Counts:
     types: int
     of_types: str
     ranks: IntArray = field(repr=False)
+    given: npt.NDArray[np.bool_] = field(repr=False)
     elbow: int | None
     warnings: list[str] = field(default_factory=list)
 
@@ -260,7 +263,7 @@ def _from_file(path: Path, option: str, given: npt.NDArray[np.bool_], tokenizer:
     if seen < MIN_SEEN * types:
         warnings.append(
             f"{path.name} has seen {seen:,} of the tokenizer's {types:,} token types; the others share the last ranks, "
-            "and --threshold is a share of all"
+            f"and --threshold is a share of all: a share of those seen is {seen / types:.2g} times as much"
         )
     return _whole(counts, path.name, given, warnings)
 
@@ -317,6 +320,7 @@ def _whole(
         types=types,
         of_types=of_types,
         ranks=frequency_ranks(values, given),
+        given=given,
         elbow=zipf_elbow(values[given]),
         warnings=warnings,
     )

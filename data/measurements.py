@@ -226,6 +226,11 @@ class Measurements:
         return by_frequency(manifest.threshold or math.nan, manifest.conditioning, elbow_rank=manifest.elbow_rank)
 
     @property
+    def conditions_option(self) -> str:
+        """The option that decides who is in a condition: ``--threshold``, or ``--conditions`` where a file says it."""
+        return "--threshold" if self.manifest.threshold is not None else "--conditions"
+
+    @property
     def training_step(self) -> int | None:
         """Step of its training that the model is at; None where nobody said."""
         step: int | None = self.manifest.extra("training_step")

@@ -70,7 +70,7 @@ class MeasureOptions:
         existing(self.conditions, "--conditions")
         for option, given in (("--threshold", self.threshold != type(self).threshold), ("--elbow", self.elbow)):
             if given:
-                what = f"{option} decides which tokens are rare, and --conditions {Path(self.conditions).name} decides"
+                what = f"{option} has no say where {Path(self.conditions).name} lists the conditions"
                 raise InputError(what, option, f"leave out {option}, or --conditions")
 
     @property

@@ -325,7 +325,7 @@ def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
     found = _influence(inputs, forward, panel, progress)
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
-    neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts)
+    neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts, inputs.counts.given)
     w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.w_out(layer))
     return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
 

@@ -112,7 +112,7 @@ def run_choice(
     """Test a choice on prepared data; see `run_suite`."""
     progress = progress or Silent()
     choice, main = prepared.choice, prepared.main
-    check_panel(main.panel)
+    check_panel(main.panel, main.measurements.conditions, main.measurements.conditions_option)
     check_replicates(choice.hypotheses, options)
     setup = describe(main, options)
     builders = Builders(prepared, setup, options)

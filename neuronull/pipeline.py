@@ -247,7 +247,8 @@ class _Run:
 
         if "joint_ablation" not in self.choice.needs:
             return measurements
-        check_panel(measurements.panel)  # what the suite would refuse is refused before more is measured
+        # what the suite would refuse is refused before more is measured
+        check_panel(measurements.panel, measurements.conditions, measurements.conditions_option)
         sets = joint_sets(prepare(measurements, self.choice, self.request.tests), self.request.tests)
         return measure_joint_ablation(options, measurements, sets, self.timed) if sets else measurements
 

@@ -13,12 +13,14 @@ from tiny_models import HEADS, LAYERS, NEURONS, VOCABULARY, options_of
 
 from neuronull.data.errors import InputError
 from neuronull.data.measurements import Measurements
+from neuronull.data.models import load_model
 from neuronull.data.options import MeasureOptions
 from neuronull.data.store import load, save
 from neuronull.estimators import measure_heads as measure_heads_module
 from neuronull.estimators.audit import AuditError
 from neuronull.estimators.measure import measure, resolve_layer
 from neuronull.estimators.measure_heads import measure_heads
+from neuronull.estimators.neurons import covariates
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +270,9 @@ def test_the_cache_knows_conditions_by_content(options: MeasureOptions, folder: 
     base = replace(options, threshold=MeasureOptions.threshold)
     first = measure(replace(base, conditions=given(folder, LISTED)))
     monkeypatch.setattr(module, "run_forward", None)  # no second forward pass
-    assert same(measure(replace(base, conditions=given(folder, LISTED, "renamed.json"))), first)
+    again = measure(replace(base, conditions=given(folder, LISTED, "renamed.json")))
+    assert (again.manifest, again.panel.label.tolist()) == (first.manifest, first.panel.label.tolist())
+    assert torch.equal(again.delta_loss, first.delta_loss)
     renamed = LISTED | {"rule": "another rule"}
     with pytest.raises(TypeError):
         measure(replace(base, conditions=given(folder, renamed)))
@@ -297,9 +301,9 @@ def test_a_file_is_read_before_the_model_is_loaded(options: MeasureOptions, fold
 
 def test_options_that_decide_who_is_rare_do_not_go_with_a_file(options: MeasureOptions, folder: Path):
     path = given(folder, LISTED)
-    with pytest.raises(InputError, match=r"--threshold decides which tokens are rare.*leave out --threshold"):
+    with pytest.raises(InputError, match=r"--threshold has no say where conditions.json lists the conditions"):
         replace(options, conditions=path)
-    with pytest.raises(InputError, match=r"--elbow decides which tokens are rare"):
+    with pytest.raises(InputError, match=r"--elbow has no say"):
         replace(options, conditions=path, threshold=0.15, elbow=True)
     with pytest.raises(InputError, match=r"no such file or directory: nowhere.json \(--conditions\)"):
         replace(options, conditions="nowhere.json", threshold=0.15)
@@ -319,6 +323,11 @@ def test_padding_moves_no_class(options: MeasureOptions, folder: Path):
     np.testing.assert_array_equal(found.panel.label == 1, found.panel.target_id > 0.35 * 60)  # ids are ranks
     assert found.manifest.vocabulary == VOCABULARY
     assert found.manifest.conditions.rule.endswith("beyond 35 % of the tokenizer's 60 token types")
+    loaded = load_model(str(model), device="cpu")
+    counts = np.load(folder / "counts.npy")
+    for rows, alike in ((np.arange(VOCABULARY) < 60, True), (None, False)):  # nor do these rows count in a direction
+        expected = covariates(loaded.adapter, LAYERS - 1, found.activation, counts, rows)
+        assert found.neurons["token_frequency_share"].equals(expected["token_frequency_share"]) == alike
 
 
 def test_without_counts_the_whole_corpus_and_its_types_decide(options: MeasureOptions, folder: Path):
