@@ -112,7 +112,7 @@ class Registry(Generic[T]):
         value = self._load(name, entry)
         if entry.error:
             raise InputError(f"{self.what} {name} cannot be loaded: {entry.error}", entry.origin,
-                             "hint or uninstall that plug-in")  # fmt: skip
+                             "repair or uninstall that plug-in")  # fmt: skip
         return value
 
     def names(self) -> tuple[str, ...]:

@@ -73,10 +73,11 @@ def choose(options: TestOptions) -> Choice:
     for one in options.only:
         found = _named(one, known, controls, options) or _anywhere(one, options)
         names.update(dict.fromkeys(found))
-    elsewhere = {h.id: h for name in names if name not in known and name not in controls for h in [_declared(name)]}
+    elsewhere = {name: catalogue.hypothesis(name) for name in names if name not in known and name not in controls}
     everything = {**known, **elsewhere}
     wanted = [h for name, h in everything.items() if name in names]
-    belonging = [p for p in _all_papers(asked) if any(h.id in names for h in p.hypotheses)]
+    everywhere = [*_all_papers(asked), *(p for name in elsewhere for p in catalogue.papers_of(name))]
+    belonging = {p.id: p for p in everywhere if any(h.id in names for h in p.hypotheses)}.values()
     chosen = tuple(c for name, c in controls.items() if name in names)
     return _with_margins(Choice(tuple(belonging or asked), tuple(wanted), chosen), options)
 
@@ -107,10 +108,6 @@ def _anywhere(one: str, options: TestOptions) -> list[str]:
     if not found:
         catalogue.hypothesis(one)  # raises, with the nearest id
     return found
-
-
-def _declared(name: str) -> Hypothesis:
-    return catalogue.hypothesis(name)
 
 
 def _with_margins(choice: Choice, options: TestOptions) -> Choice:

@@ -38,7 +38,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sampled:
-    """An statistic under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
+    """A statistic under one null: ``estimate`` and ``statistic`` [1 + B, K]; row 0 is the observed.
 
     ``share`` [1 + B]: what each null set has in common with the observed ones, as a share of the statistic's terms;
     ``left_out``: whether null estimates are of the rest alone.
@@ -123,7 +123,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Assessment:
-    """A hypothesis on a data, before any adjustment for multiplicity."""
+    """A hypothesis on prepared data, before any adjustment for multiplicity."""
 
     hypothesis: Hypothesis
     nulls: tuple[Sampled, ...]
@@ -182,7 +182,9 @@ def sample(
             done.append(values)
             stage.advance()
         few = range(1, 1 + min(JACKKNIFED, replicates))
-        without = bound.draws_without(kind, guarded.draw(few, seed), few, seed)
+        again = guarded.draw(few, seed)
+        with blamed(bound):
+            without = bound.draws_without(kind, again, few, seed)
     estimate, statistic, share = (np.concatenate(parts) for parts in zip(*done, strict=True))
     if not np.isfinite(estimate).all():
         bad = int((~np.isfinite(estimate)).any(1).sum())

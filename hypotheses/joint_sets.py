@@ -10,7 +10,7 @@ from ..data.options import TestOptions
 from ..estimators.joint_ablation import Sets
 from . import catalogue
 from .hypothesis import Hypothesis
-from .nulls.guard import GuardedNull
+from .nulls.guard import GuardedNull, blamed
 from .prepared import PreparedData
 from .statistics.joint import JointStatistic, Plan
 
@@ -29,7 +29,8 @@ def joint_sets(prepared: Prepared, options: TestOptions) -> Sets:
         data = prepared.of(hypothesis)
         if isinstance(hypothesis.statistic, JointStatistic):
             try:
-                plan = hypothesis.statistic.plan(data)
+                with blamed(hypothesis.statistic):
+                    plan = hypothesis.statistic.plan(data)
                 found = dict.fromkeys(_members(plan, _draws(hypothesis, plan, data, options)))
             except MissingInput:
                 continue

@@ -28,6 +28,7 @@ from .engine import Assessment
 from .hypothesis import Hypothesis
 from .inference.permutation import enough_replicates
 from .inference.verdicts import combine
+from .nulls.guard import blamed
 from .numbers import plain_number
 from .paper import Paper
 from .result import Multiverse, Outcome, Role, Universe, Verdict
@@ -312,7 +313,8 @@ class _Explorer:
         if key not in self.assessed:
             data = prepared.of(here)
             try:
-                bound = here.statistic.bind(data)
+                with blamed(here.statistic):
+                    bound = here.statistic.bind(data)
                 self.assessed[key] = assess_under(here, bound, data, self.options, Silent(), False)
             except MissingInput:
                 self.assessed[key] = None

@@ -220,16 +220,19 @@ def assess_under(
     drawn = tuple(
         sample(bound, null, data, replicates, options.seed, options.jobs, progress, hypothesis.id) for null in nulls
     )
-    found = assess(hypothesis, bound, data, drawn, options.alpha, with_details)
+    with blamed(hypothesis.statistic):
+        found = assess(hypothesis, bound, data, drawn, options.alpha, with_details)
     return replace(found, details=found.details.model_copy(update={"nulls_left_out": left_out})) if left_out else found
 
 
 def serving(nulls: Sequence[NullModel], bound: BoundStatistic) -> tuple[list[NullModel], dict[str, str]]:
     """Those of the null models that can serve what a statistic offers, and why the others cannot, by name."""
-    offered = bound.offers()
+    with blamed(bound):
+        offered = bound.offers()
     served, left_out = [], {}
     for null in nulls:
-        why = null.refuses(offered[null.randomises]) if null.randomises in offered else ""
+        with blamed(null):
+            why = null.refuses(offered[null.randomises]) if null.randomises in offered else ""
         if why:
             left_out[null.name] = why
         else:

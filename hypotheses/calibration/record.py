@@ -177,18 +177,20 @@ def read_record(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 @cache
-def recorded() -> tuple[dict[str, Any], ...]:
-    """Rows of the records of all papers that have one."""
-    paths = [paper.record for _, paper in catalogue.papers.items() if paper.record is not None]
-    return tuple(row for path in paths for row in read_record(path)[1])
+def recorded(paper: str) -> tuple[dict[str, Any], ...]:
+    """Rows of a paper's record; none where it has no record."""
+    path = catalogue.papers.get(paper).record
+    return () if path is None else tuple(read_record(path)[1])
 
 
 def calibration_line(hypothesis_id: str) -> str | None:
     """What the record says of a test's size, in one line; None where it was not calibrated.
 
-    Of several null scenarios the one with the highest rejection rate speaks.
+    Of several null scenarios the one with the highest rejection rate speaks; of several papers that declare it, the
+    first, so that a paper that is installed beside others moves nothing of theirs.
     """
-    nulls = [r for r in recorded() if r["hypothesis"] == hypothesis_id and r["purpose"] == "null"]
+    rows = (row for paper in catalogue.papers_of(hypothesis_id)[:1] for row in recorded(paper.id))
+    nulls = [row for row in rows if row["hypothesis"] == hypothesis_id and row["purpose"] == "null"]
     if not nulls:
         return None
     worst = max(nulls, key=lambda r: (r["rejected"]["share"], r["datasets"]))

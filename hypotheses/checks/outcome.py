@@ -95,7 +95,7 @@ def ran(name: str, work: Callable[[], str]) -> Check:
         return done(None, str(why))
     except Failed as why:
         return done(False, str(why))
-    except Exception as error:  # other people's code may raise anything, and the report must name it
+    except (Exception, SystemExit) as error:  # other people's code may raise anything, and the report must name it
         return done(False, f"raised {type(error).__name__}: {error}")
 
 

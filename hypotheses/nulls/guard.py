@@ -13,15 +13,17 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from ...data.errors import InputError
 from .base import NullModel, Observed
 from .form import form_fault
 
-OWN = "neuronull."
+OWN = "neuronull.hypotheses."
+"""Modules whose null models and statistics are our own; what `nn.null_model` makes of a function is its author's."""
 SMALL = 1 << 24
-"""Bytes up to which an array is copied for a null model; of larger ones a checksum is taken before and after."""
+"""Bytes up to which an array is copied for a null model; a checksum of all is taken before and after."""
 
 
 class NullFault(InputError):
@@ -52,12 +54,11 @@ class GuardedNull:
         if self.own:
             self._state = null.prepare(measurements, observed)
             return
-        before = _checksum(measurements)
-        given = _copied(observed)
-        sums = _checksum(given)
+        given = _copied(measurements), _copied(observed)
+        before = _checksum(given)
         with blamed(null):
-            self._state = null.prepare(measurements, given)
-        if _checksum(measurements) != before or _checksum(given) != sums:
+            self._state = null.prepare(*given)
+        if _checksum(given) != before:
             raise self._fault("its prepare() changes what it is given", "work on a copy")
 
     def draw(self, replicates: range, seed: int) -> Any:
@@ -86,9 +87,7 @@ class GuardedNull:
         if not self.own and len(drawn) > 1:
             with blamed(self.null):
                 again: Any = self.null.draw(self._state, replicates[:1], seed)
-            if not torch.equal(again[0], drawn[0]):
-                said = "the same seed and replicate gave another draw"
-                raise self._fault(said, "draw from generator(seed, replicate)")
+            self._check_same(drawn[0], again[0] if isinstance(again, torch.Tensor) and len(again) else None)
         return drawn
 
     def _each(self, replicates: range, seed: int) -> Iterator[Any]:
@@ -100,7 +99,16 @@ class GuardedNull:
             if draw is None:
                 raise self._fault(f"no draw came for replicate {number}", "give one draw per replicate")
             self._check(draw)
+            if not self.own and self.null.randomises != "corpus" and number == replicates.start:
+                with blamed(self.null):
+                    again = next(iter(self.null.draw(self._state, replicates[:1], seed)), None)
+                self._check_same(draw, again)
             yield draw
+
+    def _check_same(self, draw: Any, again: Any) -> None:
+        """Refuse a draw that is not a function of seed and replicate (of a corpus this would cost a measurement)."""
+        if not (isinstance(again, torch.Tensor) and torch.equal(draw, again)):
+            raise self._fault("the same seed and replicate gave another draw", "draw from generator(seed, replicate)")
 
     def _check(self, draw: Any) -> None:
         fault = form_fault(self._observed, draw)
@@ -129,7 +137,7 @@ def blamed(author: Any) -> Iterator[None]:
             raise
         name = getattr(author, "name", None) or getattr(author, "__name__", None) or type(author).__name__
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise NullFault(f"{name} failed: {what}", _home(author), "mend or uninstall that plug-in") from error
+        raise NullFault(f"{name} failed: {what}", _home(author), "repair or uninstall that plug-in") from error
 
 
 def _module(author: Any) -> str:
@@ -141,17 +149,19 @@ def _home(author: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _copied(observed: Observed) -> Observed:
-    """The offered object with small arrays copied."""
-
-    def copy(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and value.nbytes <= SMALL:
-            return value.clone()
-        if isinstance(value, np.ndarray) and value.nbytes <= SMALL:
-            return value.copy()
-        return tuple(map(copy, value)) if isinstance(value, tuple) else value
-
-    return replace(observed, **{f.name: copy(getattr(observed, f.name)) for f in fields(observed)})
+def _copied(value: Any) -> Any:
+    """The offered object, or measurements, with small arrays and tables copied, however deep they lie."""
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.nbytes <= SMALL else value
+    if isinstance(value, np.ndarray):
+        return value.copy() if value.nbytes <= SMALL else value
+    if isinstance(value, pd.DataFrame):
+        return value.copy() if value.memory_usage().sum() <= SMALL else value
+    if type(value) in (tuple, list):
+        return type(value)(map(_copied, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _copied(getattr(value, f.name)) for f in fields(value) if f.init})
+    return value
 
 
 def _checksum(value: Any) -> int:
@@ -164,14 +174,14 @@ def _checksum(value: Any) -> int:
 
 def _arrays(value: Any) -> Iterator[Any]:
     if isinstance(value, torch.Tensor):
-        yield np.ascontiguousarray(value.detach().cpu().view(torch.uint8).numpy() if value.ndim else value.numpy())
+        yield value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
     elif isinstance(value, np.ndarray):
         if value.dtype != object:
             yield np.ascontiguousarray(value)
     elif isinstance(value, tuple | list):
         for item in value:
             yield from _arrays(item)
-    elif hasattr(value, "to_numpy") and hasattr(value, "columns"):
+    elif isinstance(value, pd.DataFrame):
         for name in value.columns:
             yield from _arrays(value[name].to_numpy())
     elif is_dataclass(value) and not isinstance(value, type):

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
-from neuronull.hypotheses.calibration.truths import true_data, true_values
-from neuronull.hypotheses.calibration.worlds import Scenario
 
 from neuronull.cli import main
 from neuronull.data.errors import InputError
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.calibration import calibration_line, figure, record, run, scenarios
+from neuronull.hypotheses.calibration import figure, record, run, scenarios
+from neuronull.hypotheses.calibration.record import calibration_line
+from neuronull.hypotheses.calibration.scenario import Scenario
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.truth import TrueWorld, true_data
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
             0.5,
         ),
     }
-    monkeypatch.setattr(scenarios, "SCENARIOS", made)
-    monkeypatch.setattr(run, "SCENARIOS", made)
+    for module in (scenarios, run):
+        monkeypatch.setattr(module, "scenarios", lambda: made)
     monkeypatch.setattr(run, "REPLICATES", 39)
     monkeypatch.setattr(run, "CHUNK", 3)
     return list(made.values())
@@ -154,29 +154,34 @@ def test_a_line_for_the_report_names_the_worst_null(tmp_path, monkeypatch):
         }
         for name, count in (("mild", 180), ("hard", 184))
     ]
-    record.write_record(tmp_path / "record.json", rows, {"command": "x"})
-    monkeypatch.setattr(record, "_shipped", lambda: tuple(record.read_record(tmp_path / "record.json")["rows"]))
+    record.write_record(tmp_path / "record.jsonl", rows, {"command": "x"})
+    head, read = record.read_record(tmp_path / "record.jsonl")
+    assert (head["command"], read) == ("x", rows)
+    monkeypatch.setattr(record, "recorded", lambda: tuple(read))
     assert (
         calibration_line("a.b")
         == "on null data this test rejected 4.6 % [4.0, 5.3] at 5 % (R = 4,000, scenario hard, the worst of 2)"
     )
     assert calibration_line("c.d") is None
-    assert record.read_record(tmp_path / "none.json")["rows"] == []
-    (tmp_path / "bad.json").write_text("[]")
+    assert record.read_record(tmp_path / "none.jsonl")[1] == []
+    (tmp_path / "bad.jsonl").write_text("[]")
     with pytest.raises(InputError, match="not a calibration record"):
-        record.read_record(tmp_path / "bad.json")
+        record.read_record(tmp_path / "bad.jsonl")
 
 
 def test_every_hypothesis_has_null_data_and_a_power_curve():
-    for hypothesis in catalogue.hypotheses.names():
-        purposes = {s.purpose for s in scenarios.SCENARIOS.values() if hypothesis in s.hypotheses}
+    for hypothesis in list(catalogue.known_hypotheses()):
+        purposes = {s.purpose for s in scenarios.scenarios().values() if hypothesis in s.hypotheses}
         assert {"null", "power"} <= purposes, hypothesis
 
 
-def test_the_shipped_record_is_of_hypotheses_and_scenarios_that_are_there():
-    rows = record.read_record(Path(record.RECORD))["rows"]
-    assert {r["hypothesis"] for r in rows} <= set(catalogue.hypotheses.names())
-    assert {r["scenario"] for r in rows} <= set(scenarios.SCENARIOS)
+@pytest.mark.parametrize("paper", [p for p in catalogue.shipped() if p.record is not None], ids=lambda p: p.id)
+def test_the_record_of_a_paper_is_of_hypotheses_and_scenarios_that_are_there(paper):
+    head, rows = record.read_record(paper.record)
+    assert head["format"] == record.FORMAT
+    assert rows
+    assert {r["hypothesis"] for r in rows} <= {h.id for h in paper.hypotheses}
+    assert {r["scenario"] for r in rows} <= set(scenarios.scenarios())
 
 
 def test_scenarios_are_chosen_by_hypothesis_family_and_prefix():
@@ -228,23 +233,23 @@ def much() -> tuple[PreparedData, object]:
 )
 def test_the_truth_is_what_much_data_come_near(name, much):
     prepared, truth = much
-    hypothesis = catalogue.hypotheses.get(name)
+    hypothesis = catalogue.hypothesis(name)
     bound = hypothesis.statistic.bind(prepared)
     null = catalogue.nulls.get(hypothesis.nulls[0])
     sampled = sample(bound, null, prepared, 49, 0)
     shift = sampled.mean if hypothesis.statistic.centred else 0.0
-    true = true_values(hypothesis, bound, prepared, truth, null, sampled, 0)
+    true = bound.true_values(TrueWorld(hypothesis.statistic, bound, prepared, truth, None, null, sampled, 0))
     without = bound.leave_one_out().numpy()
     se = np.sqrt((len(without) - 1) / len(without) * ((without - without.mean(0)) ** 2).sum(0))
     assert np.abs(sampled.estimate[0] - shift - true).max() < 4.5 * se.max() + 1e-3
 
 
-def test_a_true_study_holds_the_truth(much):
+def test_true_data_hold_the_truth(much):
     prepared, truth = much
     there = true_data(prepared, truth)
     ratio = there.influence[0].numpy() / np.exp(truth.log_influence)
     assert ratio == pytest.approx(np.ones_like(ratio))
-    assert there.plateau is prepared.plateau
+    assert there.chosen is prepared.chosen
     assert (there.correlation[0].diagonal() == 1).all()
 
 
@@ -259,9 +264,9 @@ def test_the_command_writes_summary_figure_and_journal(tiny, tmp_path, capsys):
     assert printed.splitlines()[-1] == str(out / "calibration.json")
     assert "tails.weights" in printed
     assert sorted(p.name for p in out.iterdir()) == ["calibration.json", "calibration.png", "journal.jsonl"]
-    stored = record.read_record(out / "calibration.json")
-    assert stored["command"] == "neuronull calibrate tails.weights --scenario tiny --datasets 3"
-    assert [row["datasets"] for row in stored["rows"]] == [3]
+    head, rows = record.read_record(out / "calibration.json")
+    assert head["command"] == "neuronull calibrate tails.weights --scenario tiny --datasets 3"
+    assert [row["datasets"] for row in rows] == [3]
     before = (out / "journal.jsonl").read_bytes()
     assert main(words) == 0
     assert (out / "journal.jsonl").read_bytes() == before
@@ -288,7 +293,7 @@ def test_a_finding_carries_its_calibration(monkeypatch):
         Settings(documents=24, pairs=4, neurons=200, heads=2), 0, ["influence", "weights"]
     ).measurements
     result = run_suite(measurements, TestOptions(replicates=39, only=("clusters.weights",)))
-    assert result.finding("clusters.weights").details["calibration"] == "measured for clusters.weights"
+    assert result.finding("clusters.weights").details.calibration == "measured for clusters.weights"
 
 
 def test_an_interrupt_keeps_what_is_finished(tiny, tmp_path, monkeypatch):

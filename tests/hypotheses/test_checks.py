@@ -216,7 +216,7 @@ def test_targets_are_names_paths_classes_or_objects() -> None:
         check("neuronull.data.errors:InputError")
 
 
-@pytest.mark.parametrize("name", catalogue.hypotheses.names())
+@pytest.mark.parametrize("name", list(catalogue.known_hypotheses()))
 def test_every_hypothesis_of_the_catalogue_passes_its_checks(name: str) -> None:
     report = check(name)
     assert report.passed, str(report)

@@ -38,16 +38,16 @@ def test_distances_are_the_statistic_of_cramer_and_von_mises():
 def test_the_knots_drawn_are_those_of_the_lowest_bic_and_stand_beside_the_finding(measurements):
     result = run_suite(measurements, TestOptions(only=("regimes.shape",), replicates=20))
     beside = result.finding("regimes.shape").details
-    assert set(beside["distance_of_the_rare_curve_from"]) == {"lognormal", "Weibull", "power law"}
+    assert set(beside.further["distance_of_the_rare_curve_from"]) == {"lognormal", "Weibull", "power law"}
     told = dict(also_measured(result.finding("regimes.shape")).rows)
     assert told["distance of the rare curve from: lognormal"].startswith(".")
     for curve in result.curves:
-        fits = beside["broken_lines"][curve.label]
-        assert [len(f["knots"]) for f in fits] == [0, 1, 2]
-        assert [len(f["slopes"]) for f in fits] == [1, 2, 3]
-        lowest = min(fits, key=lambda f: f["bic"])
-        assert curve.knots == list(lowest["knots"])
-        assert (curve.knots_low, curve.knots_high) == (list(lowest["low"]), list(lowest["high"]))
+        fits = beside.broken_lines[curve.label]
+        assert [len(f.knots) for f in fits] == [0, 1, 2]
+        assert [len(f.slopes) for f in fits] == [1, 2, 3]
+        lowest = min(fits, key=lambda f: f.bic)
+        assert curve.knots == list(lowest.knots)
+        assert (curve.knots_low, curve.knots_high) == (list(lowest.low), list(lowest.high))
         assert all(low <= high for low, high in zip(curve.knots_low, curve.knots_high, strict=True))
 
 

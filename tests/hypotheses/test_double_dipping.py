@@ -30,7 +30,7 @@ BAR = ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / DATASETS)
 
 
 @pytest.fixture(scope="module")
-def null_studies() -> list[PreparedData]:
+def null_data() -> list[PreparedData]:
     """Classes alike in every neuron; noisy documents, so that the plateau is partly chosen by noise."""
     settings = Settings(documents=30, pairs=4, neurons=240, scatter=0.0, influence_sd=0.3, document_neuron_sd=0.4)
     return [PreparedData(planted_measurements(settings, seed, ["influence"])) for seed in range(DATASETS)]
@@ -48,7 +48,7 @@ def same_half_p(prepared: PreparedData) -> float:
 
 def other_half_p(prepared: PreparedData) -> float:
     """The shipped design, document null alone (there is no neuron-by-class scatter in these data)."""
-    bound = catalogue.hypotheses.get("regimes.selectivity").statistic.bind(prepared)
+    bound = catalogue.hypothesis("regimes.selectivity").statistic.bind(prepared)
     drawn = sample(bound, DocumentSwaps(), prepared, REPLICATES, 0)
     return permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value
 
@@ -57,17 +57,17 @@ def rejected(p_values: list[float]) -> float:
     return float(np.mean(np.array(p_values) <= ALPHA))
 
 
-def test_choosing_and_scoring_on_one_half_finds_specialists_in_noise(null_studies):
-    assert rejected([same_half_p(s) for s in null_studies]) > 0.5
+def test_choosing_and_scoring_on_one_half_finds_specialists_in_noise(null_data):
+    assert rejected([same_half_p(s) for s in null_data]) > 0.5
 
 
-def test_choosing_on_the_other_half_does_not(null_studies):
-    assert rejected([other_half_p(s) for s in null_studies]) <= BAR
+def test_choosing_on_the_other_half_does_not(null_data):
+    assert rejected([other_half_p(s) for s in null_data]) <= BAR
 
 
 def test_document_swaps_alone_take_scatter_for_specialists_and_the_two_way_rule_does_not():
     settings = Settings(documents=24, pairs=3, neurons=240, scatter=0.5, position_sd=0.4)
-    hypothesis = catalogue.hypotheses.get("regimes.selectivity")
+    hypothesis = catalogue.hypothesis("regimes.selectivity")
     alone, both = [], []
     for seed in range(1000, 1000 + DATASETS):
         prepared = PreparedData(planted_measurements(settings, seed, ["influence"]))
@@ -98,7 +98,7 @@ def shipped(rng, score, a, b, replicate_seed):
     strata = torch.zeros(NEURONS, dtype=torch.int64)
     null = MatchedSets()
     observed = Observed(
-        "neurons", torch.arange(NEURONS), plateau=(torch.from_numpy(a), torch.from_numpy(b)), strata=strata
+        "neurons", torch.arange(NEURONS), sets=(torch.from_numpy(a), torch.from_numpy(b)), strata=strata
     )
     images = null.draw(null.prepare(None, observed), range(1, REPLICATES + 1), replicate_seed).numpy()
     return (score[images[:, a]].mean(1) + score[images[:, b]].mean(1)) / 2
@@ -153,7 +153,7 @@ def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_no
     by_strata, reselected = [], []
     for seed in range(DATASETS // 2):
         prepared = PreparedData(planted_measurements(settings, seed, ["influence", "activations"]))
-        bound = catalogue.hypotheses.get("coordination.dimension").statistic.bind(prepared)
+        bound = catalogue.hypothesis("coordination.dimension").statistic.bind(prepared)
         for null, ps in (("matched_sets", by_strata), ("reselected_sets", reselected)):
             drawn = sample(bound, catalogue.nulls.get(null), prepared, REPLICATES, seed)
             ps.append(permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0]).value)
@@ -161,10 +161,10 @@ def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_no
     assert rejected(reselected) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / len(reselected))
 
 
-def test_what_null_sets_share_with_the_plateau_is_taken_out_of_the_estimate():
-    """Half of each null set is plateau here; the effect is what the same sets show beyond an unplanted twin."""
+def test_what_null_sets_share_with_the_set_is_taken_out_of_the_estimate():
+    """Half of each null set is the set itself here; the effect is what the same sets show beyond an unplanted twin."""
     world = Settings(neurons=960, covariate_link=0.93, confounding=0.45, raised_both=1.0)
-    hypothesis = catalogue.hypotheses.get("clusters.cohesion")
+    hypothesis = catalogue.hypothesis("clusters.cohesion")
     null = catalogue.nulls.get("reselected_sets")
     found, true = [], []
     for seed in range(10):
@@ -175,7 +175,7 @@ def test_what_null_sets_share_with_the_plateau_is_taken_out_of_the_estimate():
         drawn = sample(bound, null, prepared, REPLICATES, 0)
         assert 0.1 < drawn.shared < 0.4
         found.append(assess(hypothesis, bound, prepared, (drawn,), ALPHA).outputs[0].estimate)
-        sets = torch.stack(prepared.plateau)[None]
+        sets = torch.stack(prepared.set)[None]
         values = [b.evaluate("neurons", sets, range(1), 0).estimate.item() for b in (bound, without)]
         true.append(values[0] - values[1])
     assert np.mean(found) == pytest.approx(np.mean(true), rel=0.12)
@@ -183,7 +183,7 @@ def test_what_null_sets_share_with_the_plateau_is_taken_out_of_the_estimate():
 
 def test_sets_share_all_pairs_with_themselves_and_none_with_others():
     prepared = PreparedData(planted_measurements(Settings(neurons=480), 0, ["influence", "activations", "heads"]))
-    bound = catalogue.hypotheses.get("clusters.cohesion").statistic.bind(prepared)
+    bound = catalogue.hypothesis("clusters.cohesion").statistic.bind(prepared)
     own = torch.stack(bound.sets)[None]
     others = torch.tensor([i for i in range(480) if i not in set(own.flatten().tolist())])
     half_own = own.clone()
@@ -191,17 +191,17 @@ def test_sets_share_all_pairs_with_themselves_and_none_with_others():
     drawn = torch.cat([own, others[:8].expand(1, 2, 8), half_own])
     assert bound.shared("neurons", drawn).tolist() == pytest.approx([1.0, 0.0, 4 * 3 / (8 * 7)])
     assert bound.shared("labels", None) is None
-    concentration = catalogue.hypotheses.get("routing.concentration").statistic.bind(prepared)
+    concentration = catalogue.hypothesis("routing.concentration").statistic.bind(prepared)
     own = torch.stack(concentration.sets)[None]
     half_own = own.clone()
     half_own[..., 4:] = others[4:8]
     assert concentration.shared("neurons", torch.cat([own, half_own])).tolist() == [1.0, 0.5], "a mean over members"
     rest = torch.tensor(others[4:8].tolist()).expand(2, 4)[None]
     found = concentration.evaluate("neurons", torch.cat([own, half_own]), range(2), 0)
-    assert found.estimate[0] == found.statistic[0], "the plateau itself is whole"
+    assert found.estimate[0] == found.statistic[0], "the set itself is whole"
     assert found.estimate[1] == pytest.approx(float(concentration.evaluate("neurons", rest, range(1), 0).estimate))
     assert found.statistic[1] != pytest.approx(float(found.estimate[1])), "ranked with all members"
-    tails = catalogue.hypotheses.get("tails.weights").statistic.bind(
+    tails = catalogue.hypothesis("tails.weights").statistic.bind(
         PreparedData(planted_measurements(Settings(neurons=480), 0, ["influence", "weights"]))
     )
     assert tails.shared("neurons", own) is None, "no mean"
@@ -211,7 +211,7 @@ def test_sets_share_all_pairs_with_themselves_and_none_with_others():
 def test_an_effect_that_null_sets_hold_too_is_not_called_absent(link):
     """Where covariates tell who is influential, reselected sets hold the effect; matched sets do not."""
     settings = Settings(neurons=960, covariate_link=link, weight_cluster=0.1)
-    hypothesis = catalogue.hypotheses.get("clusters.weights")
+    hypothesis = catalogue.hypothesis("clusters.weights")
     alone, both = [], []
     for seed in range(12):
         prepared = PreparedData(planted_measurements(settings, seed, ["influence", "weights"]))
@@ -224,20 +224,20 @@ def test_an_effect_that_null_sets_hold_too_is_not_called_absent(link):
         assert np.mean(np.array(alone) < hypothesis.margin) > 0.5, "what the second null guards against"
 
 
-def test_a_plateau_of_other_heads_is_not_for_that_more_concentrated():
+def test_a_set_of_other_heads_is_not_for_that_more_concentrated():
     """Null sets that hold part of it mix two profiles, which is less concentrated than either: .08 came out."""
     estimates, settings = [], Settings(neurons=480, pairs=8, covariate_link=0.8, raised_both=3.0)
     for seed in range(6):
         made = planted_measurements(settings, seed, ["influence", "heads"])
         heads = made.heads
-        own = PreparedData(made).blind_plateau[0]
+        own = PreparedData(made).blind_set[0]
         single = torch.from_numpy(np.flatnonzero(heads.reachable & (heads.head >= 0)))
         effect = heads.effect.clone()
         others = single[torch.from_numpy(np.random.default_rng(seed).permutation(len(single)))]
         for head, other in zip(single.tolist(), others.tolist(), strict=True):
             effect[head][..., own] = heads.effect[other][..., own]
         prepared = PreparedData(dataclasses.replace(made, heads=dataclasses.replace(heads, effect=effect)))
-        hypothesis = catalogue.hypotheses.get("routing.concentration")
+        hypothesis = catalogue.hypothesis("routing.concentration")
         sampled = sample(
             hypothesis.statistic.bind(prepared), catalogue.nulls.get("reselected_sets"), prepared, 99, seed
         )

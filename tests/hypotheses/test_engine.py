@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from neuronull.hypotheses.statistics.base import BoundStatistic, Statistic, Values
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import JointSettings, Settings, TrainingSettings, planted, planted_joint_ablation
 from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.choice import check_replicates, choose
 from neuronull.hypotheses.engine import JACKKNIFED, TILE, Output, Sampled, assess, assess_p, reported_null, sample
 from neuronull.hypotheses.findings import familywise_bounds
 from neuronull.hypotheses.hypothesis import Hypothesis
@@ -23,9 +23,10 @@ from neuronull.hypotheses.inference.verdicts import Absence, Presence
 from neuronull.hypotheses.joint_sets import joint_sets
 from neuronull.hypotheses.nulls.base import Observed
 from neuronull.hypotheses.prepared import PreparedData
-from neuronull.hypotheses.suite import check_replicates, run_suite
+from neuronull.hypotheses.statistic import BoundStatistic, Statistic, Values
+from neuronull.hypotheses.suite import prepare, run_suite
 
-ALL = tuple(catalogue.hypotheses.names())
+ALL = tuple(catalogue.known_hypotheses())
 SMALL = TrainingSettings(documents=24, pairs=5, neurons=240, width=24, heads=16)
 
 
@@ -33,8 +34,8 @@ SMALL = TrainingSettings(documents=24, pairs=5, neurons=240, width=24, heads=16)
 def prepared() -> PreparedData:
     """Planted measurements with checkpoints and every joint ablation that the tests below look up."""
     made = planted(SMALL, 3)
-    bare, hypotheses = PreparedData(made.measurements), [catalogue.hypotheses.get(name) for name in ALL]
-    tables = [joint_sets(bare, hypotheses, TestOptions(replicates=199, seed=seed)).table for seed in (0, 5)]
+    every = [TestOptions(only=ALL, replicates=199, seed=seed) for seed in (0, 5)]
+    tables = [joint_sets(prepare(made.measurements, choose(options), options), options).table for options in every]
     sets = pd.concat(tables, ignore_index=True)
     sets = sets[~sets.assign(members=sets["members"].map(tuple)).duplicated()].reset_index(drop=True)
     return PreparedData(
@@ -43,7 +44,7 @@ def prepared() -> PreparedData:
 
 
 def bound_of(name: str, prepared: PreparedData) -> tuple[Hypothesis, BoundStatistic]:
-    hypothesis = catalogue.hypotheses.get(name)
+    hypothesis = catalogue.hypothesis(name)
     return hypothesis, hypothesis.statistic.bind(prepared)
 
 
@@ -99,7 +100,7 @@ def test_estimates_without_a_document_scatter_around_the_estimate(name, prepared
 
 @dataclass(frozen=True)
 class Made(Statistic):
-    """An statistic whose values are given: under labels and under influence."""
+    """A statistic whose values are given: under labels and under influence."""
 
     values: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0,), (0.0,))
 
@@ -199,7 +200,7 @@ SETS = ("clusters.within", "clusters.cohesion", "coordination.dimension", "routi
 
 @pytest.mark.parametrize("name", SETS)
 def test_null_sets_without_a_document_are_those_sets_without_it(name, prepared):
-    """Against a prepared whose plateaus *are* the null sets."""
+    """Against data whose sets *are* the null sets."""
     hypothesis, bound = bound_of(name, prepared)
     null = catalogue.nulls.get("matched_sets")
     draws = null.draw(null.prepare(prepared.measurements, bound.offers()["neurons"]), range(1, 4), 5)
@@ -208,8 +209,9 @@ def test_null_sets_without_a_document_are_those_sets_without_it(name, prepared):
     for row, draw in enumerate(draws):
         there = PreparedData(prepared.measurements)
         there.__dict__["strata"] = prepared.strata
-        for kind in ("plateau", "blind_plateau"):
-            there.__dict__[kind] = tuple(draw[s] for s in getattr(prepared, kind))
+        for kind in ("chosen", "blind_chosen"):
+            sets = tuple(draw[s] for s in getattr(prepared, kind).sets)
+            there.__dict__[kind] = replace(getattr(prepared, kind), sets=sets)
         alone = hypothesis.statistic.bind(there)
         left = alone.draws_without("neurons", alone.identity("neurons"), range(row + 1, row + 2), 0)
         torch.testing.assert_close(found[row], left[0])
@@ -217,7 +219,7 @@ def test_null_sets_without_a_document_are_those_sets_without_it(name, prepared):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_document_moves_the_difference_from_null_sets(name, prepared):
-    """Standard error of plateau less null mean against a loop over documents of that very difference."""
+    """Standard error of the set less the null mean against a loop over documents of that very difference."""
     hypothesis, bound = bound_of(name, prepared)
     null = catalogue.nulls.get("matched_sets")
     sampled = sample(bound, null, prepared, JACKKNIFED, 5)
@@ -240,7 +242,7 @@ class Shaken(BoundMade):
         return self.leave_one_out()[None].expand(len(draws), -1, -1)
 
 
-def test_what_moves_plateau_and_null_sets_alike_is_no_error_of_their_difference(prepared):
+def test_what_moves_the_set_and_null_sets_alike_is_no_error_of_their_difference(prepared):
     bound = Shaken(((5.0, *np.linspace(1, 3, 9)),) * 2, len(prepared.documents))
     sampled = tuple(sample(bound, catalogue.nulls.get(n), prepared, 9, 0) for n in ("document_swaps", "neuron_swaps"))
     hypothesis = made((0.0,), (0.0,), centred=True)
@@ -266,7 +268,7 @@ def test_refuting_bounds_hold_for_all_heads_at_once():
 
 
 def test_members_of_a_weight_cluster_are_a_source_of_error(prepared):
-    """Delete-one-neuron standard error of the mean cosine, both plateaus averaged, against plain loops."""
+    """Delete-one-neuron standard error of the mean cosine, both sets averaged, against plain loops."""
     _, bound = bound_of("clusters.weights", prepared)
 
     def cosine(members):
@@ -277,9 +279,9 @@ def test_members_of_a_weight_cluster_are_a_source_of_error(prepared):
             total.append(product[~torch.eye(len(members), dtype=torch.bool)].mean().item())
         return np.mean(total)
 
-    plateaus = [s.tolist() for s in prepared.plateau]
-    union = sorted(set(plateaus[0]) | set(plateaus[1]))
-    theta = np.array([np.mean([cosine([m for m in p if m != gone]) for p in plateaus]) for gone in union])
+    sets = [s.tolist() for s in prepared.set]
+    union = sorted(set(sets[0]) | set(sets[1]))
+    theta = np.array([np.mean([cosine([m for m in p if m != gone]) for p in sets]) for gone in union])
     wanted = np.sqrt((len(union) - 1) / len(union) * ((theta - theta.mean()) ** 2).sum())
     assert bound.member_se() == pytest.approx(wanted, rel=1e-9)
     assert bound_of("tails.weights", prepared)[1].member_se() is None
@@ -304,7 +306,7 @@ def test_two_sided_claims_have_two_sided_ps(prepared):
 
 def test_spread_and_mean_are_of_the_null_alone():
     values = np.array([[100.0], [1.0], [2.0], [3.0]])
-    sampled = Sampled("any", values, values)
+    sampled = Sampled(catalogue.nulls.get("matched_sets"), values, values)
     assert sampled.mean[0] == 2
     assert sampled.sd[0] == 1
 
@@ -316,16 +318,23 @@ def test_what_null_sets_share_of_an_effect_is_no_spread():
     chance, with_own = noise[:, None] - noise.mean(), np.concatenate([[1.0], share])
     for effect in (0.0, 50.0):
         values = np.concatenate([[[effect]], share[:, None] * effect + chance])
-        sampled = Sampled("any", values, values, with_own)
+        sampled = Sampled(catalogue.nulls.get("matched_sets"), values, values, with_own)
         assert sampled.effect[0] == pytest.approx(effect, abs=1e-9)
         assert sampled.effect_sd[0] == pytest.approx(sampled.unshared * noise.std(ddof=1))
-    assert Sampled("any", values, values).effect_sd[0] > 4, "without them it grows with the effect"
+    assert Sampled(catalogue.nulls.get("matched_sets"), values, values).effect_sd[0] > 4, (
+        "without them it grows with the effect"
+    )
 
 
 @pytest.mark.parametrize(("shares", "held"), [((0.1, 0.1), 0), ((0.6, 0.1), 1), ((0.1, 0.6), 0), ((0.6, 0.7), 0)])
 def test_the_estimate_is_told_under_a_null_whose_sets_are_others(shares, held):
     values = np.zeros((3, 1))
-    assert reported_null(tuple(Sampled("any", values, values, np.full(3, share)) for share in shares)) == held
+    assert (
+        reported_null(
+            tuple(Sampled(catalogue.nulls.get("matched_sets"), values, values, np.full(3, share)) for share in shares)
+        )
+        == held
+    )
 
 
 def test_only_a_quadratic_estimate_has_its_pairs_counted(prepared):
@@ -333,7 +342,7 @@ def test_only_a_quadratic_estimate_has_its_pairs_counted(prepared):
     _, heads = bound_of("routing.heads", prepared)
     assert profile.second_order().shape == (1,)
     assert heads.second_order() is None
-    hypothesis = replace(catalogue.hypotheses.get("routing.profile"), nulls=("document_swaps",))
+    hypothesis = replace(catalogue.hypothesis("routing.profile"), nulls=("document_swaps",))
     found = assessed_with(hypothesis, profile, prepared)
     left = profile.leave_one_out()[:, 0].numpy()
     expected = intervals.quadratic_interval(
@@ -351,7 +360,7 @@ def assessed_with(hypothesis, bound, prepared):
 
 @pytest.mark.parametrize("baselines", [2, 19])
 def test_the_two_baseline_design_is_refused_and_says_why(baselines, prepared):
-    wanted = [catalogue.hypotheses.get("clusters.within")]
+    wanted = [catalogue.hypothesis("clusters.within")]
     with pytest.raises(InputError, match="no p-value can be below") as refused:
         check_replicates(wanted, TestOptions(replicates=baselines))
     said = str(refused.value)
@@ -364,7 +373,7 @@ def test_the_two_baseline_design_is_refused_and_says_why(baselines, prepared):
 
 def test_a_family_of_three_needs_three_times_the_draws():
     wanted = [
-        catalogue.hypotheses.get(n)
+        catalogue.hypothesis(n)
         for n in ("clusters.within", "clusters.cohesion", "clusters.weights", "clusters.rewired")
     ]
     with pytest.raises(InputError, match="3 verdicts of family clusters"):
@@ -372,11 +381,27 @@ def test_a_family_of_three_needs_three_times_the_draws():
     check_replicates(wanted, TestOptions(replicates=60))
 
 
-def test_what_was_not_measured_is_said(prepared):
-    bare = PreparedData(replace(prepared.measurements, activation=None, heads=None, w_out=None, neurons=None))
-    for name in ("clusters.within", "routing.heads", "clusters.weights", "coordination.dimension"):
-        with pytest.raises(MissingInput):
-            bound_of(name, bare)[1].offers()
+@pytest.mark.parametrize("name", ["clusters.within", "routing.heads", "clusters.weights", "coordination.dimension"])
+def test_what_was_not_measured_is_said(name, prepared):
+    bare = PreparedData(replace(prepared.measurements, activation=None, heads=None, w_out=None))
+    with pytest.raises(MissingInput, match=r"no .* were (measured|kept)"):
+        sampled_anew(name, bare)
+
+
+def sampled_anew(name: str, prepared: PreparedData) -> Sampled:
+    hypothesis, bound = bound_of(name, prepared)
+    return sample(bound, catalogue.nulls.get(hypothesis.nulls[-1]), prepared, 3, 0)
+
+
+def test_without_covariates_null_sets_that_match_are_refused_and_random_ones_are_not(prepared):
+    bare = PreparedData(replace(prepared.measurements, neurons=None))
+    _, bound = bound_of("clusters.within", bare)
+    for null in ("matched_sets", "reselected_sets"):
+        with pytest.raises(MissingInput, match="needs the neurons' covariates"):
+            sample(bound, catalogue.nulls.get(null), bare, 3, 0)
+    found = sample(bound, catalogue.nulls.get("random_sets"), bare, 3, 0)
+    assert found.estimate[0] == sample(bound_of("clusters.within", prepared)[1],
+                                       catalogue.nulls.get("random_sets"), prepared, 3, 0).estimate[0]  # fmt: skip
 
 
 def test_hypotheses_declare_a_family_and_one_or_two_nulls():

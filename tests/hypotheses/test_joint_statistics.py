@@ -15,27 +15,29 @@ from neuronull.data.measurements import JointAblation, Measurements
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import JointSettings, Planted, Settings, planted, planted_joint_ablation
 from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.choice import choose
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.joint_sets import joint_sets
+from neuronull.hypotheses.papers.liu2025.statistics.joint_heads import BoundJointHeads
+from neuronull.hypotheses.papers.liu2025_emergence.statistics.joint_neurons import BoundJointNeurons
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Verdict
-from neuronull.hypotheses.statistics.joint import MOST_SETS, BoundJointHeads, BoundJointNeurons
-from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.statistics.joint import MOST_SETS
+from neuronull.hypotheses.suite import prepare, run_suite
 
-DIALS = Settings(documents=24, pairs=8, neurons=200, heads=40, loss_gap=0.0)
+SETTINGS = Settings(documents=24, pairs=8, neurons=200, heads=40, loss_gap=0.0)
 NEURONS, HEADS = "specialists.closure", "routing.closure"
 OPTIONS = TestOptions(only=(NEURONS, HEADS), replicates=99)
 
 
 @pytest.fixture(scope="module")
 def made() -> Planted:
-    return planted(DIALS, 3, ("influence", "heads"))
+    return planted(SETTINGS, 3, ("influence", "heads"))
 
 
 def closed(made: Planted, options: TestOptions = OPTIONS, settings: JointSettings | None = None) -> Measurements:
     """The planted world with the sets that a run would have measured."""
-    wanted = [catalogue.hypotheses.get(name) for name in options.only]
-    sets = joint_sets(PreparedData(made.measurements, options.plateau), wanted, options)
+    sets = joint_sets(prepare(made.measurements, choose(options), options), options)
     joint_ablation = planted_joint_ablation(settings or JointSettings(), made, sets.table, 3).joint_ablation
     return replace(made.measurements, joint_ablation=joint_ablation)
 
@@ -51,7 +53,7 @@ def prepared(measurements: Measurements) -> PreparedData:
 
 
 def bound(prepared: PreparedData, name: str):
-    return catalogue.hypotheses.get(name).statistic.bind(prepared)
+    return catalogue.hypothesis(name).statistic.bind(prepared)
 
 
 def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> float:
@@ -59,7 +61,7 @@ def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> flo
     m, panel = prepared.measurements, prepared.panel
     joint_ablation = m.joint_ablation
     size = prepared.n_head
-    observed = {tuple(sorted(p.tolist())) for p in (*prepared.plateau, *prepared.common_plateau)}
+    observed = {tuple(sorted(p.tolist())) for p in (*prepared.set, *prepared.mirror_set)}
     matched = [s for (kind, s) in joint_ablation.rows if kind == "neurons" and len(s) == size and s not in observed]
 
     def mean_influence(half: int, side: int) -> np.ndarray:
@@ -82,7 +84,7 @@ def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> flo
         for members in images[chosen]:
             total += (share(members, 0) - share(members, 1)) / 2
             total -= np.mean([share(s, 0) - share(s, 1) for s in matched]) / 2
-    sets = [set(p) for p in (*prepared.plateau[0:1], *prepared.plateau[1:], *prepared.common_plateau)]
+    sets = [set(p) for p in (*prepared.set[0:1], *prepared.set[1:], *prepared.mirror_set)]
     sets = [{int(i) for i in s} for s in sets]
     overlap = np.mean([len(s & set(other)) / size for s in sets for other in matched])
     return total / (1 - overlap)
@@ -90,20 +92,20 @@ def loop_net(prepared: PreparedData, images: list[list[tuple[int, ...]]]) -> flo
 
 def test_the_observed_net_contrast_is_that_of_a_loop(prepared: PreparedData):
     sets = [[tuple(sorted(p.tolist())) for p in pair]
-            for pair in zip(prepared.plateau, prepared.common_plateau, strict=True)]  # fmt: skip
+            for pair in zip(prepared.set, prepared.mirror_set, strict=True)]  # fmt: skip
     found = bound(prepared, NEURONS)
     for kind in ("neurons", "labels"):
         value = float(found.evaluate(kind, found.identity(kind), range(1), 0).estimate)
         assert value == pytest.approx(loop_net(prepared, sets), rel=1e-5)
 
 
-def test_an_image_of_the_plateaus_is_scored_as_the_plateaus_are(prepared: PreparedData):
+def test_an_image_of_the_sets_is_scored_as_the_sets_are(prepared: PreparedData):
     found, null = bound(prepared, NEURONS), catalogue.nulls.get("matched_sets")
     draws = null.draw(null.prepare(prepared.measurements, found.offers()["neurons"]), range(5, 7), 0)
     values = found.evaluate("neurons", draws, range(5, 7), 0).estimate[:, 0]
     for draw, value in zip(draws, values.tolist(), strict=True):
         images = [[tuple(sorted(draw[p].tolist())) for p in pair]
-                  for pair in zip(prepared.plateau, prepared.common_plateau, strict=True)]  # fmt: skip
+                  for pair in zip(prepared.set, prepared.mirror_set, strict=True)]  # fmt: skip
         assert value == pytest.approx(loop_net(prepared, images), rel=1e-5)
 
 
@@ -129,24 +131,24 @@ def test_leaving_a_document_out_is_leaving_its_rows_out(prepared: PreparedData, 
     assert float(without[d]) == pytest.approx(sum(shares) / 2)
 
 
-def test_heads_are_those_that_act_most_on_the_label_blind_plateau(prepared: PreparedData):
+def test_heads_are_those_that_act_most_on_the_label_blind_set(prepared: PreparedData):
     found = bound(prepared, HEADS)
     effect, total = prepared.heads.effect.double(), {}
-    for row in range(DIALS.heads):
+    for row in range(SETTINGS.heads):
         total[row] = sum(
-            float(effect[row, d, side, prepared.blind_plateau[1 - prepared.half[d]]].mean())
+            float(effect[row, d, side, prepared.blind_set[1 - prepared.half[d]]].mean())
             for d in range(len(prepared.documents))
             for side in (0, 1)
         )
     assert found.plan.chosen.tolist() == sorted(sorted(total, key=total.get)[-2:])
-    assert (found.plan.strata[DIALS.heads :] == -1).all(), "neither unreachable heads nor whole layers are drawn"
+    assert (found.plan.strata[SETTINGS.heads :] == -1).all(), "neither unreachable heads nor whole layers are drawn"
 
 
 def test_swapped_classes_choose_the_same_heads_and_turn_the_estimate(made: Planted, prepared: PreparedData):
     m = prepared.measurements
     swapped = replace(m, heads=replace(m.heads, effect=m.heads.effect.flip(2)),
                       joint_ablation=JointAblation(m.joint_ablation.loss.flip(2), m.joint_ablation.sets))  # fmt: skip
-    panel = m.panel  # the plateau is label-blind: swapping rows of rare and common leaves it
+    panel = m.panel  # the set is label-blind: swapping rows of rare and common leaves it
     there = PreparedData(replace(swapped, panel=panel))
     one, other = bound(prepared, HEADS), bound(there, HEADS)
     assert torch.equal(one.plan.chosen, other.plan.chosen)
@@ -158,7 +160,7 @@ def test_swapped_classes_choose_the_same_heads_and_turn_the_estimate(made: Plant
 def test_every_draw_of_the_test_was_measured_and_later_ones_were_not(prepared: PreparedData):
     found, null = bound(prepared, NEURONS), catalogue.nulls.get("matched_sets")
     sample(found, null, prepared, 99, 0)
-    said = "closures were measured for other draws .* no more replicates"
+    said = "joint ablation was measured for other draws .* no more replicates"
     with pytest.raises(MissingInput, match=said):
         sample(found, null, prepared, 100, 0)
     with pytest.raises(MissingInput, match=said):
@@ -188,12 +190,12 @@ def test_without_closures_the_rows_say_so(made: Planted):
 
 
 def test_few_heads_are_a_reason_and_no_crash():
-    world = planted(replace(DIALS, heads=6), 3, ("influence", "heads"))
+    world = planted(replace(SETTINGS, heads=6), 3, ("influence", "heads"))
     measured = closed(world)
     assert {kind for kind, _ in measured.joint_ablation.rows} == {"neurons"}
     only_neurons = run_suite(measured, OPTIONS).finding(HEADS)
     assert only_neurons.verdict is Verdict.NOT_RUN
-    assert "no closures of heads were measured" in only_neurons.notes
+    assert "no joint ablation of heads was measured" in only_neurons.notes
 
 
 def test_heads_that_do_not_hurt_have_no_log_ratio(made: Planted, measurements: Measurements):
@@ -204,7 +206,10 @@ def test_heads_that_do_not_hurt_have_no_log_ratio(made: Planted, measurements: M
     lowered = replace(measurements, joint_ablation=JointAblation(loss, measurements.joint_ablation.sets))
     finding = run_suite(lowered, OPTIONS).finding(HEADS)
     assert finding.verdict is Verdict.NOT_RUN
-    assert "top heads changes the loss on common tokens by -0.01 nats, and a log ratio needs" in finding.notes
+    assert (
+        "act most on the plateau neurons changes the loss on common tokens by -0.01 nats, and a log ratio needs"
+        in finding.notes
+    )
     loss[rows] = -loss[rows].abs()
     with pytest.raises(MissingInput, match="changes the loss on rare tokens"):
         bound(
@@ -225,10 +230,10 @@ def test_drawn_heads_that_do_not_hurt_count_as_the_floor(measurements: Measureme
     value = float(there.evaluate("heads", torch.tensor([members]), range(1), 0).estimate)
     common = float(there.per_position[row, 1])
     assert value == pytest.approx(math.log(there.floor / common))
-    assert there.details()["sets_without_increase"] == 1
+    assert there.describe().further["sets_without_increase"] == 1
 
 
-def test_plateaus_alone_are_nothing_to_compare_with(measurements: Measurements):
+def test_the_sets_alone_are_nothing_to_compare_with(measurements: Measurements):
     plan = bound(PreparedData(measurements), NEURONS).plan
     own = [tuple(s) for s in plan.sets(plan.observed).flatten(0, -2).tolist()]
     rows = [measurements.joint_ablation.rows["neurons", s] for s in dict.fromkeys(own)]
@@ -246,8 +251,8 @@ def test_a_null_that_draws_sets_is_refused_before_anything_is_measured(made: Pla
 
 
 def test_default_suites_ask_for_no_sets(made: Planted):
-    wanted = [h for _, h in catalogue.hypotheses.items() if h.default]
-    assert len(joint_sets(PreparedData(made.measurements), wanted, OPTIONS)) == 0
+    options = TestOptions(papers=("all",))
+    assert len(joint_sets(prepare(made.measurements, choose(options), options), options)) == 0
 
 
 @pytest.mark.parametrize(
@@ -258,7 +263,7 @@ def test_default_suites_ask_for_no_sets(made: Planted):
     ],
 )
 def test_a_strong_planted_effect_is_found(name: str, settings: JointSettings, verdict: Verdict):
-    world = planted(replace(DIALS, documents=60), 3, ("influence", "heads"))
+    world = planted(replace(SETTINGS, documents=60), 3, ("influence", "heads"))
     options = replace(OPTIONS, only=(name,))
     assert run_suite(closed(world, options, settings), options).finding(name).verdict is verdict
 
@@ -269,7 +274,7 @@ def test_null_worlds_are_flagged_no_more_often_than_chance_has_it(name: str):
     options = replace(OPTIONS, only=(name,), replicates=39)
     flags = 0
     for seed in range(12):
-        world = planted(DIALS, 100 + seed, ("influence", "heads"))
+        world = planted(SETTINGS, 100 + seed, ("influence", "heads"))
         flags += run_suite(closed(world, options), options).finding(name).p_value < 0.05
     assert flags < 4
 
@@ -283,8 +288,8 @@ def test_planted_sets_have_the_same_numbers_whatever_else_is_asked_for(made: Pla
 
 def test_planted_truth_is_what_many_documents_come_near():
     """Ratio of classes of a few sets: the truth is known up to one factor a class."""
-    settings = JointSettings(net=1.0, joint_ablation=0.5)
-    world = planted(replace(DIALS, documents=600, pairs=16, heads=12), 5, ("influence", "heads"))
+    settings = JointSettings(net=1.0, closure=0.5)
+    world = planted(replace(SETTINGS, documents=600, pairs=16, heads=12), 5, ("influence", "heads"))
     sets = pd.DataFrame({"kind": ["neurons"] * 3 + ["heads"] * 2,
                          "members": [world.truth.plateau.tolist(), [1, 2, 3], [50, 60], [0, 1], [3, 4]]})  # fmt: skip
     found = planted_joint_ablation(settings, world, sets, 5)

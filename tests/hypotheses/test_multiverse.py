@@ -14,7 +14,7 @@ from neuronull.data.panel import halves
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.multiverse import DRAWS, MOST_UNIVERSES, design, explore, told_value, with_fields
+from neuronull.hypotheses.multiverse import DRAWS, MOST_UNIVERSES, axes_of, design, explore, told_value, with_fields
 from neuronull.hypotheses.result import Role, Verdict
 from neuronull.hypotheses.suite import run_suite
 
@@ -46,7 +46,7 @@ def agrees(universe, result):
     for outcome, row in zip(universe.outcomes, rows, strict=True):
         for name in ("estimate", "verdict_low", "verdict_high", "p_value", "p_adjusted", "verdict"):
             assert getattr(outcome, name) == getattr(row, name), (row.hypothesis, name)
-    assert universe.claims == {c.number: c.verdict for c in result.claims}
+    assert universe.claims == {f"{c.paper}:{c.number}": c.verdict for c in result.claims}
 
 
 def test_every_universe_is_the_run_of_its_settings(measured):
@@ -60,7 +60,7 @@ def test_every_universe_is_the_run_of_its_settings(measured):
         other = int(universe.settings["split"])
         half = halves(measured.documents, measured.manifest.seed, other)
         panel = replace(measured.panel, half=half[measured.panel.document]) if other else measured.panel
-        alone = run_suite(replace(measured, panel=panel), replace(TESTS, plateau=universe.settings["plateau"]))
+        alone = run_suite(replace(measured, panel=panel), replace(TESTS, set_size=universe.settings["plateau"]))
         agrees(universe, alone)
 
 
@@ -78,10 +78,10 @@ def test_other_measurements_are_made_once_each_and_never_for_the_runs_own(measur
     for universe, (given, plateau) in zip(
         found.universes, product((measured, *others.values()), (".017", ".03")), strict=True
     ):
-        agrees(universe, run_suite(given, replace(TESTS, plateau=plateau)))
+        agrees(universe, run_suite(given, replace(TESTS, set_size=plateau)))
 
 
-def test_resolution_reaches_the_estimand_and_nothing_else(measured):
+def test_resolution_reaches_the_statistic_and_nothing_else(measured):
     found = explored(measured, varied(resolution=[0.5, 1.5]))
     within, weights = zip(*(u.outcomes for u in found.universes), strict=True)
     assert len({o.estimate for o in within}) == 3
@@ -170,11 +170,13 @@ def test_a_value_that_is_the_runs_own_is_no_second_universe():
     assert list(made.universes()) == [{"threshold": 0.2, "plateau": 0.017}]
 
 
-def test_the_runs_own_values_are_those_of_the_declared_estimands():
-    """Guards the two axes that statistics hold: the run must be its own first universe."""
-    own = {"resolution": Within.resolution, "density": RewiredExcess.density}
-    for name in catalogue.hypotheses.names():
-        hypothesis = catalogue.hypotheses.get(name)
+def test_the_runs_own_values_are_those_of_the_declared_statistics():
+    """Guards the axes that statistics hold: the run must be its own first universe."""
+    every = list(catalogue.known_hypotheses().values())
+    axes = {name: axis for name, axis in axes_of(every).items() if axis.decides == "statistic"}
+    assert set(axes) == {"resolution", "density"}
+    own = {name: axis.own(MeasureOptions(), TestOptions()) for name, axis in axes.items()}
+    for hypothesis in every:
         assert with_fields(hypothesis, own) == hypothesis
 
 

@@ -50,21 +50,21 @@ def test_as_many_checks_apply_as_are_promised(name: str) -> None:
 # uniformity, by full enumeration that is no code of the null's own ----------------------------------------------------
 
 
-def test_matched_sets_give_every_image_of_the_plateau_equally_often() -> None:
+def test_matched_sets_give_every_image_of_the_set_equally_often() -> None:
     null = catalogue.nulls.get("matched_sets")
     observed = null.example()
     drawn = null.draw(null.prepare(None, observed), range(1, 4001), 5)
-    plateau = observed.plateau[0]
-    counts = Counter(frozenset(d[plateau].tolist()) for d in drawn)
+    members = observed.sets[0]
+    counts = Counter(frozenset(d[members].tolist()) for d in drawn)
     assert set(counts) == {frozenset((a, b)) for a in (0, 1, 2) for b in (3, 4, 5)}
     assert scipy.stats.chisquare(list(counts.values())).pvalue > 1e-4
 
 
-def test_reselected_sets_begin_at_the_plateau_and_favour_no_neuron_that_covariates_do_not() -> None:
+def test_reselected_sets_begin_at_the_set_and_favour_no_neuron_that_covariates_do_not() -> None:
     rng = np.random.default_rng(1)
     covariates, score = rng.standard_normal((60, 2)), np.tile(rng.standard_normal(60), (2, 1))
-    plateau = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
-    observed = Observed("neurons", torch.arange(60), plateau=plateau, strata=torch.zeros(60, dtype=torch.int64),
+    sets = tuple(torch.from_numpy(np.sort(np.argsort(-s)[:8])) for s in score)
+    observed = Observed("neurons", torch.arange(60), sets=sets, strata=torch.zeros(60, dtype=torch.int64),
                         score=torch.from_numpy(score), covariates=covariates)  # fmt: skip
     null = catalogue.nulls.get("reselected_sets")
     state = null.prepare(None, observed)
@@ -237,7 +237,7 @@ def test_both_crossings_of_a_graph_draw_share_one_union() -> None:
     base = example_graph(10)
     sets = (torch.tensor([0, 1, 2, 3, 4, 5, 6]), torch.tensor([2, 3, 4, 5, 6, 8, 9]))
     r = base.value[0]
-    observed = Observed("graph", torch.stack([r[:, s][:, :, s] for s in sets]), plateau=sets)
+    observed = Observed("graph", torch.stack([r[:, s][:, :, s] for s in sets]), sets=sets)
     assert union_of(observed, "test").size == 9
     shared = [torch.isin(s, torch.tensor([2, 3, 4, 5, 6])).nonzero()[:, 0] for s in sets]
     for name in ("hqs", "correlation_cm", "random_matrix", "rewired", "signed_rewired", "erdos_renyi"):
@@ -269,7 +269,7 @@ def test_a_corpus_without_a_model_is_refused_in_one_line() -> None:
 @pytest.fixture(scope="module")
 def prepared() -> PreparedData:
     settings = Settings(documents=40, pairs=10, spare=0, neurons=160, width=24, heads=6, modules=0.25)
-    return PreparedData(planted_measurements(settings, 1), TestOptions.plateau)
+    return PreparedData(planted_measurements(settings, 1), TestOptions.set_size)
 
 
 GRAPHS = ("hqs", "correlation_cm", "random_matrix", "rewired", "signed_rewired", "erdos_renyi")
@@ -286,12 +286,12 @@ GRAPHS = ("hqs", "correlation_cm", "random_matrix", "rewired", "signed_rewired",
 def test_every_null_can_be_chosen_where_its_object_is_offered(
     prepared: PreparedData, hypothesis: str, null: str
 ) -> None:
-    bound = catalogue.hypotheses.get(hypothesis).statistic.bind(prepared)
+    bound = catalogue.hypothesis(hypothesis).statistic.bind(prepared)
     model = catalogue.nulls.get(null)
     drawn = sample(bound, model, prepared, 20, 0)
     assert drawn.estimate.shape == (21, 1)
     assert drawn.estimate[1:].std() > 0
-    own = sample(bound, catalogue.nulls.get(catalogue.hypotheses.get(hypothesis).nulls[0]), prepared, 2, 0)
+    own = sample(bound, catalogue.nulls.get(catalogue.hypothesis(hypothesis).nulls[0]), prepared, 2, 0)
     assert drawn.estimate[0] == pytest.approx(own.estimate[0], rel=1e-6), (
         "the observed value is the same under every null"
     )
@@ -301,15 +301,15 @@ def test_every_null_can_be_chosen_where_its_object_is_offered(
 
 
 def test_blocks_of_real_activations_can_move(prepared: PreparedData) -> None:
-    bound = catalogue.hypotheses.get("clusters.within").statistic.bind(prepared)
+    bound = catalogue.hypothesis("clusters.within").statistic.bind(prepared)
     assert blocks_of(bound.offers()["activations"]).movable > 0.9
 
 
 def test_pair_swaps_studentise_by_document_as_the_observed_value_is() -> None:
     """The unswapped pairs give the statistic of the unswapped documents."""
     settings = Settings(documents=24, pairs=6, spare=0, neurons=120)
-    small = PreparedData(planted_measurements(settings, 2, ("influence",)), TestOptions.plateau)
-    bound = catalogue.hypotheses.get("regimes.selectivity").statistic.bind(small)
+    small = PreparedData(planted_measurements(settings, 2, ("influence",)), TestOptions.set_size)
+    bound = catalogue.hypothesis("regimes.selectivity").statistic.bind(small)
     pairs = bound.offers()["labels"].pairs
     by_pair = bound.evaluate("labels", torch.zeros(1, pairs, dtype=torch.bool), range(1), 0)
     by_document = bound.evaluate("labels", bound.identity("labels"), range(1), 0)

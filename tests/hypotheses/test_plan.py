@@ -14,7 +14,9 @@ from neuronull.data.options import MeasureOptions, TestOptions
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
 from neuronull.data.store import save
-from neuronull.hypotheses import catalogue
+from neuronull.hypotheses import plan
+from neuronull.hypotheses.choice import Choice, choose
+from neuronull.hypotheses.neuron_sets import neurons
 from neuronull.hypotheses.plan import canonical, declared, plan_hash
 
 MEASURE, TESTS = MeasureOptions(), TestOptions(only=("clusters", "regimes.selectivity"))
@@ -30,9 +32,10 @@ def hash_of(measure: MeasureOptions = MEASURE, tests: TestOptions = TESTS) -> st
         {"replicates": 1999},
         {"alpha": 0.01},
         {"seed": 1},
-        {"plateau": ".03"},
+        {"set_size": ".03"},
         {"nulls": {"clusters.within": "hqs"}},
         {"only": ("clusters",)},
+        {"margins": {"clusters.within": 0.06}},
         {"varied": {"plateau": (".03",)}},
     ],
     ids=lambda change: next(iter(change)),
@@ -60,26 +63,29 @@ def test_it_leaves_out_what_changes_no_number():
         lambda h: replace(h, sensitivity=()),
         lambda h: replace(h, claim="Another claim."),
         lambda h: replace(h, statistic=replace(h.statistic, resolution=2.0)),
+        lambda h: replace(h, set=neurons([1, 2, 3])),
+        lambda h: replace(h, set=neurons([1, 2, 4])),
+        lambda h: replace(h, alike=("sd",)),
     ],
-    ids=["margin", "null", "sensitivity", "claim", "statistic"],
+    ids=["margin", "null", "sensitivity", "claim", "statistic", "set", "another set", "alike"],
 )
 def test_it_follows_each_hypothesis(change, monkeypatch):
     before = hash_of()
-    get = catalogue.hypotheses.get
 
-    def changed(name: str):
-        found = get(name)
-        return change(found) if name == "clusters.within" else found
+    def changed(options: TestOptions) -> Choice:
+        found = choose(options)
+        with_change = tuple(change(h) if h.id == "clusters.within" else h for h in found.hypotheses)
+        return replace(found, hypotheses=with_change)
 
-    monkeypatch.setattr(catalogue.hypotheses, "get", changed)
+    monkeypatch.setattr(plan, "choose", changed)
     assert hash_of() != before
 
 
 def test_the_text_is_canonical():
-    plan = declared(MEASURE, TESTS)
-    text = canonical(plan)
+    made = declared(MEASURE, TESTS)
+    text = canonical(made)
     assert canonical(json.loads(text)) == text
-    assert plan_hash(plan) == sha256(text.encode()).hexdigest()
+    assert plan_hash(made) == sha256(text.encode()).hexdigest()
     assert "0x" not in text, "no address of an object"
 
 

@@ -35,17 +35,17 @@ def measured(folder: Path, seed: int = 0, **planted: float) -> tuple[Measurement
 )
 def test_the_suite_finds_what_the_weights_were_given(tmp_path, planted, hypothesis):
     measurements, plateau = measured(tmp_path, **planted)
-    found = PreparedData(measurements).plateau
+    found = PreparedData(measurements).set
     assert min(len(plateau & set(half.tolist())) for half in found) >= 0.75 * CUES
     row = run_suite(measurements, TestOptions(replicates=199, only=(hypothesis,))).finding(hypothesis)
     assert flags_an_effect(row), str(row)
     if hypothesis == "routing.heads":
-        assert row.details["deciding_output"] == "0.1", "and names the head that copies"
+        assert row.details.deciding_output == "0.1", "and names the head that copies"
 
 
 def test_the_unedited_twin_is_not_flagged(tmp_path):
     measurements, plateau = measured(tmp_path)
-    assert all(len(plateau & set(half.tolist())) <= 3 for half in PreparedData(measurements).plateau)
+    assert all(len(plateau & set(half.tolist())) <= 3 for half in PreparedData(measurements).set)
     rows = [f for f in run_suite(measurements, TestOptions(replicates=199)).findings if f.role is Role.PRIMARY]
     flagged = [f.hypothesis for f in rows if flags_an_effect(f)]
     assert len(flagged) <= scipy.stats.binom.ppf(0.99, len(rows), 0.05), flagged

@@ -14,14 +14,16 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
+from neuronull.hypotheses.choice import choose
 from neuronull.hypotheses.controls import flags_an_effect
 from neuronull.hypotheses.result import COLUMNS, Kind, Result, Role, Verdict
-from neuronull.hypotheses.suite import choose, run_suite
+from neuronull.hypotheses.suite import run_suite
 
 WORLD = Settings(documents=60, pairs=20, neurons=480)
 EVERYTHING = (
     "regimes", "clusters", "routing", "routing.closure", "specialists", "coordination", "tails", "emergence", "control",
 )  # fmt: skip
+CONTROLS = {control.id for control in catalogue.controls(catalogue.shipped())}
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +59,12 @@ def test_null_worlds_are_flagged_no_more_often_than_chance_has_it(null_result: R
 
 def test_every_declared_hypothesis_and_control_has_a_row(null_result: Result) -> None:
     found = {f.hypothesis for f in null_result.findings}
-    assert found == set(catalogue.hypotheses.names()) | set(catalogue.CONTROLS)
+    assert found == set(catalogue.known_hypotheses()) | CONTROLS
 
 
 def test_a_family_stands_for_what_would_run_of_it() -> None:
     def chosen(**given: Any) -> list[str]:
-        return [h.id for h in choose(TestOptions(**given))[0]]
+        return [h.id for h in choose(TestOptions(**given)).hypotheses]
 
     assert chosen(only=("routing",)) == ["routing.heads", "routing.concentration", "routing.profile"]
     assert chosen(only=("routing",), suite="full")[-1] == "routing.closure"
@@ -128,7 +130,7 @@ def test_what_was_not_measured_is_left_out_with_its_reason() -> None:
     assert row.estimate is None
     assert row.p_value is None
     assert "heads" in row.notes
-    assert {c.number: c.verdict for c in result.claims}[3] is Verdict.UNDETERMINED
+    assert {(c.paper, c.number): c.verdict for c in result.claims}["liu2025", 3] is Verdict.UNDETERMINED
 
 
 def test_random_weights_control_reports_what_it_flags() -> None:
@@ -158,9 +160,9 @@ def test_too_few_replicates_are_refused_with_the_number_needed() -> None:
 
 
 @pytest.mark.parametrize("rule", ["0", "3", "300", "many", ".9"])
-def test_a_plateau_rule_out_of_range_is_refused(rule: str) -> None:
+def test_a_size_rule_out_of_range_is_refused(rule: str) -> None:
     with pytest.raises(InputError, match="--plateau"):
-        run_suite(planted_measurements(WORLD, 0), TestOptions(replicates=99, plateau=rule, only=("clusters.within",)))
+        run_suite(planted_measurements(WORLD, 0), TestOptions(replicates=99, set_size=rule, only=("clusters.within",)))
 
 
 def test_an_unknown_id_gets_a_suggestion() -> None:
@@ -189,15 +191,20 @@ def test_the_result_survives_json_and_its_table_has_the_stable_columns(null_resu
 
 def test_control_rows_are_of_their_own_kind(null_result: Result) -> None:
     rows = [f for f in null_result.findings if f.family == "control"]
-    assert len(rows) == len(catalogue.CONTROLS)
+    assert len(rows) == len(CONTROLS)
     assert all(f.kind is Kind.CONTROL and f.role is Role.CONTROL for f in rows)
 
 
-def test_a_row_without_documents_asks_for_a_larger_plateau_not_for_documents() -> None:
+def test_a_row_without_documents_asks_for_a_larger_set_not_for_documents() -> None:
     world = dataclasses.replace(WORLD, neurons=160, width=8)
     row = run_suite(planted_measurements(world, 0), TestOptions(replicates=99, only=("clusters.weights",))).findings[0]
     assert row.verdict is Verdict.UNDETERMINED
-    assert set(row.details["what_would_be_enough"]) == {"null_sd", "smallest_margin"}
+    enough = row.details.enough
+    assert enough is not None
+    assert enough.documents is None
+    assert enough.null_sd is not None
+    assert enough.smallest_margin is not None
+    assert "larger set" in enough.larger
 
 
 def test_rows_that_decide_nothing_draw_no_more_than_they_need() -> None:

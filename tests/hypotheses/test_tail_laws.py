@@ -14,6 +14,7 @@ from neuronull.hypotheses.statistics.class_contrasts import described_shape
 
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted_measurements
+from neuronull.hypotheses.papers.liu2025.statistics.regimes import described_shape
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
 from neuronull.hypotheses.tail_laws import FEWEST, OTHERS, tail_law, tail_laws
@@ -66,9 +67,9 @@ def test_neurons_without_influence_are_no_part_of_the_law():
     silent = torch.zeros_like(made.delta_loss)
     silent[:, :80] = made.delta_loss[:, :80]
     prepared = PreparedData(replace(made, delta_loss=silent))
-    found = described_shape(prepared)["tail_laws"]["rare curve"]
-    assert found["start"] > 1e-6
-    assert found["size"] <= 80
+    found = described_shape(prepared).tail_laws["rare curve"]
+    assert found.start > 1e-6
+    assert found.size <= 80
 
 
 def test_the_same_seed_gives_the_same_description():

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from neuronull.hypotheses.calibration.truths import true_values
-from neuronull.hypotheses.calibration.worlds import TRAINING
-from neuronull.hypotheses.statistics.trend import CALIPER
 
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.measurements import OnDemand
@@ -18,14 +15,18 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted import TrainingSettings, planted
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import run
+from neuronull.hypotheses.choice import choose
 from neuronull.hypotheses.engine import sample
 from neuronull.hypotheses.inference.intervals import jackknife_se
+from neuronull.hypotheses.papers.liu2025.scenarios.worlds import TRAINING
+from neuronull.hypotheses.papers.liu2025_emergence.statistics.trend import CALIPER
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Verdict
 from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.truth import TrueWorld
 
 SMALL = TrainingSettings(documents=40, pairs=3, neurons=96, steps=(1, 9, 40, 300), unmatched=0.45)
-TREND = catalogue.hypotheses.get("emergence.trend")
+TREND = catalogue.hypothesis("emergence.trend")
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +142,9 @@ def test_the_report_is_told_every_step_and_step_0_beside_them(prepared):
     start = dataclasses.replace(prepared.measurements.checkpoints[9], panel=prepared.measurements.panel)
     steps = dict(prepared.measurements.checkpoints) | {0: start}
     measurements = dataclasses.replace(prepared.measurements, checkpoints=steps)
-    result = run_suite(measurements, TestOptions(replicates=39, only=("emergence",), plateau="8"))
+    result = run_suite(measurements, TestOptions(replicates=39, only=("emergence",), set_size="8"))
     row = result.finding("emergence.trend")
-    told = row.details
+    told = row.details.further
     assert [key for key in told if key.startswith("step_")] == ["step_0", "step_1", "step_9", "step_40", "step_300"]
     assert told["steps"] == 4
     for step, influence in all_influences(prepared).items():
@@ -194,7 +195,7 @@ def test_a_step_whose_pairs_differ_in_loss_is_left_out_and_named(prepared):
         return steps | {1: dataclasses.replace(m, panel=dataclasses.replace(m.panel, loss=losses))}
 
     changed = with_steps(prepared, worse)
-    details = TREND.statistic.bind(changed).details()
+    details = TREND.statistic.bind(changed).describe().further
     assert details["steps"] == 3
     assert "pairs differ in loss by" in details["step_1_left_out"]
     fewer = with_steps(prepared, lambda steps: {1: worse(steps)[1], 40: steps[40]})
@@ -239,10 +240,8 @@ def test_checkpoints_are_asked_for_once_each_and_only_by_the_trend(prepared):
 
 
 def test_the_default_suite_leaves_it_out():
-    from neuronull.hypotheses.suite import choose
-
-    assert "emergence.trend" not in [h.id for h in choose(TestOptions())[0]]
-    assert "emergence.trend" in [h.id for h in choose(TestOptions(suite="full"))[0]]
+    assert "emergence.trend" not in [h.id for h in choose(TestOptions()).hypotheses]
+    assert "emergence.trend" in [h.id for h in choose(TestOptions(suite="full")).hypotheses]
 
 
 # --- planted ---------------------------------------------------------------------------------------------------------
@@ -276,6 +275,6 @@ def test_the_truth_of_a_world_without_noise_is_what_is_measured():
     bound = TREND.statistic.bind(prepared)
     null = catalogue.nulls.get("document_swaps")
     sampled = sample(bound, null, prepared, 19, 0)
-    truth = true_values(TREND, bound, prepared, made.truth, null, sampled, 0)
+    truth = bound.true_values(TrueWorld(TREND.statistic, bound, prepared, made.truth, None, null, sampled, 0))
     assert float(sampled.estimate[0, 0]) == pytest.approx(truth[0], rel=1e-5)
-    assert truth[0] == pytest.approx(2 * 0.1 * (1 - 8 / 120), rel=1e-5), "both plateaus gain it, the mean is taken off"
+    assert truth[0] == pytest.approx(2 * 0.1 * (1 - 8 / 120), rel=1e-5), "both sets gain it, the mean is taken off"

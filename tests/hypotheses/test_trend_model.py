@@ -37,7 +37,7 @@ def test_planted_growth_is_found_from_the_weights_and_alike_step_by_step(files: 
     tests = {"only": "emergence.trend", "replicates": 99}
     whole = nn.run(**given, **tests).result.finding("emergence.trend")
     assert whole.verdict is Verdict.SUPPORTED, str(whole)
-    assert whole.details["steps"] == 4
+    assert whole.details.further["steps"] == 4
     nn.measure(**given, out=tmp_path / "m")
     with pytest.raises(InputError, match=r"keeps no weights of step 20 .*it keeps: 10, 40, 160"):
         nn.measure(**given, out=tmp_path / "m" / "checkpoints" / "20")
