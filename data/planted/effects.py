@@ -106,7 +106,9 @@ def planted_effects(
     per_position = np.exp(log_effect[:, None] + of_class[..., None] + of_neuron + noise)
     count = pairs.astype(np.float64)[:, None, None]
     absolute = count * per_position
-    cancels = BALANCE_SD * (rng.standard_normal((len(EFFECTS), 1, 1, settings.neurons)) + rng.standard_normal(shape[1:]))
+    cancels = BALANCE_SD * (
+        rng.standard_normal((len(EFFECTS), 1, 1, settings.neurons)) + rng.standard_normal(shape[1:])
+    )
     variance = sum(
         sd**2
         for sd in (

@@ -14,11 +14,12 @@ from .sets import ENTROPY_BY_WEIGHTS
 paper = Paper(
     id="stolfo2024",
     short="Stolfo et al. (2024), \u201cConfidence Regulation Neurons\u201d",
-    citation="Stolfo, Wu, Gurnee, Belinkov, Song, Sachan, Nanda (2024), Confidence Regulation Neurons in Language Models",
+    citation="Stolfo, Wu, Gurnee, Belinkov, Song, Sachan, Nanda (2024), Confidence Regulation Neurons in Language "
+    "Models",
     link="https://arxiv.org/abs/2406.16254",
     about="confidence regulation",
     summary="Stolfo et al. (2024) claim that language models regulate their confidence with two kinds of last-layer "
-    "neurons: entropy neurons, which act through the final norm\u2019s scale, and token-frequency neurons, which move "
+    "neurons: entropy neurons, which act through the final norm's scale, and token-frequency neurons, which move "
     "the output towards or away from the unigram distribution.",
     bibtex=(
         """@misc{stolfo2024confidence,
@@ -61,8 +62,8 @@ paper = Paper(
     terms=(
         (
             "Entropy neuron",
-            "A last-layer neuron with large output weights that hardly move the logits by themselves; it acts by making "
-            "the residual stream longer, so that the final norm shrinks all else.",
+            "A last-layer neuron with large output weights that hardly move the logits by themselves; it acts by "
+            "making the residual stream longer, so that the final norm shrinks all else.",
         ),
         (
             "Token-frequency neuron",
@@ -70,11 +71,11 @@ paper = Paper(
         ),
         (
             "Direct effect",
-            "Change of the loss when a neuron is ablated and the final norm\u2019s scale stays where it was.",
+            "Change of the loss when a neuron is ablated and the final norm's scale stays where it was.",
         ),
         (
             "Unigram distribution",
-            "How frequent tokens are in the model\u2019s training text, whatever the context.",
+            "How frequent tokens are in the model's training text, whatever the context.",
         ),
     ),
     scenarios=scenarios,

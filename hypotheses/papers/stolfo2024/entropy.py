@@ -19,10 +19,10 @@ norm = Hypothesis(
     nulls=NULLS,
     words=Words(
         title="Size of output weights",
-        asks="Are the output weights of neurons that act through the final norm\u2019s scale larger than those of other "
+        asks="Are the output weights of neurons that act through the final norm's scale larger than those of other "
         "neurons?",
         measured=(
-            "Mean log norm of the {set} neurons\u2019 output weights, less that of null sets of neurons with like "
+            "Mean log norm of the {set} neurons' output weights, less that of null sets of neurons with like "
             "activations. The neurons are chosen by their effects on one half of the documents, not by weights."
         ),
         plus="the {set} neurons have larger output weights than neurons with like activations",
@@ -46,10 +46,10 @@ nullspace = Hypothesis(
     nulls=NULLS,
     words=Words(
         title="Writing into weak directions",
-        asks="Do neurons that act through the final norm\u2019s scale write where the unembedding hardly reads?",
+        asks="Do neurons that act through the final norm's scale write where the unembedding hardly reads?",
         measured=(
-            "Mean share of the {set} neurons\u2019 output norm that lies in the weakest twentieth of the "
-            "unembedding\u2019s singular directions, less that of null sets of neurons with like activations. The "
+            "Mean share of the {set} neurons' output norm that lies in the weakest twentieth of the "
+            "unembedding's singular directions, less that of null sets of neurons with like activations. The "
             "neurons are chosen by their effects on one half of the documents, not by weights."
         ),
         plus="the {set} neurons write more into directions that the unembedding hardly reads",
@@ -71,17 +71,17 @@ scale = Hypothesis(
     statistic=EffectRatio("scale_share", centred=True, above="direct", below="loss"),
     nulls=NULLS,
     words=Words(
-        title="Acting through the norm\u2019s scale",
-        asks="Do {set} neurons change the loss by changing the final norm\u2019s scale, more than other neurons do?",
+        title="Acting through the norm's scale",
+        asks="Do {set} neurons change the loss by changing the final norm's scale, more than other neurons do?",
         measured=(
             "One minus the direct effect over the whole effect: absolute changes of the loss when a neuron is ablated, "
-            "with the final norm\u2019s scale frozen and free, summed over both {a} and {b}; mean over the {set} neurons, "
+            "with the final norm's scale frozen and free, summed over both {a} and {b}; mean over the {set} neurons, "
             "less that of null sets of neurons with like activations. The neurons are chosen by their weights, not by "
             "effects."
         ),
-        plus="the {set} neurons act more through the final norm\u2019s scale than neurons with like activations",
-        minus="the {set} neurons act less through the final norm\u2019s scale than neurons with like activations",
-        none="the {set} neurons act through the final norm\u2019s scale no more than neurons with like activations",
+        plus="the {set} neurons act more through the final norm's scale than neurons with like activations",
+        minus="the {set} neurons act less through the final norm's scale than neurons with like activations",
+        none="the {set} neurons act through the final norm's scale no more than neurons with like activations",
     ),
     alike=ALIKE,
     figures=("effects",),
@@ -90,8 +90,8 @@ scale = Hypothesis(
 
 frequency = Hypothesis(
     id="entropy.frequency",
-    claim="No more of the effect of {set} neurons on the loss goes through token frequencies than of other neurons with "
-    "like activations.",
+    claim="No more of the effect of {set} neurons on the loss goes through token frequencies than of other neurons "
+    "with like activations.",
     criterion=Absence(
         margin=0.1, unit="share", means="a share of the effect that is lost with token frequencies frozen, .1 larger"
     ),
@@ -99,11 +99,12 @@ frequency = Hypothesis(
     nulls=NULLS,
     words=Words(
         title="Acting through token frequencies",
-        asks="Do {set} neurons change the loss by making frequent tokens more or less likely, more than other neurons do?",
+        asks="Do {set} neurons change the loss by making frequent tokens more or less likely, more than other "
+        "neurons do?",
         measured=(
-            "One minus the effect with token frequencies frozen over the whole effect: absolute changes of the loss when "
-            "a neuron is ablated, without and with the part along the log frequencies of tokens, summed over both {a} "
-            "and {b}; mean over the {set} neurons, less that of null sets of neurons with like activations."
+            "One minus the effect with token frequencies frozen over the whole effect: absolute changes of the loss "
+            "when a neuron is ablated, without and with the part along the log frequencies of tokens, summed over "
+            "both {a} and {b}; mean over the {set} neurons, less that of null sets of neurons with like activations."
         ),
         plus="the {set} neurons act more through token frequencies than neurons with like activations",
         minus="the {set} neurons act less through token frequencies than neurons with like activations",

@@ -50,7 +50,7 @@ class EffectRatio(Statistic):
     above, below
         Names of the two effects (`EFFECTS`).
     form
-        *log*: logarithm of above / below.  *share*: 1 - above / below, the share of ``below`` that ``above`` is without.
+        *log*: logarithm of above / below.  *share*: 1 - above / below, what ``above`` lacks of ``below``.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("effects",)
@@ -72,7 +72,7 @@ class EffectRatio(Statistic):
 
 @dataclass(frozen=True)
 class WeightColumn(Statistic):
-    """A column of the neurons table that is made of weights, mean over a set's neurons; ``logged``: of its logarithm."""
+    """A column of the neurons table that is made of weights, mean over a set's neurons; ``logged``: its logarithm."""
 
     weights_only: bool = True
     column: str = "w_out_norm"
