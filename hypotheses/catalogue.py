@@ -65,7 +65,7 @@ nulls: Registry[NullModel] = Registry(
 
 papers: Registry[Paper] = Registry(
     "paper", "neuronull.papers",
-    {name: f".papers.{name}:paper" for name in ("liu2025", "liu2025_emergence")},
+    {name: f".papers.{name}:paper" for name in ("liu2025", "liu2025_emergence", "stolfo2024")},
     __package__, _paper, "id",
 )  # fmt: skip
 

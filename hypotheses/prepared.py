@@ -431,8 +431,8 @@ class PreparedData:
     def effects(self) -> Effects:
         """Effects of single neurons on whole distributions."""
         if self.measurements.effects is None:
-            raise MissingInput("no effects on whole distributions were measured", "effects.safetensors",
-                               "run it from the model, with --suite full")  # fmt: skip
+            raise MissingInput("no effects on whole distributions were measured; they are, for the last layer alone",
+                               "effects.safetensors", "run it from the model, on its last layer")  # fmt: skip
         return self.measurements.effects
 
     def check_measured(self, sets: tuple[Tensor, Tensor]) -> None:

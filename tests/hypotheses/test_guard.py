@@ -71,7 +71,9 @@ WRONG = {
     "a neuron twice": (
         lambda n, replicates: torch.tensor([0, 0, 1, 2, 3, 4, 5, 6]).repeat(len(replicates), 1), "names a neuron twice",
     ),
-    "one row for many replicates": (lambda n, replicates: torch.randperm(n)[None], "39 replicates were asked for and 1"),
+    "one row for many replicates": (
+        lambda n, replicates: torch.randperm(n)[None], "39 replicates were asked for and 1",
+    ),
     "a list": (lambda n, replicates: [torch.arange(n)] * len(replicates), "were asked for and list came"),
     "a number": (lambda n, replicates: torch.tensor(3), "were asked for and Tensor came"),
     "nothing": (lambda n, replicates: None, "were asked for and NoneType came"),
@@ -252,7 +254,7 @@ def test_an_honest_null_model_of_others_gives_the_numbers_of_ours(prepared: Prep
     assert np.array_equal(ours.estimate, theirs.estimate)
 
 
-# statistics --------------------------------------------------------------------------------------------------------------
+# statistics ---------------------------------------------------------------------------------------------------------
 
 
 def claimed(function: Any) -> Hypothesis:
@@ -307,7 +309,7 @@ def test_a_statistic_that_fails_anywhere_is_named(prepared, registered, method) 
     assert "test_guard" in str(refused.value)
 
 
-# streams -----------------------------------------------------------------------------------------------------------------
+# streams ------------------------------------------------------------------------------------------------------------
 
 
 def test_streams_of_long_names_that_begin_alike_are_others() -> None:

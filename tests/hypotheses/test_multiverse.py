@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from neuronull.hypotheses.statistics.neuron_sets import RewiredExcess, Within
 
 from neuronull.data.errors import InputError
 from neuronull.data.options import MeasureOptions, TestOptions

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from neuronull.hypotheses.plateau_effects import plateau_effects
 
 from neuronull.data.errors import MissingInput
 from neuronull.data.measurements import EFFECTS, Effects, Measurements

@@ -10,7 +10,6 @@ import powerlaw
 import pytest
 import scipy.stats
 import torch
-from neuronull.hypotheses.statistics.class_contrasts import described_shape
 
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted_measurements
