@@ -1,4 +1,4 @@
-"""Entropy neurons (Stolfo et al. 2024, arXiv 2406.16254, sections 3 and 4): their weights, and how they act."""
+"""Entropy neurons (Stolfo et al. 2024, arXiv 2406.16254): their weights, and how they act."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ norm = Hypothesis(
     set=ENTROPY_BY_EFFECTS,
     alike=ALIKE,
     figures=("balance",),
-    source="Stolfo et al. 2024, section 3",
+    source="Stolfo et al. 2024, figure 2a and 2e",
 )
 
 nullspace = Hypothesis(
@@ -58,7 +58,7 @@ nullspace = Hypothesis(
     ),
     set=ENTROPY_BY_EFFECTS,
     alike=ALIKE,
-    source="Stolfo et al. 2024, sections 3.1 and 3.2",
+    source="Stolfo et al. 2024, figure 2d and 2e",
 )
 
 scale = Hypothesis(
@@ -85,7 +85,7 @@ scale = Hypothesis(
     ),
     alike=ALIKE,
     figures=("effects",),
-    source="Stolfo et al. 2024, section 3.3",
+    source="Stolfo et al. 2024, figure 2b and 2c",
 )
 
 frequency = Hypothesis(
@@ -112,5 +112,5 @@ frequency = Hypothesis(
     ),
     alike=ALIKE,
     figures=("effects",),
-    source="Stolfo et al. 2024, sections 3 and 4: entropy and token-frequency neurons are two kinds",
+    source="Stolfo et al. 2024, abstract: entropy and token-frequency neurons are two kinds",
 )
