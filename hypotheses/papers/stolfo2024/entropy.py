@@ -1,4 +1,4 @@
-"""Entropy neurons (Stolfo et al. 2024, arXiv 2406.16254, sections 3 and 4): their weights, and how they act."""
+"""Entropy neurons (Stolfo et al. 2024, arXiv 2406.16254): their weights, and how they act."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ norm = Hypothesis(
     set=ENTROPY_BY_EFFECTS,
     alike=ALIKE,
     figures=("balance",),
-    source="Stolfo et al. 2024, section 3",
+    source="Stolfo et al. 2024, figure 2a and 2e",
 )
 
 nullspace = Hypothesis(
@@ -59,7 +59,7 @@ nullspace = Hypothesis(
     ),
     set=ENTROPY_BY_EFFECTS,
     alike=ALIKE,
-    source="Stolfo et al. 2024, sections 3.1 and 3.2",
+    source="Stolfo et al. 2024, figure 2d and 2e",
 )
 
 scale = Hypothesis(
@@ -86,7 +86,7 @@ scale = Hypothesis(
     ),
     alike=ALIKE,
     figures=("effects",),
-    source="Stolfo et al. 2024, section 3.3",
+    source="Stolfo et al. 2024, figure 2b and 2c",
 )
 
 frequency = Hypothesis(
@@ -113,5 +113,5 @@ frequency = Hypothesis(
     ),
     alike=ALIKE,
     figures=("effects",),
-    source="Stolfo et al. 2024, sections 3 and 4: entropy and token-frequency neurons are two kinds",
+    source="Stolfo et al. 2024, abstract: entropy and token-frequency neurons are two kinds",
 )

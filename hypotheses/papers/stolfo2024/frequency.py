@@ -1,4 +1,4 @@
-"""Token-frequency neurons (Stolfo et al. 2024, arXiv 2406.16254, section 4): what they do to the distribution."""
+"""Token-frequency neurons (Stolfo et al. 2024, arXiv 2406.16254): what they do to the distribution."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ unigram = Hypothesis(
     ),
     set=TOKEN_FREQUENCY,
     alike=ALIKE,
-    source="Stolfo et al. 2024, section 4",
+    source="Stolfo et al. 2024, abstract and the section on token frequency neurons",
 )
 
 direction = Hypothesis(
@@ -65,5 +65,5 @@ direction = Hypothesis(
     ),
     set=TOKEN_FREQUENCY,
     alike=ALIKE,
-    source="Stolfo et al. 2024, section 4",
+    source="Stolfo et al. 2024, abstract and the section on token frequency neurons",
 )

@@ -97,8 +97,6 @@ def _scenario(
     name: str, purpose: Purpose, changed: dict[str, Any], tested: tuple[str, ...], says: str, setting: str = "",
     strength: float = 0.0,
 ) -> Scenario:  # fmt: skip
-    settings = dataclasses.replace(WORLD, **changed)
-    if setting:
-        settings = dataclasses.replace(settings, **{setting: strength})
+    settings = dataclasses.replace(WORLD, **(changed | {setting: strength} if setting else changed))
     share = 1.0 if purpose == "null" else SHARE
     return Scenario(name, purpose, settings, ON_EFFECTS, tested, says, setting, strength, share)

@@ -20,8 +20,8 @@ ALIKE = ("mean_abs", "sd", "kurtosis", "sparsity")
 def by_weights(data: PreparedData) -> Tensor:
     """Normal score of output norm plus that of its share in the unembedding's weak directions, float64 [2, N].
 
-    A neuron whose output is large and lies in weak directions moves the logits little for its size: the "large norm
-    and small variance of logits" of the paper's section 3, without a threshold on either.
+    A neuron whose output is large and lies in weak directions moves the logits little for its size: the high norm
+    and low variance of logits of the paper's figure 2a, without a threshold on either.
     """
     table = data.measurements.neurons
     if table is None:
