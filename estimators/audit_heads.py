@@ -128,6 +128,10 @@ def _sample(heads: Heads, panel: Panel, seed: int) -> list[_Pair]:
     """Return the pairs of row and document that are checked."""
     random = np.random.Generator(np.random.Philox(key=[seed, 2]))
     present = np.unique(panel.document[panel.rare_rows])
+    missing = torch.isnan(heads.effect[0, torch.from_numpy(present)]).flatten(1).all(1).numpy()
+    present = present[~missing]  # heads may be measured on some documents only
+    if not len(present):
+        raise AuditError("no effect of a head is a number")
     mean = torch.stack([effect[torch.from_numpy(present)].mean((1, 2)) for effect in heads.effect])
     highest, where = mean.max(1)
     largest = [_Pair(int(row), int(present[int(where[row])])) for row in highest.argsort(descending=True)[:LARGEST]]

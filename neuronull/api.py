@@ -104,6 +104,8 @@ def run(
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
     ablation: Ablation = MeasureOptions.ablation,
+    heads: str = MeasureOptions.heads,
+    head_documents: int | None = None,
     plateau: str | float = TestOptions.plateau,
     measurements: str | Path | None = None,
     only: str | Sequence[str] = (),
@@ -156,6 +158,7 @@ def run(
             model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
             conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
             context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
+            heads=heads, head_documents=head_documents,
         ),
         TestOptions(
             suite=suite, only=(only,) if isinstance(only, str) else tuple(only), nulls=dict(null or {}),
@@ -179,6 +182,8 @@ def measure(
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
     ablation: Ablation = MeasureOptions.ablation,
+    heads: str = MeasureOptions.heads,
+    head_documents: int | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
     seed: int = MeasureOptions.seed,
@@ -204,6 +209,7 @@ def measure(
         model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
         conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation, documents=documents,
         context=context, seed=seed, device=device, dtype=dtype, attention=attention, batch=batch,
+        heads=heads, head_documents=head_documents,
     )  # fmt: skip
     from .estimators import measure as measuring
     from .estimators.measure_heads import measure_heads

@@ -22,6 +22,8 @@ def measure(
     threshold: o.Threshold = MeasureOptions.threshold,
     elbow: o.Elbow = MeasureOptions.elbow,
     ablation: o.Ablation = MeasureOptions.ablation,
+    heads: o.Heads = MeasureOptions.heads,
+    head_documents: o.HeadDocuments = None,
     seed: o.Seed = MeasureOptions.seed,
     device: o.Device = MeasureOptions.device,
     dtype: o.Dtype = MeasureOptions.dtype,

@@ -48,6 +48,15 @@ Threshold = Annotated[float, option("--threshold", "S", DESIGN, "Rare: ranked be
 Elbow = Annotated[
     bool, option("--elbow/--no-elbow", None, DESIGN, "Leave out the very rarest tokens, beyond the Zipf elbow.")
 ]
+Heads = Annotated[
+    str,
+    option("--heads", "all|last:N|LAYERS", DESIGN, "Layers whose attention heads are measured, up to the neurons': "
+           "all, the last N, or numbers by commas."),
+]  # fmt: skip
+HeadDocuments = Annotated[
+    int | None,
+    option("--head-documents", "D", DESIGN, "Measure attention heads on D of the documents; on all by default."),
+]  # fmt: skip
 Ablation = Annotated[str, option("--ablation", "mean|zero|resample", DESIGN, "What takes a neuron's place.")]
 
 Suite = Annotated[

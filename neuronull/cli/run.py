@@ -26,6 +26,8 @@ def run(
     threshold: o.Threshold = MeasureOptions.threshold,
     elbow: o.Elbow = MeasureOptions.elbow,
     ablation: o.Ablation = MeasureOptions.ablation,
+    heads: o.Heads = MeasureOptions.heads,
+    head_documents: o.HeadDocuments = None,
     suite: o.Suite = TestOptions.suite,
     only: o.Only = None,
     null: o.Null = None,
