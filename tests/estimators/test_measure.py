@@ -179,9 +179,7 @@ def test_heads_that_are_not_there(options: MeasureOptions, measured: Measurement
             replace(options, heads=wrong)
     with pytest.raises(InputError, match=r"1 is out of range \(--head-documents\)"):
         replace(options, head_documents=1)
-    with pytest.raises(
-        InputError, match=r"layer 3 come after the neurons of layer 2 \(--heads 0,3\); give"
-    ):
+    with pytest.raises(InputError, match=r"layer 3 come after the neurons of layer 2 \(--heads 0,3\); give"):
         measure_heads(replace(options, heads="0,3"), measured, cache=False)
 
 
