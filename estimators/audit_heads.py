@@ -38,8 +38,8 @@ layers deep, and within 5e-6 sd on the embedded models. The defects that this au
 """
 
 ROUNDINGS = 16
-"""Further error that is allowed for rounding: so many epsilons of the type, times the pass's largest activation over the
-neuron's sd.
+"""Further error that is allowed for rounding: so many epsilons of the type, times the pass's largest activation over
+the neuron's sd.
 
 Errors on the same configurations were at most 4 such units in float32 and 2 in half precision, and no more in 40 layers
 than in 3. The allowance matters in half precision, and where a neuron's sd is tiny.
