@@ -31,7 +31,7 @@ def resolve_device(device: str) -> torch.device:
     if device != "cpu" and (kind != "cuda" or (":" in device and not (index.isascii() and index.isdecimal()))):
         known = kind not in ("cpu", "cuda") and _accelerator(kind)
         what = f"nothing is measured on {kind} devices" if known else f"{device!r} is not a device"
-        raise InputError(what, f"--device {device}", "give auto, cpu, cuda or cuda:N")
+        raise InputError(what, "--device", "give auto, cpu, cuda or cuda:N")
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError("this PyTorch finds no CUDA device", f"--device {device}", "use --device cpu")
     if index and int(index) >= torch.cuda.device_count():

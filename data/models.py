@@ -22,7 +22,14 @@ from .devices import resolve_device
 from .errors import InputError
 from .positions import forget_lengths
 from .source import Source, first_line, refuse_unreachable
-from .weights import fresh_weights, load_weights, refuse_quantized, settle_attention
+from .weights import (
+    fresh_weights,
+    load_weights,
+    refuse_adapter,
+    refuse_quantized,
+    settle_attention,
+    settle_outputs,
+)
 
 HUB_TIMEOUT_S = 5.0
 """How long the Hub may take to answer the first question before only the local cache is looked at."""
@@ -131,7 +138,9 @@ def load_model(
         tokenizer = _load_tokenizer(source)
         # before the weights: a Hub model that cannot be measured is not worth the download
         require_adapter(str(config.model_type), name)
+        refuse_adapter(source)
         refuse_quantized(config, source.name)
+        settle_outputs(config)
         settle_attention(config, attention, source.name)
         if random_init:
             model = fresh_weights(config, DTYPES[dtype], seed, source.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from .errors import InputError
 
 EMBEDDED_CORPUS = "docs"
 """Name of the embedded corpus: held-out docstrings of installed packages."""
+
+_HEADS = re.compile(r"all|last:0*[1-9][0-9]*|[0-9]+(,[0-9]+)*")
 
 
 SIZE_OPTION = "--plateau"
@@ -47,6 +50,10 @@ class MeasureOptions:
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     batch: int | None = None
+    heads: str = "all"
+    """Layers whose heads are measured: ``all`` up to `layer`, ``last:N`` of them, or their numbers by commas."""
+    head_documents: int | None = None
+    """How many documents heads are measured on; all of them if None."""
     random_init: bool = False
 
     def __post_init__(self) -> None:
@@ -62,6 +69,11 @@ class MeasureOptions:
         _at_least("--seed", self.seed, 0)
         if self.batch is not None:
             _at_least("--batch", self.batch, 1)
+        if self.head_documents is not None:
+            _at_least("--head-documents", self.head_documents, 2)
+        if not _HEADS.fullmatch(self.heads):
+            hint = "give all, last:N, or layers from 0 by commas"
+            raise InputError(f"{self.heads!r} names no heads", "--heads", hint)
         if self.layer != "last":
             _at_least("--layer", int(self.layer), 0)
 

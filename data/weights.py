@@ -25,6 +25,9 @@ HARMLESS = re.compile(
 )
 """Buffers that old checkpoints hold although they are computed from the configuration."""
 
+ADAPTER_FILE = "adapter_config.json"
+"""What `peft` leaves beside the weights of an adapter."""
+
 _QUANTIZED = ("quantization_config", "compression_config")
 
 
@@ -54,6 +57,29 @@ def settle_attention(config: Any, attention: str, name: str) -> None:
             f"config.json of {name} asks for {asked} attention; a measurement runs on eager or sdpa attention",
             "--attention auto",
             "give --attention sdpa or --attention eager",
+        )
+
+
+def settle_outputs(config: Any) -> None:
+    """Have a model return what it returns by default, whatever its configuration asks for beside the logits."""
+    config.return_dict = True
+    config.output_hidden_states = False
+    config.output_attentions = False
+
+
+def refuse_adapter(source: Source) -> None:
+    """Refuse a directory with a low-rank adapter: without `peft`, `transformers` measures the base model in its place.
+
+    Raises
+    ------
+    InputError
+        If there is one.
+    """
+    if source.directory is not None and (source.directory / ADAPTER_FILE).is_file():
+        raise InputError(
+            f"{source.name} holds an adapter to be added to a base model, and a measurement needs the sum",
+            ADAPTER_FILE,
+            "merge the two (peft: merge_and_unload) and save the result, or remove the file",
         )
 
 
@@ -130,7 +156,9 @@ def fresh_weights(config: Any, dtype: torch.dtype, seed: int, name: str) -> Any:
         torch.manual_seed(seed)
         try:
             model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
-        except (ImportError, ValueError) as error:
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
             what = f"{name} cannot be built from its config.json ({first_line(error)})"
             raise InputError(what, "--model", _hint(error, "correct config.json")) from error
     return model.to(dtype)

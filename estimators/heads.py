@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ..data.measurements import FloatArray, Heads, IntArray, Panel
+from ..data.measurements import FloatArray, Heads, IntArray, Panel, PartialHeads
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from ..data.positions import depends_on_length
@@ -40,6 +40,7 @@ def head_effects(
     sd: FloatArray,
     *,
     ablation: HeadAblation = "mean",
+    part: PartialHeads | None = None,
     progress: Progress | None = None,
 ) -> Heads:
     """Measure the effect of every head of every layer up to `layer` on that layer's neurons.
@@ -59,6 +60,8 @@ def head_effects(
         in raw units where it is 0.
     ablation
         ``mean``, ``zero`` or ``first_token``.
+    part
+        Measure the heads of these layers on these documents only; what is measured is the same to the bit.
 
     Returns
     -------
@@ -73,18 +76,21 @@ def head_effects(
     """
     adapter = loaded.adapter
     progress = progress or Silent()
-    which = [(at, head) for at in range(layer + 1) for head in (*range(adapter.heads(at)), -1)]
+    layers = range(layer + 1) if part is None else part.layers
+    which = [(at, head) for at in layers for head in (*range(adapter.heads(at)), -1)]
     means = head_means(loaded, documents, panel, layer, progress) if ablation == "mean" else None
     effect = host_tensor(len(which), len(documents), 2, len(sd))
     scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float().to(loaded.device)
     by_document = matched_positions(panel)
+    if part is not None:
+        by_document = {document: by_document[document] for document in part.documents}
     read = {document: needed_ids(loaded, documents[document], at) for document, (at, _) in by_document.items()}
     effect[:, [document for document in range(len(documents)) if document not in by_document]] = torch.nan
 
     def changes(view: LoadedModel, document: int) -> torch.Tensor:
         position, label = by_document[document]
         one = _Document(view, read[document], position, label, layer, ablation)
-        found = [one.changes(at, None if means is None else means[at]) for at in range(layer + 1)]
+        found = [one.changes(at, None if means is None else means[at]) for at in layers]
         return (torch.cat(found) / scale).cpu()
 
     longest = max(map(len, read.values()), default=1)

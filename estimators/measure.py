@@ -30,8 +30,10 @@ from .influence import influence
 from .neurons import covariates
 
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
-_NOT_IN_KEY = ("model", "revision", "corpus", "counts", "conditions", "device", "batch")
-"""Options that stand in the cache's key as hashes, or that decide no number."""
+_NOT_IN_KEY = (
+    "model", "revision", "corpus", "counts", "conditions", "device", "batch", "heads", "head_documents",
+)  # fmt: skip
+"""Options that stand in the cache's key as hashes, that decide no number, or that decide a later round only."""
 
 
 @dataclass(frozen=True)

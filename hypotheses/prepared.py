@@ -394,6 +394,11 @@ class PreparedData:
         """Head effects."""
         if self.measurements.heads is None:
             raise MissingInput("no head effects were measured", "heads.safetensors", "measure them")
+        part = self.measurements.manifest.partial_heads
+        if part is not None:
+            layers, documents = ", ".join(map(str, part.layers)), len(part.documents)
+            raise MissingInput(f"heads were measured in part only: layers {layers}, {documents} documents",
+                               "heads.safetensors", "leave out --heads and --head-documents")  # fmt: skip
         return self.measurements.heads
 
     @shared_property

@@ -60,6 +60,15 @@ Threshold = Annotated[
 Elbow = Annotated[
     bool, option("--elbow/--no-elbow", None, DESIGN, "Leave out the very rarest tokens, beyond the Zipf elbow.")
 ]
+Heads = Annotated[
+    str,
+    option("--heads", "all|last:N|LAYERS", DESIGN, "Layers whose attention heads are measured, up to the neurons': "
+           "all, the last N, or numbers by commas."),
+]  # fmt: skip
+HeadDocuments = Annotated[
+    int | None,
+    option("--head-documents", "D", DESIGN, "Measure attention heads on D of the documents; on all by default."),
+]  # fmt: skip
 Ablation = Annotated[str, option("--ablation", "mean|zero|resample", DESIGN, "What takes a neuron's place.")]
 
 Suite = Annotated[
@@ -126,7 +135,7 @@ MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directo
 OPTIONS: dict[str, Any] = {
     "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts, "measurements": MeasurementsDir,
     "documents": Documents, "context": Context, "layer": Layer, "conditions": Conditions, "conditioning":
-    Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "suite": Suite, "only": Only,
+    Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads, "head_documents": HeadDocuments, "suite": Suite, "only": Only,
     "null": Null, "plateau": Plateau, "paper": Paper, "set": Set, "margin": Margin, "vary": Vary, "replicates":
     Replicates, "alpha": Alpha, "seed": Seed, "device": Device, "dtype": Dtype, "attention": Attention, "jobs":
     Jobs, "batch": Batch,

@@ -14,6 +14,7 @@ from tiny_models import VOCABULARY, WIDTH, saved, tiny
 from neuronull.data.errors import InputError
 from neuronull.data.models import load_model
 from neuronull.data.options import MeasureOptions
+from neuronull.estimators.forward import run_forward
 
 IDS = torch.tensor([[5, 3, 9, 1, 0, 2]])
 LAYERS_KEY = {"gpt2": "n_layer", "gpt_neox": "num_hidden_layers", "llama": "num_hidden_layers"}
@@ -166,6 +167,28 @@ def test_packed_weights_are_refused_by_their_flag(asked: dict, method: str, tmp_
         assert f"are quantized ({method})" in said
         assert "quantization_config in config.json" in said
         assert "fetch the files again" not in said
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama"])
+@pytest.mark.parametrize("asked", [{"return_dict": False}, {"output_attentions": True}, {"output_hidden_states": True}])
+def test_what_the_configuration_returns_beside_the_logits_changes_nothing(name: str, asked: dict, tmp_path: Path):
+    loaded = load_model(str(configured(saved(name, tmp_path / "m"), **asked)), device="cpu", attention="sdpa")
+    torch.testing.assert_close(loaded.model(IDS).logits, tiny(name).model(IDS).logits, rtol=1e-4, atol=1e-4)
+    forward = run_forward(loaded, [IDS[0].tolist()], 2)
+    assert len(forward.losses[0]) == IDS.shape[1] - 1
+
+
+def test_an_adapter_beside_the_weights(tmp_path: Path):
+    directory = saved("llama", tmp_path / "m")
+    (directory / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    assert "holds an adapter to be added to a base model" in refused(directory)
+    assert "adapter_config.json" in refused(directory, random_init=True)
+
+
+def test_a_configuration_that_cannot_be_built(tmp_path: Path):
+    directory = configured(saved("llama", tmp_path / "m"), hidden_act="of-tomorrow")
+    assert "cannot be built from its config.json (KeyError" in refused(directory, random_init=True)
+    assert "cannot be read (KeyError" in refused(directory)
 
 
 def test_an_error_of_a_missing_package_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

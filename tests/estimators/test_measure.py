@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from tiny_models import HEADS, LAYERS, NEURONS, VOCABULARY, options_of
 
-from neuronull.data.errors import InputError
+from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.measurements import Measurements
 from neuronull.data.models import load_model
 from neuronull.data.options import MeasureOptions
@@ -21,6 +22,7 @@ from neuronull.estimators.audit import AuditError
 from neuronull.estimators.measure import measure, resolve_layer
 from neuronull.estimators.measure_heads import measure_heads
 from neuronull.estimators.neurons import covariates
+from neuronull.hypotheses.prepared import PreparedData
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,75 @@ def test_heads_are_a_round_of_their_own(options: MeasureOptions, measured: Measu
 def test_heads_of_another_model_are_refused(options: MeasureOptions, measured: Measurements):
     with pytest.raises(InputError, match="the model has changed since it was measured"):
         measure_heads(replace(options, random_init=True), measured, cache=False)
+
+
+@pytest.mark.parametrize(("heads", "layers"), [("last:2", [1, 2]), ("0", [0]), ("2,0,2", [0, 2]), ("last:9", None)])
+@pytest.mark.parametrize("head_documents", [None, 7])
+def test_a_part_of_the_heads_is_the_same_to_the_bit(
+    options: MeasureOptions, measured: Measurements, heads: str, layers: list[int] | None, head_documents: int | None
+):
+    found = measure_heads(replace(options, heads=heads, head_documents=head_documents), measured, cache=False)
+    part = found.manifest.partial_heads
+    if layers is None and head_documents is None:
+        assert part is None
+        assert same(found, measured)
+        return
+    assert part.layers == (layers or [0, 1, 2])
+    assert found.heads.layer.tolist() == [at for at in part.layers for _ in range(HEADS + 1)]
+    rows = np.isin(measured.heads.layer, part.layers)
+    assert torch.equal(
+        found.heads.effect[:, part.documents], measured.heads.effect[torch.from_numpy(rows)][:, part.documents]
+    )
+    paired = np.unique(measured.panel.document[measured.panel.a_rows]).tolist()
+    assert len(part.documents) == (head_documents or len(paired))
+    assert set(part.documents) <= set(paired)
+    assert torch.isnan(found.heads.effect[:, np.setdiff1d(np.arange(24), part.documents)]).all()
+    assert found.manifest.extra("audit_heads")["max_tolerance_share"] < 1
+
+
+def test_documents_of_a_part_are_from_both_halves_and_nested(options: MeasureOptions, measured: Measurements):
+    panel, chosen = measured.panel, []
+    for count in range(2, 9):
+        part = measure_heads_module.asked_part(replace(options, head_documents=count), panel, LAYERS - 1)
+        halves = [int(panel.half[panel.document == document][0]) for document in part.documents]
+        assert abs(halves.count(0) - halves.count(1)) <= 1
+        assert len(part.documents) == len(set(part.documents)) == count
+        chosen.append(set(part.documents))
+    assert all(fewer < more for fewer, more in pairwise(chosen))
+
+
+def test_what_was_not_measured_is_said(options: MeasureOptions, measured: Measurements, tmp_path: Path):
+    found = measure_heads(replace(options, heads="last:1", head_documents=5), measured, cache=False)
+    save(found, tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert again.manifest.partial_heads == found.manifest.partial_heads
+    with pytest.raises(MissingInput, match=r"measured in part only: layers 2, 5 documents .*leave out --heads"):
+        _ = PreparedData(again).heads
+    whole_says = measured.manifest.model_copy(update={"heads_measured": None})
+    with pytest.raises(InputError, match="has a matched pair but not all is finite"):
+        save(replace(found, manifest=whole_says), tmp_path / "other")
+    wrong = found.manifest.model_copy(update={"heads_measured": {"layers": "all"}})
+    with pytest.raises(InputError, match="heads_measured is not layers and documents"):
+        save(replace(found, manifest=wrong), tmp_path / "other")
+
+
+def test_heads_that_are_not_there(options: MeasureOptions, measured: Measurements):
+    for wrong in ("first", "last:0", "last:", "1,", "-1", "1;2", "", "\u0663"):
+        with pytest.raises(InputError, match=r"names no heads \(--heads\); give all, last:N"):
+            replace(options, heads=wrong)
+    with pytest.raises(InputError, match=r"1 is out of range \(--head-documents\)"):
+        replace(options, head_documents=1)
+    with pytest.raises(InputError, match=r"layer 3 come after the neurons of layer 2 \(--heads 0,3\); give"):
+        measure_heads(replace(options, heads="0,3"), measured, cache=False)
+
+
+def test_how_many_heads_are_asked_for_leaves_the_neurons_in_the_cache(options: MeasureOptions, monkeypatch, tmp_path):
+    from neuronull.estimators import measure as module
+
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    measure(options)
+    monkeypatch.setattr(module, "run_forward", None)
+    assert measure(replace(options, heads="last:1", head_documents=9)).heads is None
 
 
 def test_wrong_head_effects_end_the_run(options: MeasureOptions, monkeypatch):
