@@ -135,10 +135,10 @@ MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directo
 OPTIONS: dict[str, Any] = {
     "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts, "measurements": MeasurementsDir,
     "documents": Documents, "context": Context, "layer": Layer, "conditions": Conditions, "conditioning":
-    Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads, "head_documents": HeadDocuments, "suite": Suite, "only": Only,
-    "null": Null, "plateau": Plateau, "paper": Paper, "set": Set, "margin": Margin, "vary": Vary, "replicates":
-    Replicates, "alpha": Alpha, "seed": Seed, "device": Device, "dtype": Dtype, "attention": Attention, "jobs":
-    Jobs, "batch": Batch,
+    Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads,
+    "head_documents": HeadDocuments, "suite": Suite, "only": Only, "null": Null, "plateau": Plateau, "paper":
+    Paper, "set": Set, "margin": Margin, "vary": Vary, "replicates": Replicates, "alpha": Alpha, "seed": Seed,
+    "device": Device, "dtype": Dtype, "attention": Attention, "jobs": Jobs, "batch": Batch,
 }  # fmt: skip
 """Keyword of `neuronull.run` or `neuronull.measure` -> its option."""
 
