@@ -7,16 +7,17 @@ and are reported as pseudo-documents.  `neuronull.data.readers` turns names into
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from .errors import InputError
-from .readers import Text, open_texts
+from .prose import Text
+from .readers import Texts, open_texts
+from .tokens import Encoder, Tokenizer, unknown_ids
 
 MIN_LENGTH_SHARE = 0.5
 """Share of the context that a document must fill.
@@ -29,18 +30,12 @@ documents of comparable length.
 MIN_DOCUMENTS = 20
 """Fewest documents on which anything is tested: the document is the unit of every test (docs/methods.md#panel)."""
 
-_CHARACTERS_PER_TOKEN = 16
-"""Characters of a long document tokenized at first, per token wanted; more follow where that was too little."""
 
-_MARGIN = 16
-"""Tokens at the end of a cut text that the cut itself may have changed."""
+MOST_READ = 1_000_000
+"""Documents that are read to find long enough ones; a stream of short messages would else be read for days."""
 
-
-class Tokenizer(Protocol):
-    """The part of a Hugging Face tokenizer that is used here."""
-
-    def __call__(self, text: str, **options: Any) -> Any:
-        """Encode a text; the result has ``input_ids``."""
+MAX_UNKNOWN, FEW_UNKNOWN = 0.5, 0.05
+"""Shares of tokens that stand for unknown text: above the first the corpus is refused, above the second it is said."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +63,17 @@ class Corpus:
     available: int
 
 
-def load_corpus(name: str, tokenizer: Tokenizer, documents: int, context: int) -> Corpus:
+def load_corpus(corpus: str | Sequence[str], tokenizer: Tokenizer, documents: int, context: int) -> Corpus:
     """Return the first documents of a corpus that are long enough, tokenized and cut to the context.
 
     Parameters
     ----------
-    name
-        The embedded corpus (`neuronull.data.options.EMBEDDED_CORPUS`); a ``.jsonl`` (field ``text``), ``.json`` (list
-        of strings or of ``{"text"}``), ``.parquet`` (column ``text``) or UTF-8 text file; a folder of such files, read
-        in sorted order; or ``hf:dataset[:config][:split][:field]``.
+    corpus
+        The texts themselves; or the name of a corpus: the embedded one (`neuronull.data.options.EMBEDDED_CORPUS`); a
+        file, compressed (``.gz``, ``.bz2``, ``.zst``, ``.lz4``) or not: JSON lines (``.jsonl``, ``.ndjson``,
+        ``.jsonlines``), ``.json`` (list of strings or of objects), ``.csv``, ``.tsv``, ``.parquet``, ``.arrow``, or
+        UTF-8 text; a folder of such files, read in sorted order; or ``hf:dataset[@revision][:config][:split][:field]``.
+        Rows hold their text in the field ``text``; ``FILE#field`` names another, ``FILE#a.b`` one inside an object.
     tokenizer
         The model's.  Special tokens are added as it adds them by default.
     documents
@@ -89,23 +86,23 @@ def load_corpus(name: str, tokenizer: Tokenizer, documents: int, context: int) -
     InputError
         If the corpus cannot be read, or has fewer than `MIN_DOCUMENTS` documents that are long enough.
     """
-    texts = open_texts(name)
-    encoder = _Encoder(tokenizer, context)
+    texts = open_texts(corpus)
+    encoder = Encoder(tokenizer, context)
     shortest = int(np.ceil(MIN_LENGTH_SHARE * context))
     sources: list[str] = []
     rows: list[list[int]] = []
     read, pseudo = 0, False
     for source, ids, is_block in _encoded(texts.texts, encoder):
         read += 1
-        if len(ids) < shortest:
-            continue
-        pseudo |= is_block
-        sources.append(source)
-        rows.append(ids)
-        if len(rows) == documents:
+        if len(ids) >= shortest:
+            pseudo |= is_block
+            sources.append(source)
+            rows.append(ids)
+        if len(rows) == documents or read == MOST_READ:
             break
-    _check_enough(name, len(rows), read, documents, context, shortest)
+    _check_enough(texts, len(rows), read, documents, context, shortest)
     warnings = [*texts.warnings, *_warnings(rows, read, documents, shortest, context, pseudo)]
+    warnings += _check_known(rows, tokenizer, texts.where)
     table = pd.DataFrame({"document": np.arange(len(rows)), "source": sources, "input_ids": rows})
     return Corpus(texts.id, hash_ids(rows), table, warnings, read)
 
@@ -119,48 +116,7 @@ def hash_ids(rows: Iterable[list[int]]) -> str:
     return digest.hexdigest()
 
 
-class _Encoder:
-    """A tokenizer with its special tokens set apart, so that a text can be cut before or after them.
-
-    Parameters
-    ----------
-    tokenizer
-        As it comes.
-    context
-        Tokens of a document at most, special tokens included.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, context: int) -> None:
-        self._tokenizer = tokenizer
-        probe = "a b"
-        inner, whole = self.plain(probe), [int(i) for i in tokenizer(probe, verbose=False)["input_ids"]]
-        starts = [s for s in range(len(whole) - len(inner) + 1) if whole[s : s + len(inner)] == inner]
-        if not inner or not starts:
-            raise InputError(
-                "the tokenizer does not put special tokens before and after a text only", "", "use another"
-            )
-        self._before, self._after = whole[: starts[0]], whole[starts[0] + len(inner) :]
-        self.room = context - len(self._before) - len(self._after)
-
-    def plain(self, text: str) -> list[int]:
-        """Token ids of a text without special tokens."""
-        return [int(i) for i in self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
-
-    def wrap(self, ids: list[int]) -> list[int]:
-        """At most a context of token ids, with the special tokens that the tokenizer adds."""
-        return [*self._before, *ids[: self.room], *self._after]
-
-    def document(self, text: str) -> list[int]:
-        """Token ids fed for a text; of a long one only as much is tokenized as can matter."""
-        length = _CHARACTERS_PER_TOKEN * self.room
-        while True:
-            ids = self.plain(text[:length])
-            if length >= len(text) or len(ids) >= self.room + _MARGIN:
-                return self.wrap(ids)
-            length *= 2
-
-
-def _encoded(texts: Iterator[Text], encoder: _Encoder) -> Iterator[tuple[str, list[int], bool]]:
+def _encoded(texts: Iterator[Text], encoder: Encoder) -> Iterator[tuple[str, list[int], bool]]:
     """Yield (source, token ids, whether it is a block of running text)."""
     for (source, running), parts in groupby(texts, key=lambda text: (text.source, text.running)):
         if running:
@@ -169,7 +125,7 @@ def _encoded(texts: Iterator[Text], encoder: _Encoder) -> Iterator[tuple[str, li
             yield from ((source, encoder.document(part.text), False) for part in parts)
 
 
-def _blocks(source: str, parts: Iterable[str], encoder: _Encoder) -> Iterator[tuple[str, list[int], bool]]:
+def _blocks(source: str, parts: Iterable[str], encoder: Encoder) -> Iterator[tuple[str, list[int], bool]]:
     """Yield consecutive blocks of one text, each filling the context; a text that fits is the document it is."""
     pool: list[int] = []
     block = 0
@@ -182,17 +138,34 @@ def _blocks(source: str, parts: Iterable[str], encoder: _Encoder) -> Iterator[tu
         yield (f"{source} (pseudo-document {block})" if block else source), encoder.wrap(pool), block > 0
 
 
-def _check_enough(name: str, found: int, read: int, documents: int, context: int, shortest: int) -> None:
+def _check_enough(texts: Texts, found: int, read: int, documents: int, context: int, shortest: int) -> None:
     least = min(MIN_DOCUMENTS, documents)
     if not read:
-        raise InputError("the corpus is empty", f"--corpus {name}", "give one with text")
+        raise InputError("the corpus is empty", texts.where, "give one with text")
     if found < least:
+        read_as = f" ({texts.split})" if texts.split else ""
+        first = "the first " if read == MOST_READ else ""
         raise InputError(
-            f"{found} of {read:,} documents have at least {shortest} tokens (half of --context {context}), "
-            f"{least} are needed",
-            f"--corpus {name}",
+            f"{found} of {first}{read:,} documents{read_as} have at least {shortest} tokens "
+            f"(half of --context {context}), {least} are needed",
+            texts.where,
             "give more or longer documents, or a smaller --context",
         )
+
+
+def _check_known(rows: list[list[int]], tokenizer: Tokenizer, where: str) -> list[str]:
+    """Refuse a corpus that the tokenizer mostly does not know; return a warning where that is a part of it."""
+    unknown = np.asarray(sorted(unknown_ids(tokenizer)), dtype=np.int64)
+    share = float(np.mean(np.isin(np.concatenate(rows), unknown)))
+    if share > MAX_UNKNOWN:
+        raise InputError(
+            f"{share:.0%} of the tokens stand for text that the tokenizer does not know",
+            where,
+            "give text that is written in the tokenizer's alphabet",
+        )
+    if share > FEW_UNKNOWN:
+        return [f"{share:.0%} of the tokens stand for text that the tokenizer does not know; they are not scored"]
+    return []
 
 
 def _warnings(rows: list[list[int]], read: int, documents: int, shortest: int, context: int, pseudo: bool) -> list[str]:
@@ -201,7 +174,7 @@ def _warnings(rows: list[list[int]], read: int, documents: int, shortest: int, c
         found.append(f"{len(rows)} of {read:,} documents have at least {shortest} tokens; {documents} were asked for")
     if pseudo:
         found.append(
-            f"the text has no headings to split at: consecutive blocks of {context} tokens stand in for documents "
+            f"the text is not split into documents: consecutive blocks of {context} tokens stand in for documents "
             "(pseudo-documents); neighbouring blocks are not independent, so intervals are too narrow"
         )
     repeats = len(rows) - len({tuple(ids) for ids in rows})

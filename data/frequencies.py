@@ -22,6 +22,7 @@ import numpy.typing as npt
 from .errors import InputError
 from .measurements import FloatArray, IntArray
 from .readers import open_texts
+from .tokens import encoded, token_ids
 
 COUNTS_FILE = "counts.npz"
 """Name of the training counts beside an embedded model's weights."""
@@ -61,6 +62,8 @@ class Counts:
         counted, those that occur in it.
     of_types
         What these types are, as a phrase that follows a percentage.
+    given
+        Which token ids the tokenizer can give, bool [V].
     elbow
         Rank of the Zipf elbow, `zipf_elbow` of the types that the tokenizer can give.
     ranks
@@ -75,6 +78,7 @@ class Counts:
     types: int
     of_types: str
     ranks: IntArray = field(repr=False)
+    given: npt.NDArray[np.bool_] = field(repr=False)
     elbow: int | None
     warnings: list[str] = field(default_factory=list)
 
@@ -103,8 +107,8 @@ def load_counts(path: str | None, vocabulary: int, embedded: Path | None, corpus
     corpus
         What ``--corpus`` names; all of it is counted when there is nothing better, up to `MOST_CHARACTERS`.
     tokenizer
-        The model's.  Its ids are the types that have ranks; a file whose counts stop between the last of them and V is
-        filled up with zeros.
+        The model's.  Its ids are the types that have ranks; a file whose counts stop between the last of them and V,
+        or where its base vocabulary ends, before the tokens that a fine-tune added, is filled up with zeros.
 
     Raises
     ------
@@ -113,10 +117,10 @@ def load_counts(path: str | None, vocabulary: int, embedded: Path | None, corpus
     """
     given = given_ids(tokenizer, vocabulary)
     if path is not None:
-        return _from_file(Path(path).expanduser(), "--counts", given)
+        return _from_file(Path(path).expanduser(), "--counts", given, tokenizer)
     if embedded is not None:
         file = embedded / COUNTS_FILE if embedded.is_dir() else embedded
-        return _from_file(file, "embedded model", given)
+        return _from_file(file, "embedded model", given, tokenizer)
     return _of_corpus(corpus, tokenizer, given)
 
 
@@ -149,13 +153,14 @@ def count_corpus(corpus: Any, tokenizer: Tokenizer, vocabulary: int, most: int |
     """
     counts = np.zeros(vocabulary, dtype=np.int64)
     characters, whole = 0, True
-    texts = (text.text for text in open_texts(corpus).texts)
+    opened = open_texts(corpus)
+    texts = (text.text for text in opened.texts)
     while batch := list(islice(texts, _TEXTS_TOGETHER)):
         if most is not None and characters >= most:
             whole = False
             break
         characters += sum(map(len, batch))
-        for ids in tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]:
+        for ids in encoded(tokenizer, batch, add_special_tokens=False):
             found = np.bincount(np.asarray(ids, dtype=np.int64), minlength=vocabulary)
             if len(found) > vocabulary:
                 raise InputError(
@@ -165,7 +170,7 @@ def count_corpus(corpus: Any, tokenizer: Tokenizer, vocabulary: int, most: int |
                 )
             counts += found
     if not counts.any():
-        raise InputError("the corpus is empty", f"--corpus {corpus}", "give one with text")
+        raise InputError("the corpus is empty", opened.where, "give one with text")
     return counts, whole
 
 
@@ -243,27 +248,55 @@ def _of_corpus(corpus: Any, tokenizer: Tokenizer, given: npt.NDArray[np.bool_]) 
     return _whole(counts, "the evaluation corpus", given, [warning], seen=seen)
 
 
-def _from_file(path: Path, option: str, given: npt.NDArray[np.bool_]) -> Counts:
+def _from_file(path: Path, option: str, given: npt.NDArray[np.bool_], tokenizer: Tokenizer) -> Counts:
     vocabulary = len(given)
     values = _whole_numbers(_read_array(path, option), path.name, option)
-    shortest = 1 + int(np.flatnonzero(given).max(initial=-1))
-    if not shortest <= len(values) <= vocabulary:
-        raise InputError(
-            f"{path.name} has {len(values):,} entries, the model's vocabulary has {vocabulary:,}",
-            option,
-            "give one count per token id",
-        )
+    shortest, warnings = 1 + int(np.flatnonzero(given).max(initial=-1)), list[str]()
+    if len(values) < shortest:
+        warnings = _uncounted(len(values), path.name, option, vocabulary, tokenizer)
+    elif len(values) > vocabulary:
+        raise _another_length(len(values), path.name, option, vocabulary)
     if not values.any():
         raise InputError(f"all {len(values):,} counts in {path.name} are 0", option, "give the training counts")
     counts = np.concatenate([values, np.zeros(vocabulary - len(values), dtype=np.int64)])
     seen, types = int(np.count_nonzero(counts[given])), int(np.count_nonzero(given))
-    warnings = []
     if seen < MIN_SEEN * types:
         warnings.append(
             f"{path.name} has seen {seen:,} of the tokenizer's {types:,} token types; the others share the last ranks, "
-            "and --threshold is a share of all"
+            f"and --threshold is a share of all: a share of those seen is {seen / types:.2g} times as much"
         )
     return _whole(counts, path.name, given, warnings)
+
+
+def _uncounted(found: int, name: str, option: str, vocabulary: int, tokenizer: Tokenizer) -> list[str]:
+    """Refuse counts of another vocabulary; return a warning where added tokens that text can hold have no count.
+
+    Counts of any length between base vocabulary and tokenizer would let those of another model pass: GPT-2's 50,257
+    lie between the 50,254 and 50,277 of Pythia.
+    """
+    tokens = token_ids(tokenizer)
+    if found < tokens.base:
+        raise _another_length(found, name, option, vocabulary)
+    plain = [token for i, token in tokens.added.items() if found <= i < vocabulary and i not in tokens.special]
+    if not plain:  # special tokens are not scored
+        return []
+    shown = ", ".join(map(repr, plain[:3])) + (", ..." if len(plain) > 3 else "")
+    if found != tokens.base:
+        raise InputError(
+            f"{name} has {found:,} entries, the tokenizer has {tokens.size:,} tokens: there is no count of the added "
+            f"{'token' if len(plain) == 1 else 'tokens'} {shown}",
+            option,
+            f"if the training text had none of them, append zeros: numpy.pad(counts, (0, {tokens.size - found}))",
+        )
+    return [
+        f"{name} has no count of {len(plain)} added token{'s' * (len(plain) > 1)} of the tokenizer ({shown}): the "
+        "training text is taken to have had none of them"
+    ]
+
+
+def _another_length(found: int, name: str, option: str, vocabulary: int) -> InputError:
+    what = f"{name} has {found:,} entries, the model's vocabulary has {vocabulary:,}"
+    return InputError(what, option, "give one count per token id")
 
 
 def _whole(
@@ -287,6 +320,7 @@ def _whole(
         types=types,
         of_types=of_types,
         ranks=frequency_ranks(values, given),
+        given=given,
         elbow=zipf_elbow(values[given]),
         warnings=warnings,
     )

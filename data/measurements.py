@@ -78,6 +78,14 @@ class SetId(BaseModel):
     rule: str
 
 
+class PartialHeads(BaseModel):
+    """Layers and documents on which heads were measured, where it was not all of them."""
+
+    model_config = ConfigDict(extra="allow")
+    layers: list[int]
+    documents: list[int]
+
+
 class Manifest(BaseModel):
     """`manifest.json`.  Unknown further keys are kept.
 
@@ -104,6 +112,18 @@ class Manifest(BaseModel):
     audit: Audit | None = None
     conditions: Conditions | None = None
     set: SetId | None = None
+
+    @property
+    def partial_heads(self) -> PartialHeads | None:
+        """Which part of the heads was measured (key ``heads_measured``); None where it was all of them.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If the key holds something else.
+        """
+        part = self.extra("heads_measured")
+        return None if part is None else PartialHeads.model_validate(part)
 
     def extra(self, key: str, default: Any = None) -> Any:
         """Value of a further key, or `default`."""
@@ -150,8 +170,9 @@ class Heads:
     """Effect of ablating each attention head on each neuron's activation.
 
     ``effect`` float32 [H, D, 2, M]: mean over the matched positions of a class (0 = a, 1 = b) in a document of
-    abs(change of activation) / sd; NaN where the document has no matched pair.  ``neuron`` int64 [M]; ``layer`` and
-    ``head`` int64 [H] (head -1: all heads of the layer together); ``reachable`` bool [H].
+    abs(change of activation) / sd; NaN where the document has no matched pair, or is not among those measured
+    (`Manifest.partial_heads`).  ``neuron`` int64 [M]; ``layer`` and ``head`` int64 [H] (head -1: all heads of the layer
+    together); ``reachable`` bool [H].
     """
 
     effect: torch.Tensor
@@ -224,6 +245,11 @@ class Measurements:
         if manifest.conditions is not None:
             return manifest.conditions
         return by_frequency(manifest.threshold or math.nan, manifest.conditioning, elbow_rank=manifest.elbow_rank)
+
+    @property
+    def conditions_option(self) -> str:
+        """The option that decides who is in a condition: ``--threshold``, or ``--conditions`` where a file says it."""
+        return "--threshold" if self.manifest.threshold is not None else "--conditions"
 
     @property
     def training_step(self) -> int | None:

@@ -12,13 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 from . import checkpoints, offload
 from .adapters import Adapter, adapter_for, require_adapter
+from .devices import resolve_device
 from .errors import InputError
+from .positions import forget_lengths
+from .source import Source, first_line, refuse_unreachable
+from .weights import (
+    fresh_weights,
+    load_weights,
+    refuse_adapter,
+    refuse_quantized,
+    settle_attention,
+    settle_outputs,
+)
 
 HUB_TIMEOUT_S = 5.0
 """How long the Hub may take to answer the first question before only the local cache is looked at."""
@@ -80,17 +91,6 @@ class LoadedModel:
         return dtype
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where `from_pretrained` finds the files: its first argument and the keywords that go with it."""
-
-    name: str
-    location: str
-    directory: Path | None
-    revision: str | None
-    keywords: dict[str, Any]
-
-
 def load_model(
     name: str,
     revision: str | None = None,
@@ -100,6 +100,7 @@ def load_model(
     seed: int = 0,
     step: int | None = None,
     layer: int | None = None,
+    attention: str = "auto",
 ) -> LoadedModel:
     """Load a model, its tokenizer and its adapter.
 
@@ -122,6 +123,8 @@ def load_model(
         One of the steps of `checkpoint_steps`: with the weights of that step of the training.
     layer
         Layer whose weights must be on the device where not all of them fit; the last if None.
+    attention
+        ``eager`` or ``sdpa``, or ``auto`` for what the configuration asks for.
 
     Raises
     ------
@@ -135,14 +138,19 @@ def load_model(
         tokenizer = _load_tokenizer(source)
         # before the weights: a Hub model that cannot be measured is not worth the download
         require_adapter(str(config.model_type), name)
+        refuse_adapter(source)
+        refuse_quantized(config, source.name)
+        settle_outputs(config)
+        settle_attention(config, attention, source.name)
         if random_init:
-            model = _fresh(config, DTYPES[dtype], seed)
+            model = fresh_weights(config, DTYPES[dtype], seed, source.name)
         elif step is not None:
             model = _load_checkpoint(source, config, DTYPES[dtype], step)
         else:
-            model = _load_weights(source, config, DTYPES[dtype])
+            model = load_weights(source, config, DTYPES[dtype])
     model.eval()
     model.requires_grad_(False)
+    forget_lengths(model)
     weights_hash, adapter = hash_parameters(model), adapter_for(model, name)
     offloaded = _place(model, adapter, adapter.layers - 1 if layer is None else layer, target)
     return LoadedModel(
@@ -184,28 +192,6 @@ def checkpoint_steps(name: str) -> list[int]:
     return list(checkpoints.checkpoint_weights(directory))
 
 
-def resolve_device(device: str) -> torch.device:
-    """Return the torch device of a ``--device`` option.
-
-    Raises
-    ------
-    InputError
-        If it is not one of ``auto``, ``cpu``, ``cuda``, ``cuda:N``, or is not on this machine.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = device.partition(":")
-    if device != "cpu" and (kind != "cuda" or (":" in device and not index.isdecimal())):
-        raise InputError(f"{device!r} is not a device", "--device", "give auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError("this PyTorch finds no CUDA device", f"--device {device}", "use --device cpu")
-    if index and int(index) >= torch.cuda.device_count():
-        raise InputError(
-            f"there are {torch.cuda.device_count()} CUDA devices", f"--device {device}", "count them from cuda:0"
-        )
-    return torch.device(device)
-
-
 def hash_parameters(model: Any) -> str:
     """Return the SHA-256 of a model's parameters: names, types, shapes and bytes, tied ones once."""
     digest = hashlib.sha256()
@@ -215,17 +201,17 @@ def hash_parameters(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _find(name: str, revision: str | None) -> _Source:
+def _find(name: str, revision: str | None) -> Source:
     embedded = _embedded_directory(name)
     if embedded is not None:
-        return _Source(name, str(embedded), embedded, revision, {"local_files_only": True})
+        return Source(name, str(embedded), embedded, revision, {"local_files_only": True})
     directory = Path(name).expanduser()
     if directory.exists():
         if not directory.is_dir():
             raise InputError(f"{name} is a file", "--model", "give the directory that holds config.json")
         if not (directory / "config.json").is_file():
             raise InputError(f"no config.json in {name}", "--model", "give the directory of a Hugging Face model")
-        return _Source(directory.resolve().name, str(directory), directory, revision, {"local_files_only": True})
+        return Source(directory.resolve().name, str(directory), directory, revision, {"local_files_only": True})
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"no such directory: {name}", "--model", "check the path")
     return _find_on_hub(name, revision)
@@ -238,7 +224,7 @@ def _embedded_directory(name: str) -> Path | None:
     return embedded_model_path(name) if name in embedded_models() or name.startswith("docs-") else None
 
 
-def _find_on_hub(name: str, revision: str | None) -> _Source:
+def _find_on_hub(name: str, revision: str | None) -> Source:
     """Ask the Hub once, with a time limit, for the commit; without an answer only the local cache is used."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
@@ -254,11 +240,11 @@ def _find_on_hub(name: str, revision: str | None) -> _Source:
     except RepositoryNotFoundError:
         raise InputError(f"no model {name} on the Hub", "--model", "check the spelling, or `hf auth login`") from None
     except Exception:  # no network, offline mode, a proxy's error page: all of them leave the local cache
-        return _Source(name, name, None, revision, {"revision": revision or "main", "local_files_only": True})
-    return _Source(name, name, None, commit, {"revision": commit})
+        return Source(name, name, None, revision, {"revision": revision or "main", "local_files_only": True})
+    return Source(name, name, None, commit, {"revision": commit})
 
 
-def _load_config(source: _Source) -> Any:
+def _load_config(source: Source) -> Any:
     from transformers import AutoConfig
 
     auto: Any = AutoConfig  # here and below: parts of transformers are untyped
@@ -266,9 +252,9 @@ def _load_config(source: _Source) -> Any:
         return auto.from_pretrained(source.location, trust_remote_code=False, **source.keywords)
     except Exception as error:
         if source.directory is None and source.keywords.get("local_files_only"):
-            _refuse_unreachable(source)
+            refuse_unreachable(source)
         _refuse_unknown_type(source.directory, source.name)
-        raise InputError(f"config.json of {source.name} cannot be read", "--model", _first_line(error)) from error
+        raise InputError(f"config.json of {source.name} cannot be read", "--model", first_line(error)) from error
 
 
 def _refuse_unknown_type(directory: Path | None, name: str) -> None:
@@ -282,7 +268,7 @@ def _refuse_unknown_type(directory: Path | None, name: str) -> None:
     require_adapter(str(model_type), name)
 
 
-def _load_tokenizer(source: _Source) -> Any:
+def _load_tokenizer(source: Source) -> Any:
     from transformers import AutoTokenizer
 
     auto: Any = AutoTokenizer
@@ -297,68 +283,24 @@ def _load_tokenizer(source: _Source) -> Any:
     raise InputError(f"no usable tokenizer with {source.name}", "--model", hint)
 
 
-def _load_weights(source: _Source, config: Any, dtype: torch.dtype) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    auto: Any = AutoModelForCausalLM
-    try:
-        model, report = auto.from_pretrained(
-            source.location,
-            config=config,
-            dtype=dtype,
-            trust_remote_code=False,
-            weights_only=True,
-            output_loading_info=True,
-            **source.keywords,
-        )
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if source.directory is None and not source.keywords.get("local_files_only"):
-            raise InputError(f"{source.name} could not be fetched", "--model", _first_line(error)) from error
-        if source.directory is None:
-            _refuse_unreachable(source)
-        raise InputError(
-            f"the weights of {source.name} cannot be read ({_first_line(error)})",
-            "--model",
-            "fetch the files again",
-        ) from error
-    wanting = [*report["missing_keys"], *report["mismatched_keys"]]
-    if wanting:  # transformers would go on with random numbers in their place
-        raise InputError(
-            f"the weights of {source.name} lack {len(wanting)} parameters, {wanting[0]} among them",
-            "--model",
-            "fetch the files again",
-        )
-    return model
-
-
-def _load_checkpoint(source: _Source, config: Any, dtype: torch.dtype, step: int) -> Any:
+def _load_checkpoint(source: Source, config: Any, dtype: torch.dtype, step: int) -> Any:
     known = {} if source.directory is None else checkpoints.checkpoint_weights(source.directory)
     if source.directory is None or step not in known:
         said = ", ".join(map(str, known)) or "none"
         raise InputError(f"{source.name} keeps no weights of step {step}", "checkpoints/", f"it keeps: {said}")
     weights = known[step]
     if weights is None:
-        return checkpoints.untrained(source.directory).to(dtype)
+        model = checkpoints.untrained(source.directory).to(dtype)
+        if config._attn_implementation is not None:
+            model.set_attn_implementation(config._attn_implementation)
+        return model
     from transformers import GenerationConfig
 
     unused: Any = GenerationConfig
     # nothing is generated, but unless it is given, transformers looks for config.json beside the weights
     keywords = source.keywords | {"generation_config": unused()}
     name = f"{source.name} at step {step}"
-    return _load_weights(_Source(name, str(weights), weights, None, keywords), config, dtype)
-
-
-def _fresh(config: Any, dtype: torch.dtype, seed: int) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    auto: Any = AutoModelForCausalLM
-    # transformers initialises from the global generator; fork_rng gives it back as it was
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    return model.to(dtype)
+    return load_weights(Source(name, str(weights), weights, None, keywords), config, dtype)
 
 
 def _place(model: Any, adapter: Adapter, layer: int, device: torch.device) -> int:
@@ -366,20 +308,6 @@ def _place(model: Any, adapter: Adapter, layer: int, device: torch.device) -> in
         return offload.place(model, adapter, layer, device)
     except torch.OutOfMemoryError as error:
         raise InputError(f"the model does not fit on {device}", "--device", offload.MEND) from error
-
-
-def _refuse_unreachable(source: _Source) -> NoReturn:
-    raise InputError(
-        f"{source.name} is not a directory here, not an embedded model and not in the local cache, and the Hub cannot "
-        "be reached",
-        "--model",
-        "check the name and the network",
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +15,8 @@ from .errors import InputError
 
 EMBEDDED_CORPUS = "docs"
 """Name of the embedded corpus: held-out docstrings of installed packages."""
+
+_HEADS = re.compile(r"all|last:0*[1-9][0-9]*|[0-9]+(,[0-9]+)*")
 
 
 SIZE_OPTION = "--plateau"
@@ -30,7 +34,8 @@ class MeasureOptions:
 
     model: str = "docs-gpt2"
     revision: str | None = None
-    corpus: str = EMBEDDED_CORPUS
+    corpus: str | tuple[str, ...] = EMBEDDED_CORPUS
+    """Its name, or the texts themselves; `neuronull.data.given.corpus_option` makes it of what a user gives."""
     counts: str | None = None
     layer: int | Literal["last"] = "last"
     conditions: str = BY_FREQUENCY
@@ -43,7 +48,12 @@ class MeasureOptions:
     seed: int = 0
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attention: Literal["auto", "eager", "sdpa"] = "auto"
     batch: int | None = None
+    heads: str = "all"
+    """Layers whose heads are measured: ``all`` up to `layer`, ``last:N`` of them, or their numbers by commas."""
+    head_documents: int | None = None
+    """How many documents heads are measured on; all of them if None."""
     random_init: bool = False
 
     def __post_init__(self) -> None:
@@ -53,11 +63,17 @@ class MeasureOptions:
         _choice("--conditioning", self.conditioning, ("target", "input"))
         _choice("--ablation", self.ablation, ("mean", "zero", "resample"))
         _choice("--dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        _choice("--attention", self.attention, ("auto", "eager", "sdpa"))
         _at_least("--documents", self.documents, 20)
         _at_least("--context", self.context, 16)
         _at_least("--seed", self.seed, 0)
         if self.batch is not None:
             _at_least("--batch", self.batch, 1)
+        if self.head_documents is not None:
+            _at_least("--head-documents", self.head_documents, 2)
+        if not _HEADS.fullmatch(self.heads):
+            hint = "give all, last:N, or layers from 0 by commas"
+            raise InputError(f"{self.heads!r} names no heads", "--heads", hint)
         if self.layer != "last":
             _at_least("--layer", int(self.layer), 0)
 
@@ -66,8 +82,19 @@ class MeasureOptions:
         existing(self.conditions, "--conditions")
         for option, given in (("--threshold", self.threshold != type(self).threshold), ("--elbow", self.elbow)):
             if given:
-                what = f"{option} decides which tokens are rare, and --conditions {Path(self.conditions).name} decides"
+                what = f"{option} has no say where {Path(self.conditions).name} lists the conditions"
                 raise InputError(what, option, f"leave out {option}, or --conditions")
+
+    @property
+    def corpus_told(self) -> str:
+        """The corpus as files tell it: its name; texts given in Python by their number and hash."""
+        if isinstance(self.corpus, str):
+            return self.corpus
+        digest = hashlib.sha256()
+        for text in self.corpus:
+            content = text.encode()
+            digest.update(len(content).to_bytes(8, "little") + content)
+        return f"{len(self.corpus)} texts given in Python, SHA-256 {digest.hexdigest()}"
 
 
 @dataclass(frozen=True)

@@ -1,79 +1,128 @@
-"""What `--corpus` can name, as a stream of texts: files, folders, Hub data sets and the embedded corpus."""
+"""What a corpus can be, as a stream of texts: files, folders, Hub data sets, the embedded corpus, texts in Python."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .options import EMBEDDED_CORPUS
+from .prose import Headings, Text, find_headings, read_prose
+from .rows import FIELD, Field, read_arrow, read_csv, read_json, read_json_lines, read_parquet, text_of
+from .streams import FORMATS, OPTION, split_suffix
 
 HUB_PREFIX = "hf:"
-FIELD = "text"
 SPLITS = ("validation", "test", "train")
 """Splits of a Hub data set in the order of preference, where none is named: text that models saw least comes first."""
 
-HEADING_SEARCH = 4_000_000
-"""Characters at the start of a text file in which a heading is looked for."""
+FIELD_MARK = "#"
+"""Stands between a file or folder and the field of the text."""
 
-_CHUNK = 250_000
-"""Characters of running text handed on at a time."""
+_TABLES: dict[str, Callable[[Path, str, Field], Iterator[Text]]] = {
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".jsonlines": read_json_lines,
+    ".json": read_json,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".tab": read_csv,
+    ".parquet": read_parquet,
+    ".arrow": read_arrow,
+    ".feather": read_arrow,
+}
+_NOT_STREAMED = frozenset({".parquet", ".arrow", ".feather"})
+"""Formats that are read from both ends, and are compressed inside."""
 
-_FIRST_BYTES = 65_536
+_REFUSED = {
+    "save its text as .txt or .jsonl": ".htm .html .xhtml .xml .svg .pdf .doc .docx .odt .rtf .epub .ipynb .yaml .yml",
+    "save it as .csv or .parquet": ".xls .xlsx .ods .orc .avro .h5 .hdf5 .db .sqlite .sqlite3 .duckdb .dta .sav .rds",
+    "unpack it first": ".zip .tar .tgz .tbz2 .7z .rar .xz .z",
+    "it holds no text": ".npy .npz .pt .pth .bin .pkl .pickle .safetensors .gguf .png .jpg .jpeg .gif .mp3 .mp4 .wav",
+}
+"""What to do about files that are no text, by suffix: read as prose, their markup or bytes would be measured."""
 
-_HEADING = re.compile(r"^ ?= (?!=)(?P<title>\S.*?)(?<!=) = ?$")
-"""A WikiText level-1 heading, `` = Title = ``; `` = = Sub = = `` is not one.
+_HINTS = {suffix: hint for hint, suffixes in _REFUSED.items() for suffix in suffixes.split()}
 
-A formula broken over lines can look like one (twice in the WikiText-2 test set, which has 60 articles and 62 such
-lines); nothing in the text tells them apart, and the usual document-level versions of WikiText split there as well.
-"""
-
-_OPTION = "--corpus"
-
-
-@dataclass(frozen=True)
-class Text:
-    """One text with its source; `running` text is not a document but a part of a longer one."""
-
-    source: str
-    text: str = field(repr=False)
-    running: bool = False
+_BESIDE_TABLES = frozenset(
+    {"readme.md", "readme.txt", "license", "license.md", "license.txt", "dataset_infos.json", "dataset_info.json",
+     "dataset_dict.json", "state.json"}
+)  # fmt: skip
+"""Files that describe a data set, left out of a folder that holds one; in lower case."""
 
 
 @dataclass(frozen=True)
 class Texts:
-    """A corpus that is being read: its id, its texts one after the other, and what to warn of."""
+    """A corpus that is being read.
+
+    Parameters
+    ----------
+    id
+        The name under which results speak of it, without folders.
+    texts
+        Its texts, one after the other.
+    where
+        How the user named it, for errors.
+    split
+        How it is split into documents, where that is not its format's; for errors.
+    warnings
+        What the reader must know of how it is read.
+    """
 
     id: str
     texts: Iterator[Text]
+    where: str
+    split: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
-def open_texts(name: str) -> Texts:
-    """Return the texts that a corpus name stands for; see `neuronull.data.corpora.load_corpus`.
+def open_texts(corpus: str | Sequence[str]) -> Texts:
+    """Return the texts that a corpus name stands for, or those given; see `neuronull.data.corpora.load_corpus`.
 
     Raises
     ------
     InputError
         If there is no such corpus; while reading, if a text cannot be read.
     """
-    if name == EMBEDDED_CORPUS:
+    if not isinstance(corpus, str):
+        given = (Text(f"text {number}", text) for number, text in enumerate(corpus))
+        return Texts(f"{len(corpus)} texts given in Python", given, "corpus")
+    if corpus == EMBEDDED_CORPUS:
         return _embedded()
-    if name.startswith(HUB_PREFIX):
-        return _hub(name)
-    path = Path(name).expanduser()
-    if not path.exists():
-        hint = f"give a path, hf:dataset, or {EMBEDDED_CORPUS} for the embedded one"
-        raise InputError(f"no such file or directory: {name}", _OPTION, hint)
+    if corpus.startswith(HUB_PREFIX):
+        return _hub(corpus)
+    path, name = _path_and_field(corpus)
     if not path.is_dir() and not path.is_file():
-        raise InputError(f"{name} is neither a file nor a folder", _OPTION, "save the text to a file first")
+        raise InputError(f"{path} is neither a file nor a folder", OPTION, "save the text to a file first")
     identity = path.resolve().name
-    return Texts(identity, _folder(path) if path.is_dir() else _file(path, identity))
+    files = _files(path) if path.is_dir() else [(path, identity)]
+    prose = [file for file in files if _is_prose(file[0])]
+    if name and prose:
+        raise InputError(f"{prose[0][1]} is read as text and has no fields", f"{OPTION} {corpus}", f"give {FORMATS}")
+    headings = find_headings(prose)
+    return Texts(
+        identity + (f"{FIELD_MARK}{name}" if name else ""),
+        _read(files, Field(name, f"{OPTION} {path}{FIELD_MARK}{{}}"), headings),
+        f"{OPTION} {corpus}",
+        headings.told,
+        headings.warnings,
+    )
+
+
+def _path_and_field(corpus: str) -> tuple[Path, str | None]:
+    """Return the path of ``FILE`` or ``FILE#field``, and the field; a file that has the mark in its name is a file."""
+    path = Path(corpus).expanduser()
+    if path.exists():
+        return path, None
+    before, mark, name = corpus.rpartition(FIELD_MARK)
+    if before and Path(before).expanduser().exists():
+        if not name:
+            raise InputError(f"no field is named behind {FIELD_MARK}", f"{OPTION} {corpus}", "name it, or take it away")
+        return Path(before).expanduser(), name
+    hint = f"give a path, hf:dataset, or {EMBEDDED_CORPUS} for the embedded one"
+    raise InputError(f"no such file or directory: {before if mark else corpus}", OPTION, hint)
 
 
 def _embedded() -> Texts:
@@ -81,182 +130,76 @@ def _embedded() -> Texts:
 
     held_out = held_out_documents()
     warnings = [held_out.warning] if held_out.warning else []
-    return Texts(EMBEDDED_CORPUS, (Text(source, text) for source, text in held_out.documents), warnings)
+    texts = (Text(source, text) for source, text in held_out.documents)
+    return Texts(EMBEDDED_CORPUS, texts, f"{OPTION} {EMBEDDED_CORPUS}", warnings=warnings)
 
 
-def _folder(folder: Path) -> Iterator[Text]:
-    """Yield the texts of the files of a folder and those below it, by relative path; hidden ones are left out."""
-    files = []
+def _files(folder: Path) -> list[tuple[Path, str]]:
+    """Return the files of a folder and those below it with their relative paths, sorted; hidden ones are left out."""
+    found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if not name.startswith(".")]
-    for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
-        yield from _file(path, path.relative_to(folder).as_posix())
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    if any(split_suffix(path)[0] in _TABLES and path.name.lower() not in _BESIDE_TABLES for path in found):
+        found = [path for path in found if path.name.lower() not in _BESIDE_TABLES]
+    shown = [(path, path.relative_to(folder).as_posix()) for path in found]
+    return sorted(shown, key=lambda file: file[1])
 
 
-def _file(path: Path, shown: str) -> Iterator[Text]:
+def _is_prose(path: Path) -> bool:
+    suffix, _ = split_suffix(path)
+    return path.is_file() and suffix not in _TABLES and suffix not in _HINTS
+
+
+def _read(files: list[tuple[Path, str]], wanted: Field, headings: Headings) -> Iterator[Text]:
+    for path, shown in files:
+        yield from _file(path, shown, wanted, headings)
+
+
+def _file(path: Path, shown: str, wanted: Field, headings: Headings) -> Iterator[Text]:
     """Yield the texts of one file, by its suffix."""
-    readers = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet}
+    suffix, codec = split_suffix(path)
+    if not path.is_file():
+        raise InputError(f"{shown} is no regular file", OPTION, "leave it out")
+    if suffix in _HINTS:
+        raise InputError(f"{shown} is a {suffix} file, which is not read as text", OPTION, _HINTS[suffix])
+    if codec and suffix in _NOT_STREAMED:
+        raise InputError(f"{shown} is compressed as a whole", OPTION, f"unpack it: {suffix} compresses inside")
     try:
-        yield from readers.get(path.suffix.lower(), _plain)(path, shown)
+        reader = _TABLES.get(suffix)
+        yield from reader(path, shown, wanted) if reader else read_prose(path, shown, headings.enough)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{shown} is not UTF-8 text: byte 0x{error.object[error.start]:02x} cannot be decoded",
-            _OPTION,
-            "convert it to UTF-8, or give .jsonl, .json or .parquet",
+            OPTION,
+            f"convert it to UTF-8, or give {FORMATS}",
         ) from None
     except OSError as error:
-        raise InputError(f"{shown} cannot be read: {error.strerror or error}", _OPTION, "check the file") from None
-
-
-def _lines(path: Path, shown: str) -> Iterator[str]:
-    """Yield the lines of a text file, every end a line feed; a byte-order mark is dropped."""
-    hint = "give text, .jsonl, .json or .parquet"
-    with path.open("rb") as file:
-        if b"\0" in file.read(_FIRST_BYTES):  # before a binary file without line ends is read as one line
-            raise InputError(f"{shown} is binary: there are NUL bytes near its start", _OPTION, hint)
-    with path.open(encoding="utf-8-sig") as text:
-        for number, line in enumerate(text, start=1):
-            if "\0" in line:
-                raise InputError(f"{shown} is binary: a NUL byte in line {number}", _OPTION, hint)
-            yield line
-
-
-def _plain(path: Path, shown: str) -> Iterator[Text]:
-    """Yield the articles of a text with WikiText headings, or pieces of running text."""
-    seen = 0
-    for line in _lines(path, shown):
-        if _HEADING.match(line.rstrip("\n")):
-            return (yield from _articles(path, shown))
-        seen += len(line)
-        if seen > HEADING_SEARCH:
-            break
-    return (yield from _running(path, shown))
-
-
-def _articles(path: Path, shown: str) -> Iterator[Text]:
-    source, lines = shown, list[str]()
-    for line in _lines(path, shown):
-        heading = _HEADING.match(line.rstrip("\n"))
-        if heading:
-            if "".join(lines).strip():
-                yield Text(source, "".join(lines))
-            source, lines = f"{shown}: {heading['title'].strip()}", []
-        lines.append(line)
-    if "".join(lines).strip():
-        yield Text(source, "".join(lines))
-
-
-def _running(path: Path, shown: str) -> Iterator[Text]:
-    """Yield a text in pieces of whole lines, each about `_CHUNK` characters."""
-    lines, size = list[str](), 0
-    for line in _lines(path, shown):
-        lines.append(line)
-        size += len(line)
-        if size >= _CHUNK:
-            yield Text(shown, "".join(lines), running=True)
-            lines, size = [], 0
-    if "".join(lines).strip():
-        yield Text(shown, "".join(lines), running=True)
-
-
-def _json_lines(path: Path, shown: str) -> Iterator[Text]:
-    for number, line in enumerate(_lines(path, shown), start=1):
-        if not line.strip():
-            continue
-        where = f"{shown}, line {number}"
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            said = (
-                f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
-            )
-            raise InputError(f"{where} is not JSON: {said}", _OPTION, "give one JSON object a line") from None
-        yield Text(f"{shown}:{number}", _text_of(row, FIELD, where))
-
-
-def _json(path: Path, shown: str) -> Iterator[Text]:
-    try:
-        rows = json.loads("".join(_lines(path, shown)))
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        hint = "give a JSON list, or name a file of one object a line .jsonl"
-        raise InputError(f"{shown} is not JSON: {error.msg} ({where})", _OPTION, hint) from None
-    except RecursionError:
-        raise InputError(f"{shown} is nested too deep", _OPTION, 'give a list of strings or of {"text": ...}') from None
-    if not isinstance(rows, list):
-        raise InputError(
-            f"{shown} holds {_kind(rows)}, not a list", _OPTION, 'give a list of strings or of {"text": ...}'
-        )
-    for number, row in enumerate(rows):
-        entry = {FIELD: row} if isinstance(row, str) else row
-        yield Text(f"{shown}[{number}]", _text_of(entry, FIELD, f"{shown}, entry {number}"))
-
-
-def _parquet(path: Path, shown: str) -> Iterator[Text]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if FIELD not in names:
-                raise InputError(
-                    f'{shown} has no column "{FIELD}" (it has {", ".join(names) or "none"})',
-                    _OPTION,
-                    "rename the column",
-                )
-            number = 0
-            for batch in file.iter_batches(batch_size=256, columns=[FIELD]):
-                for value in batch.column(0).to_pylist():
-                    yield Text(f"{shown}[{number}]", _text_of({FIELD: value}, FIELD, f"{shown}, row {number}"))
-                    number += 1
-    except pa.ArrowException as error:
-        raise InputError(f"{shown} is no readable parquet file: {error}", _OPTION, "check the file") from None
-
-
-def _text_of(row: Any, name: str, where: str) -> str:
-    """Return the text in a row; a missing value is an empty document, which is passed over as too short."""
-    if not isinstance(row, dict):
-        raise InputError(f"{where} holds {_kind(row)}", _OPTION, f'give objects with a field "{name}"')
-    if name not in row:
-        raise InputError(
-            f'{where} has no field "{name}" (it has {", ".join(map(str, row)) or "none"})',
-            _OPTION,
-            f'name the field with the text "{name}"',
-        )
-    value = row[name]
-    if value is not None and not isinstance(value, str):
-        raise InputError(f'the field "{name}" of {where} holds {_kind(value)}', _OPTION, "give a string")
-    text: str = value or ""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(
-            f"{where} holds half of a surrogate pair, which is no character", _OPTION, "leave that document out"
-        ) from None
-    return text
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+        said = error.strerror or f"it is damaged or not {codec or 'what its name says'}"
+        raise InputError(f"{shown} cannot be read: {said}", OPTION, "check the file") from None
 
 
 def _hub(name: str) -> Texts:
-    """Open a Hub data set as a stream: ``hf:dataset[:config][:split][:field]``, an empty part means the default."""
-    parts = name.removeprefix(HUB_PREFIX).split(":")
-    if not parts[0] or len(parts) > 4:
-        raise InputError(f"{name} names no data set", _OPTION, "give hf:dataset[:config][:split][:field]")
+    """Open a Hub data set as a stream: ``hf:dataset[@revision][:config][:split][:field]``; empty parts are defaults.
+
+    The revision (branch, tag or commit) may also stand at the end.
+    """
+    rest, mark, behind = name.removeprefix(HUB_PREFIX).partition("@")
+    revision, colon, more = behind.partition(":")
+    parts = (rest + colon + more).split(":")
+    if not parts[0] or len(parts) > 4 or "@" in behind or (mark and not revision):
+        form = "give hf:dataset[@revision][:config][:split][:field]"
+        raise InputError(f"{name} names no data set", OPTION, form)
     dataset, config, split, column = (*parts, "", "", "")[:4]
+    pinned = {"revision": revision} if revision else {}
     try:
         import datasets
     except ImportError:
         raise InputError(
-            f"{name} needs the package datasets, which is not installed", _OPTION, "pip install 'neuronull[hub]'"
+            f"{name} needs the package datasets, which is not installed", OPTION, "pip install 'neuronull[hub]'"
         ) from None
     try:
-        stream = datasets.load_dataset(dataset, config or None, split=split or None, streaming=True)
+        stream = datasets.load_dataset(dataset, config or None, split=split or None, streaming=True, **pinned)
     except Exception as error:  # the library raises anything from ConnectionError to ValueError
         raise _unreachable(name, error) from None
     warnings = []
@@ -264,10 +207,13 @@ def _hub(name: str) -> Texts:
         split = next((known for known in SPLITS if known in stream), next(iter(stream)))
         warnings.append(f"no split was named: {split} of {', '.join(stream)} is read")
         stream = stream[split]
-    return Texts(name, _hub_texts(name, stream, f"{dataset}:{split}", column or FIELD), warnings)
+    at = f"@{revision}" if revision else ""
+    wanted = Field(column or FIELD, f"{HUB_PREFIX}{dataset}{at}:{config}:{split}:{{}}")
+    texts = _hub_texts(name, stream, f"{dataset}:{split}", wanted)
+    return Texts(name, texts, f"{OPTION} {name}", warnings=warnings)
 
 
-def _hub_texts(name: str, stream: Any, shown: str, column: str) -> Iterator[Text]:
+def _hub_texts(name: str, stream: Any, shown: str, wanted: Field) -> Iterator[Text]:
     rows = iter(stream)
     number = 0
     while True:
@@ -277,13 +223,13 @@ def _hub_texts(name: str, stream: Any, shown: str, column: str) -> Iterator[Text
             return
         except Exception as error:  # as in `_hub`: the network may fail half-way
             raise _unreachable(name, error) from None
-        yield Text(f"{shown}[{number}]", _text_of(row, column, f"{shown}, row {number}"))
+        yield Text(f"{shown}[{number}]", text_of(row, wanted, f"{shown}, row {number}"))
         number += 1
 
 
 def _unreachable(name: str, error: Exception) -> InputError:
     return InputError(
         f"{name} cannot be read: {type(error).__name__}: {error}",
-        _OPTION,
+        OPTION,
         "check the name and the connection to the Hub",
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from pydantic import ValidationError
 
 from . import schema
 from .conditions import Conditions, check_names
@@ -53,7 +54,8 @@ def validate(measurements: Measurements) -> None:
     if measurements.neurons is not None:
         _neurons(measurements.neurons)
     if measurements.heads is not None:
-        _heads(measurements.heads, paired_documents(measurements), measurements.n_neurons)
+        measured = paired_documents(measurements) & _with_heads(measurements)
+        _heads(measurements.heads, measured, measurements.n_neurons)
     if measurements.joint_ablation is not None:
         _closure(measurements.joint_ablation, paired_documents(measurements))
         _closure_sets(measurements.joint_ablation, measurements.n_neurons, measurements.heads)
@@ -327,6 +329,19 @@ def _neurons(neurons: pd.DataFrame) -> None:
         if len(bad):
             bounds = f"between {low:g} and 1" if high < np.inf else "finite" + (" and not negative" if low == 0 else "")
             raise InputError(f"{name} of neuron {bad[0]} is {values[bad[0]]}", where, f"it must be {bounds}")
+
+
+def _with_heads(measurements: Measurements) -> npt.NDArray[np.bool_]:
+    """Whether heads were measured on each document, as far as the manifest says, [D]."""
+    there = np.ones(measurements.n_documents, dtype=np.bool_)
+    try:
+        part = measurements.manifest.partial_heads
+    except ValidationError as error:
+        hint = "give two lists of whole numbers, or leave it out"
+        raise InputError("heads_measured is not layers and documents", schema.MANIFEST, hint) from error
+    if part is not None:
+        there[:] = np.isin(np.arange(len(there)), part.documents)
+    return there
 
 
 def _heads(heads: Heads, paired: npt.NDArray[np.bool_], neurons: int) -> None:

@@ -171,16 +171,26 @@ def _shared(panel: Panel, rows: IntArray, neurons: IntArray) -> list[_Pass]:
     return [_Pass(np.asarray(list(one)), np.asarray(list(one.values()))) for one in pending]
 
 
+def naive_model(loaded: LoadedModel) -> tuple[Any, str]:
+    """Return the model for naive passes, in float64 where a copy of it is small enough, and the name of the method."""
+    small = sum(p.numel() for p in loaded.model.parameters()) <= _DOUBLE_PARAMETERS
+    if not small or loaded.offloaded:  # a copy would borrow the offloaded model's weights
+        return loaded.model, f"full forward pass in {str(loaded.dtype).removeprefix('torch.')}"
+    model = copy.deepcopy(loaded.model).double()
+    for module in model.modules():
+        # GPT-2's way around overflow in float16: the same attention, but float32 is written into it
+        if getattr(module, "reorder_and_upcast_attn", False):
+            module.reorder_and_upcast_attn = False
+    return model, "full forward pass in float64"
+
+
 class _Naive:
     """Full forward passes of the model itself, clean and with a hook that ablates."""
 
     def __init__(self, loaded: LoadedModel, documents: Sequence[Sequence[int]], layer: int) -> None:
         self._documents = documents
-        small = sum(p.numel() for p in loaded.model.parameters()) <= _DOUBLE_PARAMETERS
-        double = small and not loaded.offloaded  # a copy would borrow the original's weights
-        self._model: Any = copy.deepcopy(loaded.model).double() if double else loaded.model
+        self._model, self.method = naive_model(loaded)
         self._site = adapter_for(self._model).neuron_site(layer)
-        self.method = f"full forward pass in {'float64' if double else str(loaded.dtype).removeprefix('torch.')}"
 
     def effects(self, panel: Panel, one: _Pass, values: torch.Tensor) -> torch.Tensor:
         """Return D of the pass's entries, float64 [n]; `values` replace their activations."""

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ..data.measurements import FloatArray, Heads, IntArray, Panel
+from ..data.measurements import FloatArray, Heads, IntArray, Panel, PartialHeads
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
+from ..data.positions import depends_on_length
 from .forward import captured_inputs
 from .memory import host_tensor, with_back_off
 from .restart import clean_calls, input_of, input_replaced, run_blocks
@@ -39,6 +40,7 @@ def head_effects(
     sd: FloatArray,
     *,
     ablation: HeadAblation = "mean",
+    part: PartialHeads | None = None,
     progress: Progress | None = None,
 ) -> Heads:
     """Measure the effect of every head of every layer up to `layer` on that layer's neurons.
@@ -58,6 +60,8 @@ def head_effects(
         in raw units where it is 0.
     ablation
         ``mean``, ``zero`` or ``first_token``.
+    part
+        Measure the heads of these layers on these documents only; what is measured is the same to the bit.
 
     Returns
     -------
@@ -72,21 +76,24 @@ def head_effects(
     """
     adapter = loaded.adapter
     progress = progress or Silent()
-    which = [(at, head) for at in range(layer + 1) for head in (*range(adapter.heads(at)), -1)]
+    layers = range(layer + 1) if part is None else part.layers
+    which = [(at, head) for at in layers for head in (*range(adapter.heads(at)), -1)]
     means = head_means(loaded, documents, panel, layer, progress) if ablation == "mean" else None
     effect = host_tensor(len(which), len(documents), 2, len(sd))
     scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float().to(loaded.device)
     by_document = matched_positions(panel)
+    if part is not None:
+        by_document = {document: by_document[document] for document in part.documents}
+    read = {document: needed_ids(loaded, documents[document], at) for document, (at, _) in by_document.items()}
     effect[:, [document for document in range(len(documents)) if document not in by_document]] = torch.nan
 
     def changes(view: LoadedModel, document: int) -> torch.Tensor:
         position, label = by_document[document]
-        ids = documents[document][: int(position.max()) + 1]  # causal: what follows changes nothing
-        one = _Document(view, ids, position, label, layer, ablation)
-        found = [one.changes(at, None if means is None else means[at]) for at in range(layer + 1)]
+        one = _Document(view, read[document], position, label, layer, ablation)
+        found = [one.changes(at, None if means is None else means[at]) for at in layers]
         return (torch.cat(found) / scale).cpu()
 
-    longest = max((int(position.max()) + 1 for position, _ in by_document.values()), default=1)
+    longest = max(map(len, read.values()), default=1)
     rows = 1 + max(adapter.heads(at) for at in range(layer + 1))
     floats = min(BATCH_FLOATS, rows * _floats_a_row(loaded, longest))
     with (
@@ -114,6 +121,15 @@ def matched_positions(panel: Panel) -> dict[int, tuple[IntArray, IntArray]]:
     label = np.repeat([0, 1], len(panel.a_rows))
     document = panel.document[rows]
     return {int(d): (panel.position[rows[document == d]], label[document == d]) for d in np.unique(document)}
+
+
+def needed_ids(loaded: LoadedModel, ids: Sequence[int], position: IntArray) -> Sequence[int]:
+    """Return as much of a document as decides what the model does at some of its positions.
+
+    A causal model does the same at a position whatever follows it, unless its position embeddings depend on how long
+    the whole document is.
+    """
+    return ids if depends_on_length(loaded.config) else ids[: int(position.max()) + 1]
 
 
 def head_means(
@@ -152,7 +168,7 @@ class _Document:
     loaded
         The model.
     ids
-        Token ids up to the last matched position.
+        Its token ids, as many as `needed_ids` says.
     position, label
         Matched positions and their class index, [M].
     target

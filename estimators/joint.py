@@ -27,7 +27,15 @@ from ..data.options import Progress, Silent, Stage
 from .ablation import Ablation, Kind, make_ablation
 from .compiled import compiled
 from .exact import compiled_exp
-from .heads import BATCH_FLOATS, HeadAblation, ablated_heads, fused_activations, head_means, matched_positions
+from .heads import (
+    BATCH_FLOATS,
+    HeadAblation,
+    ablated_heads,
+    fused_activations,
+    head_means,
+    matched_positions,
+    needed_ids,
+)
 from .influence import LOGIT_FLOATS, losses_after
 from .memory import with_back_off
 from .readout import fold
@@ -139,7 +147,7 @@ def joint_heads(
     order = sorted(range(len(sets)), key=lambda s: min(sets[s])[0])
     with progress.stage("joint ablation", len(by_document)) as stage, fused_activations(loaded.model):
         for document, (position, label) in by_document.items():
-            calls = clean_calls(loaded, documents[document][: int(position.max()) + 1])
+            calls = clean_calls(loaded, needed_ids(loaded, documents[document], position))
             target = torch.tensor([documents[document][p + 1] for p in position], device=loaded.device)
             at = torch.from_numpy(position).to(loaded.device)
             for batch, change in _head_batches(loaded, calls, at, target, sets, order, means, ablation):

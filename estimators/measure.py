@@ -24,14 +24,16 @@ from ..data.models import LoadedModel, checkpoint_steps, load_model
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import FIRST_POSITION, check_panel, check_positions, classed_positions, with_losses
 from ..data.store import cached
+from ..data.tokens import token_ids
 from .forward import Forward, run_forward
-from .heads import head_effects
 from .influence import influence
 from .neurons import covariates
 
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
-_NOT_IN_KEY = ("model", "revision", "corpus", "counts", "conditions", "device", "batch")
-"""Options that stand in the cache's key as hashes, or that decide no number."""
+_NOT_IN_KEY = (
+    "model", "revision", "corpus", "counts", "conditions", "device", "batch", "heads", "head_documents",
+)  # fmt: skip
+"""Options that stand in the cache's key as hashes, that decide no number, or that decide a later round only."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class _Inputs:
         return classed_positions(
             self.corpus.documents,
             self.counts.ranks,
-            {int(i) for i in self.loaded.tokenizer.all_special_ids},
+            token_ids(self.loaded.tokenizer).special,
             self.rule,
             self.options.seed,
         )
@@ -90,9 +92,9 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     -------
     Measurements
         Everything that format 1 holds but for checkpoints and what a second round measures
-        (`neuronull.estimators.joint_ablation`, `neuronull.estimators.effects`). Further manifest keys: ``warnings``
-        (what a reader must know about text and counts), ``counts_source``, ``head_ablation`` and, where it is known,
-        ``training_step``.
+        (`neuronull.estimators.measure_heads`, `neuronull.estimators.joint_ablation`, `neuronull.estimators.effects`).
+        Further manifest keys: ``warnings`` (what a reader must know about text and counts), ``counts_source``,
+        ``attention`` (its implementation) and, where it is known, ``training_step``.
 
     Raises
     ------
@@ -171,6 +173,7 @@ def load(options: MeasureOptions, progress: Progress, step: int | None = None) -
             seed=options.seed,
             step=step,
             layer=layer,
+            attention=options.attention,
         )
 
 
@@ -187,7 +190,7 @@ def measure_more(
     Parameters
     ----------
     options
-        Those that `measurements` were made with: they name the model, which is loaded again.
+        Those that `measurements` were made with: they name the model, which is loaded again unless the cache serves.
     told
         What, beside all that decided `measurements`, decides this.
     work
@@ -198,12 +201,13 @@ def measure_more(
     InputError
         If the model is no longer the one that was measured.
     """
-    loaded = load(options, progress)
-    if loaded.hash != measurements.manifest.model.hash:
-        raise InputError("the model has changed since it was measured", "--model", "measure again")
     bare = Measurements(measurements.manifest, measurements.documents, measurements.panel)
 
     def make() -> Measurements:
+        # only now: the manifest, which is in the key, names the weights, so what the cache holds needs no model
+        loaded = load(options, progress)
+        if loaded.hash != measurements.manifest.model.hash:
+            raise InputError("the model has changed since it was measured", "--model", "measure again")
         return work(loaded, bare)
 
     key = told | {"measurements": measurements.manifest.model_dump(mode="json")}
@@ -315,20 +319,17 @@ def _versions() -> dict[str, str]:
 
 
 def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
-    """Everything, on a panel that can be tested."""
+    """All of the neurons, on a panel that can be tested."""
     loaded, layer = inputs.loaded, inputs.layer
     check_positions(inputs.positions, inputs.rule, inputs.options.seed)  # before the model runs
     forward, panel = _panel(inputs, progress)
     inputs.check(panel)  # what no test could use is refused before the long part
     found = _influence(inputs, forward, panel, progress)
-    del forward  # heads need the room
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
-    neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts)
-    documents = found.documents["input_ids"].tolist()
-    heads = head_effects(loaded, documents, found.panel, layer, neurons["sd"].to_numpy(), progress=progress)
+    neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts, inputs.counts.given)
     w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.w_out(layer))
-    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out, heads=heads)
+    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
 
 
 def _measure_influence(inputs: _Inputs, progress: Progress) -> Measurements:
@@ -380,7 +381,7 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
             "versions": _versions(),
             "audit": found.audit,
             "counts_source": counts.source,
-            "head_ablation": "mean",
+            "attention": str(loaded.model.config._attn_implementation),
             "warnings": _warnings(inputs),
         }
         | ({} if inputs.step is None else {"training_step": inputs.step})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -24,7 +25,13 @@ _CHUNK = 2048
 
 
 @torch.no_grad()
-def covariates(adapter: Adapter, layer: int, activation: torch.Tensor, counts: IntArray) -> pd.DataFrame:
+def covariates(
+    adapter: Adapter,
+    layer: int,
+    activation: torch.Tensor,
+    counts: IntArray,
+    given: npt.NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
     """Return one row of covariates a neuron.
 
     Parameters
@@ -37,6 +44,9 @@ def covariates(adapter: Adapter, layer: int, activation: torch.Tensor, counts: I
         Activation at the scored positions, [T, N].
     counts
         Occurrences of each token in the training corpus, int64 [V].
+    given
+        Which token ids the tokenizer can give, bool [V]: the other rows of an embedding are padding, and no part of the
+        vocabulary that directions are about.  All of them if None.
 
     Returns
     -------
@@ -49,6 +59,8 @@ def covariates(adapter: Adapter, layer: int, activation: torch.Tensor, counts: I
     table = activation_moments(activation)
     w_out = adapter.w_out(layer).detach().double()
     unembedding = folded_unembedding(adapter)
+    if given is not None and not given.all():
+        unembedding, counts = unembedding[torch.from_numpy(given).to(unembedding.device)], counts[given]
     table["w_out_norm"] = w_out.norm(dim=1).cpu().numpy()
     table["weak_direction_share"] = weak_direction_share(unembedding, w_out).cpu().numpy()
     table["token_frequency_share"] = token_frequency_share(unembedding, w_out, counts).cpu().numpy()

@@ -2,7 +2,8 @@
 
 A small model's operations are over in microseconds, and threads that share one must wait for the slowest of them each
 time; beside a busy process that wait is a whole time slice. Threads with a document each never wait. Hooks stand on
-modules, so each thread has a view of the model of its own: the same weights under other module objects.
+modules, so each thread has a view of the model of its own: the same weights under other module objects, with buffers
+of their own, since `transformers` overwrites some of them (rotary frequencies) in every pass.
 """
 
 from __future__ import annotations
@@ -96,7 +97,6 @@ def _without_gradients(work: Callable[[LoadedModel, Item], Found], view: LoadedM
 
 
 def _view(loaded: LoadedModel) -> LoadedModel:
-    """Return the model under other module objects that hold the same tensors."""
-    tensors = {id(tensor): tensor for tensor in (*loaded.model.parameters(), *loaded.model.buffers())}
-    model = copy.deepcopy(loaded.model, tensors)
+    """Return the model under other module objects that hold the same parameters and copies of the buffers."""
+    model = copy.deepcopy(loaded.model, {id(parameter): parameter for parameter in loaded.model.parameters()})
     return replace(loaded, model=model, adapter=adapter_for(model))

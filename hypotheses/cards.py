@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import MissingInput
@@ -64,19 +65,29 @@ def set_cards(prepared: Prepared) -> list[SetCard]:
 
 def hypothesis_cards(prepared: Prepared) -> list[HypothesisCard]:
     """The hypotheses in a reader's words."""
-    papers = prepared.choice.papers
-    return [
-        card_of(h, prepared.of(h), [p.id for p in papers if any(own.id == h.id for own in p.hypotheses)])
-        for h in prepared.choice.hypotheses
-    ]
+    cards = []
+    for hypothesis in prepared.choice.hypotheses:
+        data = prepared.of(hypothesis)
+        papers = [p.id for p in prepared.choice.papers if any(own.id == hypothesis.id for own in p.hypotheses)]
+        cards.append(card_of(hypothesis, data.filled, data.neuron_set.name, papers))
+    return cards
 
 
-def card_of(hypothesis: Hypothesis, data: PreparedData, papers: list[str]) -> HypothesisCard:
-    """A hypothesis in a reader's words, the names of set and conditions filled in."""
-    words, filled = hypothesis.words, data.filled
+def card_of(hypothesis: Hypothesis, filled: Callable[[str], str], name: str, papers: list[str]) -> HypothesisCard:
+    """A hypothesis in a reader's words.
+
+    Parameters
+    ----------
+    filled
+        Fills in the names of set and conditions.
+    name
+        Of the set under test.
+    papers
+        Ids of the papers that declare it.
+    """
+    words = hypothesis.words
     return HypothesisCard(
         id=hypothesis.id, papers=papers, title=filled(hypothesis.title), asks=filled(words.asks),
         measured=filled(words.measured), plus=filled(words.plus), minus=filled(words.minus), none=filled(words.none),
-        source=hypothesis.source, set=data.neuron_set.name, figures=list(hypothesis.figures),
-        bibtex=list(hypothesis.bibtex),
+        source=hypothesis.source, set=name, figures=list(hypothesis.figures), bibtex=list(hypothesis.bibtex),
     )  # fmt: skip

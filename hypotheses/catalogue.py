@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..data.errors import InputError
+from ..data.registry import BUILT_IN, Registry, suggestion
 from .controls import Control
 from .hypothesis import Hypothesis
 from .neuron_sets import NeuronSet
 from .nulls.base import NullModel
 from .paper import Paper
-from .registry import BUILT_IN, Registry, suggestion
 
 _NULL_MODELS = {
     "matched_sets": "MatchedSets",
@@ -60,16 +60,16 @@ def _paper(found: Any) -> Paper:
 
 nulls: Registry[NullModel] = Registry(
     "null model", "neuronull.nulls", {name: f".nulls.{name}:{kind}" for name, kind in _NULL_MODELS.items()},
-    _null_model, "name",
+    __package__, _null_model, "name",
 )  # fmt: skip
 
 papers: Registry[Paper] = Registry(
     "paper", "neuronull.papers",
-    {name: f".papers.{name}:paper" for name in ("liu2025", "liu2025_emergence")},
-    _paper, "id",
+    {name: f".papers.{name}:paper" for name in ("liu2025", "liu2025_emergence", "stolfo2024")},
+    __package__, _paper, "id",
 )  # fmt: skip
 
-hypotheses: Registry[Hypothesis] = Registry("hypothesis", "neuronull.hypotheses", {}, _hypothesis, "id")
+hypotheses: Registry[Hypothesis] = Registry("hypothesis", "neuronull.hypotheses", {}, __package__, _hypothesis, "id")
 """Hypotheses of no paper: registered in Python, or announced by a plug-in.  Those of papers stand in their papers."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..data.errors import InputError
 from ..data.options import TestOptions
+from ..data.registry import suggestion
 from . import catalogue
 from .controls import Control
 from .hypothesis import Hypothesis
@@ -15,7 +16,6 @@ from .inference.permutation import enough_replicates
 from .inference.verdicts import Sensitivity
 from .neuron_sets import Need, NeuronSet
 from .paper import Paper
-from .registry import suggestion
 from .result import Role
 
 
@@ -35,11 +35,16 @@ class Choice:
         return declaring.set if declaring is not None else None
 
     @property
+    def tested_needs(self) -> frozenset[Need]:
+        """What must be measured beside the panel for the hypotheses."""
+        of_statistics = (need for h in self.hypotheses for need in h.statistic.needs)
+        of_sets = (need for h in self.hypotheses if (own := self.set_of(h)) is not None for need in own.needs)
+        return frozenset((*of_statistics, *of_sets))
+
+    @property
     def needs(self) -> frozenset[Need]:
-        """What must be measured beside the panel."""
-        return frozenset(need for h in self.hypotheses for need in h.statistic.needs) | frozenset(
-            need for h in self.hypotheses if (own := self.set_of(h)) is not None for need in own.needs
-        )
+        """What must be measured beside the panel for the hypotheses and the controls."""
+        return self.tested_needs | {need for control in self.controls for need in control.needs}
 
     @property
     def random_weights(self) -> bool:

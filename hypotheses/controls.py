@@ -14,6 +14,7 @@ import torch
 
 from ..data.errors import InputError, MissingInput
 from ..data.options import TestOptions
+from .neuron_sets import Need
 from .prepared import PreparedData
 from .result import Details, Finding, HypothesisCard, Kind, Role, Verdict
 
@@ -69,6 +70,8 @@ class Control:
         Does it.
     needs_random_weights
         Whether the model must be measured with its weights drawn anew.
+    needs
+        What must be measured for it.
     """
 
     id: str
@@ -77,6 +80,7 @@ class Control:
     unit: str
     run: Callable[[ControlRun], Outcome]
     needs_random_weights: bool = False
+    needs: tuple[Need, ...] = ()
 
     def card(self, data: PreparedData) -> HypothesisCard:
         """What a reader is told of it."""
@@ -151,6 +155,7 @@ UNREACHABLE_HEADS = Control(
     "Unreachable heads",
     "sd",
     _unreachable_heads,
+    needs=("heads",),
 )
 WHOLE_LAYER = Control(
     "control.whole_layer",
@@ -158,4 +163,5 @@ WHOLE_LAYER = Control(
     "Whole attention layers",
     "sd",
     _whole_layer,
+    needs=("heads",),
 )

@@ -286,8 +286,8 @@ def _too_much_shared(sampled: tuple[Sampled, ...], data: PreparedData) -> str:
     if least <= MOST_SHARED:
         return ""
     return (
-        f"null sets share {100 * least:.0f} % with the {data.neuron_set.name} neurons, more than {100 * MOST_SHARED:g} %: "
-        "too few other neurons look alike"
+        f"null sets share {100 * least:.0f} % with the {data.neuron_set.name} neurons, more than "
+        f"{100 * MOST_SHARED:g} %: too few other neurons look alike"
     )
 
 

@@ -61,7 +61,7 @@ def comparison(hypotheses: Sequence[Hypothesis]) -> NullModel | None:
 
 
 def curves(data: PreparedData) -> list[Curve]:
-    """Sorted influence on each condition (halves averaged), with +- 1.96 jackknife se of each neuron at the ranks drawn.
+    """Sorted influence on each condition, halves averaged, with +- 1.96 jackknife se of each neuron at the ranks drawn.
 
     The knots are those of the broken line that BIC prefers.
     """

@@ -10,35 +10,9 @@ from .neuron_sets import NeuronSet
 from .nulls.base import NullModel
 from .result import Kind, Role
 from .statistic import Statistic
+from .words import Words
 
-
-@dataclass(frozen=True)
-class Words:
-    """What a reader is told of a hypothesis.
-
-    In every text ``{set}`` stands for the name of the set under test (an adjective for neurons), ``{a}`` and ``{b}``
-    for the conditions' tokens.
-
-    Attributes
-    ----------
-    title
-        A few words for headings and tables.
-    asks
-        The question, without jargon.
-    plus, minus
-        What a positive and a negative effect mean, as clauses.
-    none
-        The clause for an effect that was excluded, up to the margin.
-    measured
-        How the estimate comes about.
-    """
-
-    title: str
-    asks: str = ""
-    plus: str = "the effect is there"
-    minus: str = "the effect goes the other way"
-    none: str = "there is no effect of that size"
-    measured: str = ""
+NO_WORDS = Words("")
 
 
 @dataclass(frozen=True)
@@ -82,7 +56,7 @@ class Hypothesis:
     statistic: Statistic
     nulls: tuple[str | NullModel, ...]
     sensitivity: tuple[str | NullModel, ...] = ()
-    words: Words = Words("")
+    words: Words = NO_WORDS
     source: str = ""
     set: NeuronSet | None = None
     alike: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """The multiverse: the same hypotheses under every combination of settings that could as well have been chosen.
 
-A setting is varied by name (``--vary plateau=.01,.03``).  The run's own value is always among the values, so the first
+A setting is varied by name (``--vary split=1,2,3``).  The run's own value is always among the values, so the first
 universe is the run itself.  Settings that decide what is measured ask for another measurement; the halves and the
 size of the set for another view of the same one; a statistic's own settings for the same data read otherwise.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +21,7 @@ from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
 from ..data.options import SIZE_OPTION, MeasureOptions, Progress, Silent, TestOptions
 from ..data.panel import check_panel, halves
+from ..data.registry import suggestion
 from . import catalogue
 from .choice import Choice, choose
 from .engine import Assessment
@@ -29,7 +31,6 @@ from .inference.verdicts import combine
 from .nulls.guard import blamed
 from .numbers import plain_number
 from .paper import Paper
-from .registry import suggestion
 from .result import Multiverse, Outcome, Role, Universe, Verdict
 from .statistic import above_zero, number
 from .suite import Prepared, assess_under, judge, prepare
@@ -54,12 +55,15 @@ class Axis:
         The value that a word names.
     own
         The run's own value.
+    means
+        What it is, in words.
     """
 
     name: str
     decides: Literal["measurement", "data", "statistic"]
     parse: Callable[[str], Value]
     own: Callable[[MeasureOptions, TestOptions], Value]
+    means: str
 
 
 def _switch(word: str) -> bool:
@@ -79,23 +83,32 @@ def _split(word: str) -> int:
 
 
 AXES = (
-    Axis("conditioning", "measurement", str, lambda m, t: m.conditioning),
-    Axis("threshold", "measurement", number, lambda m, t: m.threshold),
-    Axis("elbow", "measurement", _switch, lambda m, t: m.elbow),
-    Axis("ablation", "measurement", str, lambda m, t: m.ablation),
-    Axis(SIZE_OPTION.lstrip("-"), "data", _size, lambda m, t: _size(t.set_size.strip())),
-    Axis("split", "data", _split, lambda m, t: 0),
-)
+    Axis("conditioning", "measurement", str, lambda m, t: m.conditioning,
+         "whether the token to be predicted or the token read decides a position's condition"),
+    Axis("threshold", "measurement", number, lambda m, t: m.threshold,
+         "share of the token types within which a frequency rank counts as of condition b"),
+    Axis("elbow", "measurement", _switch, lambda m, t: m.elbow,
+         "whether tokens beyond the Zipf elbow are left out"),
+    Axis("ablation", "measurement", str, lambda m, t: m.ablation, "what takes a neuron's place"),
+    Axis(SIZE_OPTION.lstrip("-"), "data", _size, lambda m, t: _size(t.set_size.strip()),
+         "how many neurons the set under test has"),
+    Axis("split", "data", _split, lambda m, t: 0,
+         "number of the division of the documents into halves; 0 is the run's own"),
+)  # fmt: skip
 """In the order in which universes are told: what is dearest to change varies slowest.  Those of statistics follow."""
+
+
+def _own_field(value: Value, measure: MeasureOptions, tests: TestOptions) -> Value:
+    return value
 
 
 def axes_of(hypotheses: Sequence[Hypothesis]) -> dict[str, Axis]:
     """Every setting that can vary where these hypotheses are tested, by name."""
     axes = {axis.name: axis for axis in AXES}
     for hypothesis in hypotheses:
-        for name, parse in type(hypothesis.statistic).varied.items():
-            own = getattr(hypothesis.statistic, name)
-            axes.setdefault(name, Axis(name, "statistic", parse, lambda m, t, own=own: own))  # type: ignore[misc]
+        for name, varied in type(hypothesis.statistic).varied.items():
+            own = partial(_own_field, getattr(hypothesis.statistic, name))
+            axes.setdefault(name, Axis(name, "statistic", varied.parse, own, varied.means))
     return axes
 
 
@@ -240,7 +253,10 @@ def explore(
             universes.append(universe)
             stage.advance()
     varied = {name: [told_value(v) for v in values] for name, values in design.values.items()}
-    return Multiverse(varied=varied, replicates=design.replicates, bears_on=design.bears_on, universes=universes)
+    return Multiverse(
+        varied=varied, means={name: design.axes[name].means for name in varied}, replicates=design.replicates,
+        bears_on=design.bears_on, universes=universes,
+    )  # fmt: skip
 
 
 class _Explorer:
@@ -353,7 +369,7 @@ def claims_of(papers: Sequence[Paper], outcomes: Sequence[Outcome]) -> dict[str,
     claims = {}
     for paper in papers:
         for claim in paper.claims:
-            verdicts = [by_id[name] for name in claim.hypotheses if name in by_id]
+            verdicts = [by_id[name] for name in claim.ids if name in by_id]
             if verdicts:
                 claims[f"{paper.id}:{claim.number}"] = combine(verdicts)
     return claims

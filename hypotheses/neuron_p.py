@@ -1,4 +1,4 @@
-"""A permutation p-value for every neuron at once: does it do more for rare tokens than for common ones?
+"""A permutation p-value for every neuron at once: does it do more for one condition than for the other?
 
 The rows of the suite ask about sets and whole layers.  This answers the question that comes next, which neurons; so
 many p-values need `inference.multiplicity.adjust`.
@@ -14,7 +14,7 @@ from .inference.permutation import Alternative, FloatArray, p_of_counts
 
 
 def neuron_p_values(sums: ClassSums, swaps: Tensor, alternative: Alternative = "greater") -> FloatArray:
-    """P-value of each neuron's difference of class means, rare less common, both halves added, [G * K].
+    """P-value of each neuron's difference of class means, condition a less b, both halves added, [G * K].
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def neuron_p_values(sums: ClassSums, swaps: Tensor, alternative: Alternative = "
     swaps : bool [R, D]
         Drawn without the observed labels, as by `DocumentSwaps.draw`.
     alternative
-        ``greater``: more for rare tokens.
+        ``greater``: more for condition a.
 
     Notes
     -----

@@ -49,7 +49,7 @@ class NeuronSet(ABC):
     Attributes
     ----------
     name
-        An adjective for neurons: "plateau", "entropy".  Sentences say "the NAME neurons".
+        An adjective for neurons: "entropy", "most active".  Sentences say "the NAME neurons".
     chosen_by
         What they were chosen by; nothing that a set was chosen by may be tested on it.
     """
@@ -66,7 +66,7 @@ class NeuronSet(ABC):
     @property
     @abstractmethod
     def rule(self) -> str:
-        """How its neurons are chosen, as a clause; ``{a}`` and ``{b}`` stand for the conditions."""
+        """How its neurons are chosen, as a clause behind "neurons"; ``{a}`` and ``{b}`` stand for the conditions."""
 
     @abstractmethod
     def choose(self, data: PreparedData) -> Chosen:
@@ -109,7 +109,7 @@ class ByInfluence(NeuronSet):
     @property
     def rule(self) -> str:
         """The rule."""
-        return "the neurons with the most influence on {a}"
+        return "with the most influence on {a}"
 
     def choose(self, data: PreparedData) -> Chosen:
         """The top by influence on condition a."""
@@ -176,7 +176,7 @@ class Listed(NeuronSet):
     @property
     def rule(self) -> str:
         """The rule."""
-        return f"the neurons of {self.source}"
+        return f"that {self.source} lists"
 
     def choose(self, data: PreparedData) -> Chosen:
         """The listed neurons.

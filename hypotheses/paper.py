@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .hypothesis import Hypothesis
 from .neuron_sets import NeuronSet
+from .prepared import MOST_INFLUENTIAL
 from .result import PaperCard, Verdict
 
 if TYPE_CHECKING:
@@ -22,20 +23,25 @@ class Claim:
 
     Attributes
     ----------
-    number
-        As the paper, or its order, has it.
     title
         The claim in a few words.
     hypotheses
-        Ids of the hypotheses that decide it.
+        The hypotheses that decide it, as objects or by id.
     headlines
-        What a reader who has not read the paper is told, by verdict.
+        What a reader who has not read the paper is told, by verdict; by default the title with the verdict.
+    number
+        As the paper, or its order, has it; by default its place among the paper's claims.
     """
 
-    number: int
     title: str
-    hypotheses: tuple[str, ...]
-    headlines: Mapping[Verdict, str]
+    hypotheses: tuple[str | Hypothesis, ...]
+    headlines: Mapping[Verdict, str] = field(default_factory=dict)
+    number: int = 0
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the hypotheses that decide it."""
+        return tuple(h if isinstance(h, str) else h.id for h in self.hypotheses)
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,14 @@ class Paper:
     ----------
     id
         What ``--paper`` calls it.
-    short, citation, link, bibtex
-        How it is cited: in headings, in full, where it lies, as BibTeX entries.
+    citation, short, link, bibtex
+        How it is cited: in full, in headings (by default in full), where it lies, as BibTeX entries.
     about
-        What its claims are about, for the title of a report: "rare words".
+        What its claims are about, for the title of a report: "confidence".
     summary
         One sentence on what it claims.
     claims, hypotheses
-        The claims in order, and everything that is declared for them.
+        The claims in order, and what is declared beside the hypotheses that the claims hold as objects.
     set
         The set of neurons that its hypotheses are about unless they name another.
     controls
@@ -69,11 +75,11 @@ class Paper:
     """
 
     id: str
-    short: str
     citation: str
     claims: tuple[Claim, ...]
-    hypotheses: tuple[Hypothesis, ...]
-    set: NeuronSet
+    hypotheses: tuple[Hypothesis, ...] = ()
+    set: NeuronSet = MOST_INFLUENTIAL
+    short: str = ""
     link: str = ""
     bibtex: tuple[str, ...] = ()
     about: str = ""
@@ -86,11 +92,16 @@ class Paper:
     default: bool = False
 
     def __post_init__(self) -> None:
-        known = {h.id for h in self.hypotheses}
-        for claim in self.claims:
-            unknown = sorted(set(claim.hypotheses) - known)
+        numbered = tuple(replace(c, number=c.number or place) for place, c in enumerate(self.claims, 1))
+        held = [h for c in numbered for h in c.hypotheses if isinstance(h, Hypothesis)]
+        every = {h.id: h for h in (*self.hypotheses, *held)}
+        for claim in numbered:
+            unknown = sorted(set(claim.ids) - set(every))
             if unknown:
                 raise ValueError(f"claim {claim.number} of {self.id} rests on {unknown[0]}, which is not declared")
+        object.__setattr__(self, "short", self.short or self.citation)
+        object.__setattr__(self, "claims", numbered)
+        object.__setattr__(self, "hypotheses", tuple(every.values()))
 
     @property
     def card(self) -> PaperCard:

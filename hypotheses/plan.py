@@ -46,7 +46,10 @@ def declared(measure: MeasureOptions | Mapping[str, object], tests: TestOptions)
         For a hypothesis or a null model that is not there.
     """
     choice = choose(tests)
-    given = dict(measure) if isinstance(measure, Mapping) else _options(measure, _NO_NUMBER)
+    if isinstance(measure, Mapping):
+        given = dict(measure)
+    else:
+        given = _options(measure, _NO_NUMBER) | {"corpus": measure.corpus_told}
     return {
         "format": FORMAT,
         "measure": _plain(given),

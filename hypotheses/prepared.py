@@ -25,6 +25,7 @@ from ..estimators import strata as stratify
 from ..estimators.class_means import ClassSums, absolute_sums, means_under
 from .neuron_sets import ByInfluence, Chosen, Halves, NeuronSet
 from .nulls.base import generator
+from .words import fill
 
 SMALLEST_SET = 8
 """Neurons that a set chosen by a share of the layer holds at least."""
@@ -103,16 +104,8 @@ class PreparedData:
         return self.measurements.conditions
 
     def filled(self, text: str) -> str:
-        """A text with the names of the set and of the conditions in place of ``{set}``, ``{a}``, ``{b}``.
-
-        ``{Set}``, ``{A}`` and ``{B}`` give the same with a capital letter.
-        """
-        conditions = self.conditions
-        names = {"set": self.neuron_set.name, "a": conditions.a.phrase, "b": conditions.b.phrase}
-        for name, value in names.items():
-            text = text.replace("{" + name + "}", value)
-            text = text.replace("{" + name.capitalize() + "}", value[:1].upper() + value[1:])
-        return text
+        """A text with the names of the set and of the conditions filled in (`words.fill`)."""
+        return fill(text, self.neuron_set.name, self.conditions.a.phrase, self.conditions.b.phrase)
 
     # documents -----------------------------------------------------------------------------------------------------
 
@@ -257,7 +250,7 @@ class PreparedData:
         """
         if self.neuron_set.chosen_by != "influence":
             raise MissingInput(
-                f"it is about the neurons with the most influence, and the {self.neuron_set.name} neurons are "
+                f"it is about the neurons with the most influence, and the {self.neuron_set.name} neurons are those "
                 f"{self.filled(self.neuron_set.rule)}",
                 "--set",
                 "use --set influence",
@@ -401,6 +394,11 @@ class PreparedData:
         """Head effects."""
         if self.measurements.heads is None:
             raise MissingInput("no head effects were measured", "heads.safetensors", "measure them")
+        part = self.measurements.manifest.partial_heads
+        if part is not None:
+            layers, documents = ", ".join(map(str, part.layers)), len(part.documents)
+            raise MissingInput(f"heads were measured in part only: layers {layers}, {documents} documents",
+                               "heads.safetensors", "leave out --heads and --head-documents")  # fmt: skip
         return self.measurements.heads
 
     @shared_property
@@ -438,8 +436,8 @@ class PreparedData:
     def effects(self) -> Effects:
         """Effects of single neurons on whole distributions."""
         if self.measurements.effects is None:
-            raise MissingInput("no effects on whole distributions were measured", "effects.safetensors",
-                               "run it from the model, with --suite full")  # fmt: skip
+            raise MissingInput("no effects on whole distributions were measured; they are, for the last layer alone",
+                               "effects.safetensors", "run it from the model, on its last layer")  # fmt: skip
         return self.measurements.effects
 
     def check_measured(self, sets: tuple[Tensor, Tensor]) -> None:

@@ -32,6 +32,14 @@ class Values:
 
 
 @dataclass(frozen=True)
+class Varied:
+    """A field of a statistic that ``--vary`` may set: what reads a value from a word, and what the field means."""
+
+    parse: Callable[[str], float]
+    means: str
+
+
+@dataclass(frozen=True)
 class Statistic(ABC):
     """What is estimated, declared once and bound to any prepared data.
 
@@ -48,11 +56,11 @@ class Statistic(ABC):
     needs
         What must be measured for it.
     varied
-        Fields that ``--vary`` may set, each with what reads a value from a word.
+        Fields that ``--vary`` may set.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ()
-    varied: ClassVar[Mapping[str, Callable[[str], float]]] = {}
+    varied: ClassVar[Mapping[str, Varied]] = {}
 
     name: str
     centred: bool = False

@@ -112,7 +112,7 @@ def run_choice(
     """Test a choice on prepared data; see `run_suite`."""
     progress = progress or Silent()
     choice, main = prepared.choice, prepared.main
-    check_panel(main.panel)
+    check_panel(main.panel, main.measurements.conditions, main.measurements.conditions_option)
     check_replicates(choice.hypotheses, options)
     setup = describe(main, options)
     builders = Builders(prepared, setup, options)
@@ -290,7 +290,7 @@ def claim_verdicts(paper: Paper, findings: Sequence[Finding]) -> list[ClaimVerdi
     by_id = {f.hypothesis: f for f in findings if f.role is Role.PRIMARY and f.verdict is not None}
     found = []
     for claim in paper.claims:
-        rows = [by_id[name] for name in claim.hypotheses if name in by_id]
+        rows = [by_id[name] for name in claim.ids if name in by_id]
         if rows:
             found.append(_claim_verdict(paper, claim, rows))
     return found
@@ -299,8 +299,9 @@ def claim_verdicts(paper: Paper, findings: Sequence[Finding]) -> list[ClaimVerdi
 def _claim_verdict(paper: Paper, claim: Claim, rows: Sequence[Finding]) -> ClaimVerdict:
     verdict = combine([f.verdict for f in rows if f.verdict is not None])
     return ClaimVerdict(
-        paper=paper.id, number=claim.number, title=claim.title, verdict=verdict, headline=claim.headlines[verdict],
-        sentence=_claim_sentence(rows, verdict), hypotheses=[f.hypothesis for f in rows],
+        paper=paper.id, number=claim.number, title=claim.title, verdict=verdict,
+        headline=claim.headlines.get(verdict, ""), sentence=_claim_sentence(rows, verdict),
+        hypotheses=[f.hypothesis for f in rows],
     )  # fmt: skip
 
 

@@ -69,7 +69,8 @@ class TrueWorld:
 
 def true_data(data: PreparedData, truth: Truth) -> PreparedData:
     """The same data with population correlations, influences and head effects in place of the measured ones."""
-    twin = replace(data, measurements=replace(data.measurements, joint_ablation=truth.joint_ablation), shared={})
+    known = replace(data.measurements, joint_ablation=truth.joint_ablation, effects=truth.effects)
+    twin = replace(data, measurements=known, shared={})
     given: dict[str, Any] = {name: getattr(data, name) for name in ("documents", "half")}
     for name in ("chosen", "blind_chosen", "set_size"):  # where cached_property keeps what it has made
         try:

@@ -7,9 +7,10 @@ Whatever is damaged is handed on as it is: validation tells where.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
-from .result import Details, HypothesisCard, OutputRow, PaperCard
+from .result import Details, HypothesisCard, OutputRow
+from .words import fill
 
 SET = "plateau"
 SETTINGS_MEAN = {
@@ -70,7 +71,7 @@ def from_format_1(data: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _all_dicts(items: Any, *keys: str) -> bool:
+def _all_dicts(items: Any, *keys: str) -> TypeGuard[list[dict[str, Any]]]:
     """Whether `items` is a list of dictionaries that all have these keys."""
     return isinstance(items, list) and all(isinstance(one, dict) and all(k in one for k in keys) for one in items)
 
@@ -97,11 +98,14 @@ def _set(setup: dict[str, Any], hypotheses: list[str]) -> dict[str, Any]:
 def _card(id: str, findings: list[dict[str, Any]]) -> dict[str, Any]:
     """What this version says of a hypothesis; of one that it does not know, its claim."""
     from . import catalogue
+    from .cards import card_of
 
-    card_of = getattr(catalogue, "card_of", None)
-    card: HypothesisCard | None = card_of(id) if card_of is not None else None
-    if card is not None:
-        return card.model_dump()
+    declaring = [paper for paper in catalogue.shipped() if any(h.id == id for h in paper.hypotheses)]
+    control = next((c for c in catalogue.controls(catalogue.shipped()) if c.id == id), None)
+    if control is not None:
+        return HypothesisCard(id=id, title=_filled(control.title), asks=_filled(control.claim)).model_dump()
+    if declaring:
+        return card_of(catalogue.hypothesis(id), _filled, SET, [paper.id for paper in declaring]).model_dump()
     claim = next((str(f["claim"]) for f in findings if f["hypothesis"] == id and f.get("claim")), "")
     return {"id": id, "title": claim or id, "asks": claim, "set": SET}
 
@@ -109,9 +113,13 @@ def _card(id: str, findings: list[dict[str, Any]]) -> dict[str, Any]:
 def _papers(ids: Iterable[str]) -> list[dict[str, Any]]:
     from . import catalogue
 
-    paper_card = getattr(catalogue, "paper_card", None)
-    cards: list[PaperCard | None] = [paper_card(id) for id in dict.fromkeys(ids) if id] if paper_card else []
-    return [card.model_dump() for card in cards if card is not None]
+    asked = set(ids)
+    return [paper.card.model_dump() for paper in catalogue.shipped() if paper.id in asked]
+
+
+def _filled(text: str) -> str:
+    conditions = _conditions()
+    return fill(text, SET, conditions["a"]["phrase"], conditions["b"]["phrase"])
 
 
 def _claim(claim: dict[str, Any], cards: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -138,8 +146,8 @@ def _universe(universe: dict[str, Any], paper_of: dict[str, str]) -> dict[str, A
 
 def _null(null: dict[str, Any]) -> dict[str, Any]:
     """What this version says of a null model that ships; another one's code is not loaded for it."""
+    from ..data.registry import BUILT_IN
     from . import catalogue
-    from .registry import BUILT_IN
 
     name = null["name"]
     if name not in catalogue.nulls or catalogue.nulls.origin(name) != BUILT_IN:
@@ -160,13 +168,17 @@ def _details(finding: dict[str, Any]) -> Any:
     told = finding.get("details", {})
     if not isinstance(told, dict):
         return told
-    out: dict[str, Any] = {_RENAMED.get(key, key): told[key] for key in told if key in _TYPED and told[key] is not None}
+    typed: dict[str, Any] = {key: value for key, value in told.items() if key in _TYPED and value is not None}
+    out: dict[str, Any] = {_RENAMED.get(key, key): value for key, value in typed.items()}
     rows = told.get("per_head")
     if _all_dicts(rows, "estimate"):
         out["per_output"] = [_output(row) for row in rows]
     if isinstance(told.get("what_would_be_enough"), dict):
         out["enough"] = _enough(told["what_would_be_enough"], finding)
     out["further"] = {key: _plain(value) for key, value in told.items() if key not in _TYPED | _DROPPED}
+    if any(key.startswith("rewir") for key in out["further"]):
+        note = _null({"name": "rewired"}).get("caveat")
+        out["further"] |= {"note": note} if note else {}
     return {key: value for key, value in out.items() if key in Details.model_fields}
 
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import pipeline
-from .data.options import MeasureOptions, Progress, Silent, TestOptions
+from .data.given import CorpusLike, corpus_option
+from .data.options import EMBEDDED_CORPUS, MeasureOptions, Progress, Silent, TestOptions
 from .output import report_format, staged
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .data.measurements import Measurements
+    from .hypotheses.hypothesis import Hypothesis
+    from .hypotheses.paper import Paper
     from .hypotheses.result import ClaimVerdict, Result
     from .notebook import ShownFinding
 
 Conditioning = Literal["target", "input"]
 Ablation = Literal["mean", "zero", "resample"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Attention = Literal["auto", "eager", "sdpa"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,7 +57,7 @@ class RunResult:
         """Every row, as objects."""
         from .notebook import shown
 
-        return [shown(finding, self.result.findings) for finding in self.result.findings]
+        return [shown(finding, self.result) for finding in self.result.findings]
 
     def finding(self, hypothesis: str, null: str | None = None) -> ShownFinding:
         """Row of `hypothesis`: the one that decides, or the one under `null`; its ``.plot()`` draws it.
@@ -65,7 +69,7 @@ class RunResult:
         """
         from .notebook import shown
 
-        return shown(self.result.finding(hypothesis, null), self.result.findings)
+        return shown(self.result.finding(hypothesis, null), self.result)
 
     def report(self, path: str | Path) -> Path:
         """Write a report to `path`, in the format that its suffix names, and return the path.
@@ -95,7 +99,7 @@ def run(
     *,
     model: str = MeasureOptions.model,
     revision: str | None = None,
-    corpus: str = MeasureOptions.corpus,
+    corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
     suite: Literal["default", "full"] = TestOptions.suite,
@@ -104,10 +108,12 @@ def run(
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
     ablation: Ablation = MeasureOptions.ablation,
-    paper: str | Sequence[str] = (),
+    heads: str = MeasureOptions.heads,
+    head_documents: int | None = None,
+    paper: str | Paper | Sequence[str | Paper] = (),
     plateau: str | float = TestOptions.set_size,
     measurements: str | Path | None = None,
-    only: str | Sequence[str] = (),
+    only: str | Hypothesis | Sequence[str | Hypothesis] = (),
     null: Mapping[str, str] | None = None,
     margin: Mapping[str, float] | None = None,
     set: str | Path = "influence",
@@ -119,6 +125,7 @@ def run(
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,
+    attention: Attention = MeasureOptions.attention,
     jobs: int = TestOptions.jobs,
     batch: int | None = None,
     out: str | Path | None = None,
@@ -160,35 +167,59 @@ def run(
     InputError
         If any input cannot be used; the text is the command line's.
     """
+    given = dict(locals())  # every option by its keyword, and nothing else yet
     place = Path(out) if out is not None else None
+    tests = {
+        "papers": _names(paper), "only": _names(only), "nulls": dict(null or {}), "margins": dict(margin or {}),
+        "set": None if set == "influence" else str(set), "set_size": str(plateau),
+        "varied": pipeline.varied_of(vary or {}),
+    }  # fmt: skip
     request = pipeline.Request(
-        MeasureOptions(
-            model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
-            conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
-            documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
-        ),
-        TestOptions(
-            papers=_names(paper), suite=suite, only=_names(only), nulls=dict(null or {}),
-            margins=dict(margin or {}), set=None if set == "influence" else str(set),
-            set_size=str(plateau), replicates=replicates, alpha=alpha, seed=seed, jobs=jobs,
-            varied=pipeline.varied_of(vary or {}),
-        ),
-        measurements=str(measurements) if measurements is not None else None,
-        out=place,
+        _measured(given), TestOptions(**_of(TestOptions, given) | tests),
+        measurements=str(measurements) if measurements is not None else None, out=place,
     )  # fmt: skip
     return RunResult(pipeline.run(request, progress or Silent()), place)
 
 
-def _names(given: str | Sequence[str]) -> tuple[str, ...]:
-    """One name, names joined by commas, or several, as a tuple."""
-    return tuple(name for one in ([given] if isinstance(given, str) else given) for name in one.split(",") if name)
+def _of(kind: type[MeasureOptions] | type[TestOptions], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the keywords that are options of a kind."""
+    return {f.name: given[f.name] for f in fields(kind) if f.name in given}
+
+
+def _measured(given: Mapping[str, Any]) -> MeasureOptions:
+    """Options of a measurement, of keywords."""
+    changed = {
+        "corpus": corpus_option(given["corpus"]), "layer": pipeline.layer(given["layer"]),
+        "conditions": str(given["conditions"]),
+    }  # fmt: skip
+    return MeasureOptions(**_of(MeasureOptions, given) | changed)
+
+
+def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis]) -> tuple[str, ...]:
+    """One name, names joined by commas, or several, as a tuple; a paper or hypothesis stands for its id.
+
+    A paper that is not registered yet is registered here.
+    """
+    several: Sequence[str | Paper | Hypothesis] = given if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
+    names: list[str] = []
+    for one in several:
+        if isinstance(one, str):
+            names += [name for name in one.split(",") if name]
+            continue
+        from .hypotheses.catalogue import papers
+        from .hypotheses.paper import Paper
+
+        if isinstance(one, Paper) and one.id not in papers:
+            papers.register(one.id, one, origin=f"paper {one.id}")
+        names.append(one.id)
+    return tuple(names)
 
 
 def measure(
     *,
     model: str = MeasureOptions.model,
     revision: str | None = None,
-    corpus: str = MeasureOptions.corpus,
+    corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,
     layer: int | str = MeasureOptions.layer,
     conditions: str | Path = MeasureOptions.conditions,
@@ -196,11 +227,14 @@ def measure(
     threshold: float = MeasureOptions.threshold,
     elbow: bool = MeasureOptions.elbow,
     ablation: Ablation = MeasureOptions.ablation,
+    heads: str = MeasureOptions.heads,
+    head_documents: int | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,
+    attention: Attention = MeasureOptions.attention,
     batch: int | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -216,21 +250,18 @@ def measure(
     InputError
         If any input cannot be used, `out` is not new or empty, or a checkpoint is not of the documents of its DIR.
     """
-    options = MeasureOptions(
-        model=model, revision=revision, corpus=corpus, counts=counts, layer=pipeline.layer(layer),
-        conditions=str(conditions), conditioning=conditioning, threshold=threshold, elbow=elbow, ablation=ablation,
-        documents=documents, context=context, seed=seed, device=device, dtype=dtype, batch=batch,
-    )  # fmt: skip
+    options = _measured(dict(locals()))
     from .estimators import measure as measuring
+    from .estimators.measure_heads import measure_heads
 
     if out is None:
-        return measuring.measure(options, progress or Silent())
+        return measure_heads(options, measuring.measure(options, progress), progress)
     from .data.store import checkpoint_place, save, save_checkpoint
 
     place = checkpoint_place(Path(out))
     with staged(Path(out)) as folder:
         if place is None:
-            made = measuring.measure(options, progress or Silent())
+            made = measure_heads(options, measuring.measure(options, progress), progress)
             save(made, folder)
         else:
             whole, step = place

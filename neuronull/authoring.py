@@ -1,17 +1,25 @@
-"""A null model from a function or a class, in a script or a notebook: ``@nn.null_model(...)``.
+"""Null models, hypotheses and model families from functions and classes: ``@nn.null_model``, ``@nn.hypothesis``.
 
-A plug-in package (``neuronull new null NAME``) uses an entry point instead; the null model is the same.
+They are registered in this process and join a run only when it asks for them.  A plug-in package (``neuronull new``)
+announces the same objects as entry points.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from .data.adapters import Adapter, families
 from .data.errors import InputError
-from .hypotheses.catalogue import nulls
+from .hypotheses.catalogue import hypotheses, nulls, papers
+from .hypotheses.hypothesis import Hypothesis
+from .hypotheses.inference.verdicts import Absence, Criterion
+from .hypotheses.neuron_sets import Need, NeuronSet
 from .hypotheses.nulls.base import RANDOMISES, Draws, NullModel, Observed, Randomises, generator, stack
+from .hypotheses.paper import Paper
+from .hypotheses.statistics.functions import FunctionStatistic, StatisticFunction
+from .hypotheses.words import Words
 
 DrawOne = Callable[[Observed, Any], Any]
 V = TypeVar("V", bound="DrawOne | type[NullModel]")
@@ -116,3 +124,130 @@ def _example_of(randomises: Randomises) -> Observed:
             found: Observed = null.example()
             return found
     raise InputError(f"no example of {randomises} is at hand", "example", "give null_model(..., example=Observed(...))")
+
+
+def hypothesis(
+    id: str,
+    *,
+    claim: str,
+    criterion: Criterion,
+    nulls: Sequence[str | NullModel],
+    set: NeuronSet | None = None,
+    sensitivity: Sequence[str | NullModel] = (),
+    words: Words | None = None,
+    alike: Sequence[str] = (),
+    reads: Sequence[Need] = (),
+    mean_over: Literal["members", "pairs", "none"] = "members",
+    figures: Sequence[str] = (),
+    source: str = "",
+) -> Callable[[StatisticFunction], Hypothesis]:
+    """Declare a hypothesis whose statistic is a function ``fn(data, sets) -> [R]``.
+
+    Parameters
+    ----------
+    id
+        ``family.name``; p-values are adjusted over a family.
+    claim
+        One sentence with its full stop; ``{set}``, ``{a}`` and ``{b}`` stand for the names of set and conditions.
+    criterion
+        `Presence` or `Absence` with the margin declared, or `Sensitivity` for a row that decides nothing.
+    nulls
+        One null model or two, by id or as objects; of two, the larger p counts.
+    set
+        The neurons that it is about, for instance ``nn.neurons([...], name="entropy")``; without it, those of its
+        paper, of ``--set``, or the most influential.
+    sensitivity
+        Further null models, whose rows decide nothing.
+    words
+        What a reader is told; by default made of the claim.
+    alike
+        Columns of the neurons table in which null sets must be like the set; by default all.  What the function reads
+        must not be among them.
+    reads
+        What must be measured for it beside influence and activations: "heads", "effects".
+    mean_over
+        What the function is, near enough, a mean over: what null sets share with the set is taken out accordingly.
+    figures
+        Kinds of figures that stand with it: curves, graphs, head_map, effects, balance.
+    source
+        Where the claim is made; by default the function's place.
+
+    Returns
+    -------
+    callable
+        A decorator that turns the function into a `Hypothesis` and registers it.
+
+    Raises
+    ------
+    InputError
+        If the id is taken or of another form, or what is decorated is no function.
+    """
+
+    def decorate(function: StatisticFunction) -> Hypothesis:
+        if not callable(function) or inspect.isclass(function):
+            raise InputError(f"{function!r} is no function", id, "decorate fn(data, sets)")
+        place = f"{function.__module__}.{function.__qualname__}"
+        statistic = FunctionStatistic(
+            function.__name__,
+            centred=True,
+            function=function,
+            reads=tuple(reads),
+            mean_over=mean_over,
+        )
+        measured = " ".join((inspect.getdoc(function) or "").split())
+        try:
+            made = Hypothesis(
+                id=id, claim=claim, criterion=criterion, statistic=statistic, nulls=tuple(nulls), set=set,
+                sensitivity=tuple(sensitivity), words=words or words_of(claim, criterion, measured),
+                alike=tuple(alike), figures=tuple(figures), source=source or place,
+            )  # fmt: skip
+        except ValueError as error:
+            raise InputError(str(error), place, "give family.name, and one or two null models") from None
+        hypotheses.register(id, made, origin=place)
+        return made
+
+    return decorate
+
+
+def words_of(claim: str, criterion: Criterion, measured: str = "") -> Words:
+    """Words made of a claim, for authors who give none."""
+    clause = claim.strip().rstrip(".")
+    there = f"the claim holds: {clause[:1].lower()}{clause[1:]}"
+    absent = isinstance(criterion, Absence)
+    return Words(
+        title=clause,
+        asks=f"Is it so that {clause[:1].lower()}{clause[1:]}?",
+        plus="the effect that the claim denies is there" if absent else there,
+        minus="the effect goes the other way",
+        none=there if absent else "there is no such effect of a size that would matter",
+        measured=measured,
+    )
+
+
+def adapter(name: str) -> Callable[[type[Adapter]], type[Adapter]]:
+    """Register a subclass of `Adapter` as the model family `name`.
+
+    Raises
+    ------
+    InputError
+        If the name is taken, or what is decorated is no adapter.
+    """
+
+    def decorate(given: type[Adapter]) -> type[Adapter]:
+        if not (inspect.isclass(given) and issubclass(given, Adapter)):
+            raise InputError(f"{given!r} is no Adapter", name, "derive it from neuronull.Adapter")
+        families.register(name, given, origin=f"{given.__module__}.{given.__qualname__}")
+        return given
+
+    return decorate
+
+
+def paper(given: Paper) -> Paper:
+    """Register a paper, so that ``paper=`` can ask for it; returns it.
+
+    Raises
+    ------
+    InputError
+        If its id is taken.
+    """
+    return papers.register(given.id, given, origin=f"paper {given.id}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from .data.errors import InputError
 from .data.options import EMBEDDED_CORPUS
-from .hypotheses.registry import BUILT_IN, Registry, suggestion
+from .data.registry import BUILT_IN, Registry, suggestion
 
 
 @dataclass(frozen=True)

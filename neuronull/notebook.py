@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from .hypotheses.result import Finding
+from .hypotheses.result import Finding, HypothesisCard, NullSummary, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 class ShownFinding(Finding):
     """A finding with an HTML face (one plain sentence and its numbers) and a plot."""
 
-    _beside: tuple[Finding, ...] = PrivateAttr(default=())
+    _others: tuple[Finding, ...] = PrivateAttr(default=())
+    _card: HypothesisCard | None = PrivateAttr(default=None)
+    _nulls: tuple[NullSummary, ...] = PrivateAttr(default=())
 
     def plot(self) -> Axes:
         """Estimate, interval and margin above what each null model gives; the matplotlib axes of the estimate.
@@ -33,7 +34,7 @@ class ShownFinding(Finding):
         """
         from .reports.notebook import plot_finding
 
-        return plot_finding(self, self._beside)
+        return plot_finding(self, self._others, self._nulls)
 
     def __repr__(self) -> str:
         return str(self)  # not every draw of its null models
@@ -41,13 +42,14 @@ class ShownFinding(Finding):
     def _repr_html_(self) -> str:
         from .reports.notebook import finding_html
 
-        return finding_html(self)
+        return finding_html(self, self._card)
 
 
-def shown(finding: Finding, findings: Sequence[Finding]) -> ShownFinding:
-    """`finding` as an object that a notebook shows; its plot has its fellows among `findings` beside it."""
+def shown(finding: Finding, result: Result) -> ShownFinding:
+    """`finding` as an object that a notebook shows; its plot has its fellows of the same result beside it."""
     made = ShownFinding.model_construct(**dict(finding))
-    made._beside = tuple(
-        f for f in findings if f is not finding and (f.hypothesis, f.unit) == (finding.hypothesis, finding.unit)
+    made._others = tuple(
+        f for f in result.findings if f is not finding and (f.hypothesis, f.unit) == (finding.hypothesis, finding.unit)
     )
+    made._card, made._nulls = result.hypothesis(finding.hypothesis), tuple(result.nulls)
     return made

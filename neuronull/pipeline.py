@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .data.measurements import Measurements
     from .hypotheses.choice import Choice
     from .hypotheses.multiverse import Design
+    from .hypotheses.neuron_sets import Need
     from .hypotheses.result import Certificate, Multiverse, Result
     from .reports import Format
 
@@ -169,9 +170,15 @@ class _Run:
             from .data.store import load
 
             return load(existing(self.request.measurements, "--measurements"))
-        from .estimators.measure import measure
+        return self._measured(self.request.measure, self.choice.needs)
 
-        return measure(self.request.measure, self.timed)
+    def _measured(self, options: MeasureOptions, needs: frozenset[Need]) -> Measurements:
+        """Neurons of a model, and its heads where they are needed: they cost most."""
+        from .estimators.measure import measure
+        from .estimators.measure_heads import measure_heads
+
+        measurements = measure(options, self.timed)
+        return measure_heads(options, measurements, self.timed) if "heads" in needs else measurements
 
     def _checkpoints(self) -> Mapping[int, Measurements]:
         """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""
@@ -187,11 +194,11 @@ class _Run:
 
     def _certificates(self) -> dict[str, Certificate]:
         """Outcome of the null models' checks: shipped for the built-in ones; for any other, run here and now."""
+        from .data.registry import BUILT_IN
         from .hypotheses import catalogue
         from .hypotheses.checks.certificates import certificate, shipped
         from .hypotheses.checks.conformance import Report, checks_of, kind_of, name_of
         from .hypotheses.checks.outcome import ran
-        from .hypotheses.registry import BUILT_IN
 
         found = dict(shipped())
         chosen = self.request.tests.nulls
@@ -214,22 +221,18 @@ class _Run:
         from .hypotheses.multiverse import explore
 
         def remeasure(options: MeasureOptions, told: str) -> Measurements:
-            from .estimators.measure import measure
-
             with self.timed.labelled(f"{told}: "):
-                return measure(options, self.timed)
+                return self._measured(options, self.choice.tested_needs)
 
         return explore(design, self.request.measure, self.request.tests, measurements, remeasure, self.timed)
 
     def _random_init(self) -> Measurements:
         """Measure the same model with its weights drawn anew."""
-        from .estimators.measure import measure
-
         options = self.request.measure
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
         options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            measured = self._with_joint_ablation(options, measure(options, self.timed))
+            measured = self._with_joint_ablation(options, self._measured(options, self.choice.tested_needs))
             return self._with_effects(options, measured) if "effects" in self.choice.needs else measured
 
     def _with_joint_ablation(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
@@ -244,7 +247,8 @@ class _Run:
 
         if "joint_ablation" not in self.choice.needs:
             return measurements
-        check_panel(measurements.panel)  # what the suite would refuse is refused before more is measured
+        # what the suite would refuse is refused before more is measured
+        check_panel(measurements.panel, measurements.conditions, measurements.conditions_option)
         sets = joint_sets(prepare(measurements, self.choice, self.request.tests), self.request.tests)
         return measure_joint_ablation(options, measurements, sets, self.timed) if sets else measurements
 
@@ -280,7 +284,7 @@ def _told(request: Request) -> dict[str, Any]:
     told: dict[str, Any] = {"measurements": request.measurements} if measured else {}
     for f in fields(request.measure):
         if f.name != "random_init" and (not measured or f.name in _FREE_WITH_MEASUREMENTS):
-            told[f.name] = getattr(request.measure, f.name)
+            told[f.name] = request.measure.corpus_told if f.name == "corpus" else getattr(request.measure, f.name)
     return told | {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
 
 
@@ -363,5 +367,5 @@ def varied_of(given: Mapping[str, object] | list[str] | tuple[str, ...]) -> dict
 def _named(pair: str) -> tuple[str, list[str]]:
     name, equals, values = (part.strip() for part in pair.partition("="))
     if not (name and equals and values):
-        raise InputError(f"{pair!r} is not of the form NAME=V1,V2", "--vary", "for instance plateau=.01,.03")
+        raise InputError(f"{pair!r} is not of the form NAME=V1,V2", "--vary", "for instance split=1,2,3")
     return name, values.split(",")

@@ -1,4 +1,4 @@
-"""A plug-in package to begin with: one null model that works, its entry point, its test."""
+"""Plug-in packages to begin with: a null model, or a claim, that works, its entry point, its test."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING, Any
 
 from .data.errors import InputError
 from .output import staged
 
-_PYPROJECT = """\
+if TYPE_CHECKING:
+    from .data.registry import Registry
+
+_NULL_PYPROJECT = """\
 [build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
@@ -28,7 +32,7 @@ dependencies = ["neuronull"]
 $name = "$package:$kind"
 """
 
-_MODULE = '''\
+_NULL_MODULE = '''\
 """$name: a null model for neuronull."""
 
 from __future__ import annotations
@@ -48,7 +52,7 @@ class $kind(NullModel):
     name = "$name"
     randomises = "neurons"  # a draw is a permutation of the neurons; `Draws` in the base module lists the other objects
     preserves = ("how many neurons a set holds",)
-    breaks = ("which neurons form the plateau",)
+    breaks = ("which neurons form the set",)
     exchangeable = "all neurons of the layer"
     reference = "the classical permutation null; cite the source of yours"
     when = "Say which question it answers, and when it should not be trusted."
@@ -59,12 +63,12 @@ class $kind(NullModel):
         return len(observed.value)
 
     def draw(self, state: int, replicates: range, seed: int) -> torch.Tensor:
-        """One permutation a replicate, each a function of (seed, replicate) alone: int64 [R, N]."""
+        """One permutation per replicate, each a function of (seed, replicate) alone: int64 [R, N]."""
         return stack(lambda r: generator(seed, r, self.name).permutation(state), replicates)
 
     def example(self) -> Observed:
-        """Four neurons, two of them the plateau: few enough to enumerate every draw."""
-        return Observed("neurons", torch.arange(4), plateau=(torch.tensor([0, 1]), torch.tensor([0, 2])),
+        """Four neurons, two of them the set: few enough to enumerate every draw."""
+        return Observed("neurons", torch.arange(4), sets=(torch.tensor([0, 1]), torch.tensor([0, 2])),
                         strata=torch.zeros(4, dtype=torch.int64))  # fmt: skip
 
     def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:
@@ -73,7 +77,7 @@ class $kind(NullModel):
         return (("how many neurons a set holds", whole),)
 '''
 
-_TEST = '''\
+_NULL_TEST = '''\
 """The conformance checks that neuronull holds every null model to, one test each."""
 
 from neuronull.testing import parametrize_with_checks
@@ -81,11 +85,11 @@ from $package import $kind
 
 
 @parametrize_with_checks([$kind()])
-def test_$name(null, check):
-    check(null)
+def test_$name(target, check):
+    check(target)
 '''
 
-_README = """\
+_NULL_README = """\
 # neuronull-$dashed
 
 A null model for neuronull. It works as it stands; change `src/$package/__init__.py`.
@@ -98,45 +102,141 @@ A null model for neuronull. It works as it stands; change `src/$package/__init__
 """
 
 
+_CLAIM_PYPROJECT = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "neuronull-$dashed"
+version = "0.1.0"
+description = "The claim $name for neuronull"
+requires-python = ">=3.11"
+dependencies = ["neuronull"]
+
+# This line is what makes `neuronull run --paper $name` find it.
+[project.entry-points."neuronull.papers"]
+$name = "$package:paper"
+"""
+
+_CLAIM_MODULE = '''\
+"""$name: a claim for neuronull."""
+
+from __future__ import annotations
+
+import torch
+
+import neuronull as nn
+from neuronull.testing import DataView
+
+CHOSEN = nn.neurons([3, 17, 29, 44, 58, 73, 90, 101], name="$adjective")  # or leave it out: --set FILE then says which
+
+
+@nn.hypothesis(
+    "$name.activity",
+    claim="The {set} neurons are active at more positions than other neurons of the layer.",
+    criterion=nn.Presence(margin=0.05, unit="share", means="active at 5 % more of the positions"),
+    set=CHOSEN,
+    nulls=("random_sets",),  # matched_sets would match on sparsity, which is what is tested
+    source="Say where the claim is made",
+)
+def activity(data: DataView, sets: torch.Tensor) -> torch.Tensor:
+    """Mean share of positions at which a neuron is active, one number per row of sets: [R, n] -> [R]."""
+    return 1 - data.neurons["sparsity"][sets].mean(-1)
+
+
+paper = nn.Paper(
+    id="$name",
+    citation="Say who claims it, and where",
+    set=CHOSEN,
+    claims=(nn.Claim("$adjective neurons are active almost everywhere", (activity,)),),
+)
+'''
+
+_CLAIM_TEST = '''\
+"""The checks that neuronull holds every hypothesis to, one test each.
+
+On planted measurements, or on those of the directory that NEURONULL_MEASUREMENTS names.
+"""
+
+import os
+
+from neuronull.testing import parametrize_with_checks
+from $package import paper
+
+
+@parametrize_with_checks(paper.hypotheses, measurements=os.environ.get("NEURONULL_MEASUREMENTS"))
+def test_$name(target, check):
+    check(target)
+'''
+
+_CLAIM_README = """\
+# neuronull-$dashed
+
+A claim for neuronull. It works as it stands; change `src/$package/__init__.py`.
+
+    pip install -e .
+    neuronull ls papers                                 # $name is there
+    neuronull check $name.activity
+    pytest
+    neuronull run --paper $name
+"""
+
+
 def new_null(name: str, directory: Path) -> Path:
-    """Write the package ``neuronull-NAME`` into `directory` and return its folder.
+    """Write the package ``neuronull-NAME`` with a null model into `directory` and return its folder.
 
     Raises
     ------
     InputError
         If `name` cannot name a Python module, is taken, or the folder is not empty.
     """
-    _check_name(name)
+    from .hypotheses.catalogue import nulls
+
+    _check_name(name, "a null model", nulls)
+    files = {"pyproject.toml": _NULL_PYPROJECT, "README.md": _NULL_README, "module": _NULL_MODULE, "test": _NULL_TEST}
+    return _written(name, directory, files)
+
+
+def new_claim(name: str, directory: Path) -> Path:
+    """Write the package ``neuronull-NAME`` with a claim into `directory` and return its folder.
+
+    Raises
+    ------
+    InputError
+        If `name` cannot name a Python module, is taken, or the folder is not empty.
+    """
+    from .hypotheses.catalogue import papers
+
+    _check_name(name, "a claim", papers)
+    files = {"pyproject.toml": _CLAIM_PYPROJECT, "README.md": _CLAIM_README, "module": _CLAIM_MODULE,
+             "test": _CLAIM_TEST}  # fmt: skip
+    return _written(name, directory, files)
+
+
+def _check_name(name: str, what: str, taken: Registry[Any]) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
+        hint = "give small letters, digits and underscores, for instance shuffled_layers"
+        raise InputError(f"{name!r} cannot name {what}", "NAME", hint)
+    if name in taken:
+        raise InputError(f"there is a {taken.what} {name} already: {taken.origin(name)}", "NAME", "give another name")
+
+
+def _written(name: str, directory: Path, templates: Mapping[str, str]) -> Path:
+    """The folder of a package made of templates; "module" and "test" go where a package has them."""
     words = {
         "name": name,
         "dashed": name.replace("_", "-"),
+        "adjective": name.replace("_", " "),
         "package": f"neuronull_{name}",
         "kind": "".join(word.capitalize() for word in name.split("_")),
     }
+    places = {"module": f"src/{words['package']}/__init__.py", "test": f"tests/test_{name}.py"}
+    files = {places.get(key, key): Template(text).substitute(words) for key, text in templates.items()}
+    files[f"src/{words['package']}/py.typed"] = ""
     folder = directory / f"neuronull-{words['dashed']}"
     with staged(folder, "NAME") as work:
-        for path, text in _files(words).items():
+        for path, text in files.items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_text(text, encoding="utf-8")
     return folder
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        hint = "give small letters, digits and underscores, for instance shuffled_layers"
-        raise InputError(f"{name!r} cannot name a null model", "NAME", hint)
-    from .hypotheses.catalogue import nulls
-
-    if name in nulls:
-        raise InputError(f"there is a null model {name} already: {nulls.origin(name)}", "NAME", "give another name")
-
-
-def _files(words: Mapping[str, str]) -> dict[str, str]:
-    templates = {
-        "pyproject.toml": _PYPROJECT,
-        "README.md": _README,
-        f"src/{words['package']}/__init__.py": _MODULE,
-        f"src/{words['package']}/py.typed": "",
-        f"tests/test_{words['name']}.py": _TEST,
-    }
-    return {path: Template(text).substitute(words) for path, text in templates.items()}

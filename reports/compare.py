@@ -118,7 +118,7 @@ def labels(results: Sequence[Result]) -> list[str]:
         twice = {n for n, c in Counter(names).items() if c > 1}
         telling = {n for n in twice if len({v for m, v in zip(names, values, strict=True) if m == n}) > 1}
         called = "set" if field == "set_rule" else field
-        names = [f"{n}, {called} {v}" if n in telling else n for n, v in zip(names, values, strict=True)]
+        names = [f"{n}, {called} {_value(v)}" if n in telling else n for n, v in zip(names, values, strict=True)]
     seen: Counter[str] = Counter()
     out = []
     for name in names:
@@ -242,6 +242,11 @@ def _sources(results: Sequence[Result], names: Sequence[str]) -> Table:
     ]
     columns = ("Run", "Command", "Plan hash (SHA-256)", "Frozen before")
     return tables.table_of("Where the runs came from", columns, rows, words_in=(1, 2, 3))
+
+
+def _value(value: Any) -> str:
+    """Setting in the name of a run: numbers in the house style, text as it is."""
+    return _plain(value) if value is None or isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> str:

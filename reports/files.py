@@ -121,15 +121,22 @@ def load_result(source: Path | str) -> Result:
             "upgrade neuronull",
         )
     if written == FIRST_FORMAT:
-        from ..hypotheses.upgrade import from_format_1
-
-        data = from_format_1(data)
+        data = _upgraded(data, path)
     result = _validated(lambda: Result.model_validate(_finite_draws(data)), path)
     beside = path.with_name(PROVENANCE_NAME)
     if beside.exists():
         provenance = _read_json(beside, "provenance")
         result.provenance = provenance if isinstance(provenance, dict) else {}
     return result
+
+
+def _upgraded(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    from ..hypotheses.upgrade import from_format_1
+
+    try:
+        return from_format_1(data)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a result of format {FIRST_FORMAT}: {error}", str(path), "the file is damaged") from error
 
 
 def _read_json(path: Path, what: str) -> Any:

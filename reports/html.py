@@ -11,8 +11,9 @@ from typing import Any
 from ..hypotheses.result import Result
 from . import glossary, multiverse, null_tables, origin, references, set_effects, subject, tables
 from .figures.canvas import Drawing, to_svg
+from .finding_section import FindingSection, as_sentence, slug
 from .numbers import count, percent, printable, typeset
-from .story import FindingSection, as_sentence, slug, tell
+from .story import tell
 
 _UNBROKEN = re.compile(r"\[[\u2212.\d,∞]+, [\u2212.\d,∞]+\]|[.\d]+ %")
 

@@ -7,8 +7,9 @@ from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
 from . import glossary, multiverse, null_tables, origin, references, set_effects, tables
+from .finding_section import FindingSection, as_sentence
 from .numbers import printable, typeset
-from .story import ClaimSection, FindingSection, PaperSection, Story, as_sentence, tell
+from .story import ClaimSection, PaperSection, Story, tell
 from .subject import joined
 from .tables import Table
 
@@ -64,7 +65,8 @@ def _claim_lines(story: Story) -> list[str]:
     for paper in story.papers:
         heading = [f"**{escape(paper.title)}**"] if story.several else []
         blocks += [*heading, "\n".join(_claim_line(c) for c in paper.claims)]
-    return blocks
+    own = [f"- **{escape(s.title)}: {s.verdict}.** {escape(s.sentence)}" for s in story.own]
+    return [*blocks, *([f"**{glossary.OWN}**"] if own and blocks else []), "\n".join(own)]
 
 
 def _paper(paper: PaperSection, result: Result, several: bool) -> list[str]:

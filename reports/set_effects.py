@@ -47,8 +47,8 @@ def intro(result: Result) -> str:
     """What was done, and that it tests nothing."""
     one = subject.set_of(result)
     return (
-        f"Each neuron of the {one.name} is ablated alone, and the whole prediction is looked at: the mean change per "
-        f"position, in nats, over these neurons. {f'{FITTED} ' if one.cross_fitted else ''}{DESCRIBES}"
+        f"Each neuron of the set \u201c{one.name}\u201d is ablated alone, and the whole prediction is looked at: the "
+        f"mean change per position, in nats, over these neurons. {f'{FITTED} ' if one.cross_fitted else ''}{DESCRIBES}"
     )
 
 

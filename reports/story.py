@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..hypotheses.result import ClaimVerdict, Finding, HypothesisCard, Kind, PaperCard, Result, Role, Verdict
+from ..hypotheses.result import ClaimVerdict, Finding, Kind, PaperCard, Result, Role, Verdict
 from . import glossary, multiverse, reasons, subject, tables
-from .numbers import ABSENT, count, finding_numbers, percent
-from .tables import Table
+from .finding_section import FindingSection, as_sentence, finding_section
+from .numbers import count, percent
 
 FIGURES = ("curves", "graphs", "head_map", "effects", "balance")
 """Kinds of figures that a hypothesis can ask for, in the order in which they stand."""
 
 
-@dataclass(frozen=True)
-class FindingSection:
-    """One hypothesis: the row that decides (or the first one, where none does) and all rows beside it."""
-
-    anchor: str
-    hypothesis: str
-    title: str
-    asks: str
-    measured: str
-    row: Finding
-    rows: tuple[Finding, ...]
-    sentence: str
-    why: str
-    doubt: str
-    enough: str
-    calibration: str
-    reading: str
-    null_words: str
-    notes: str
-    universes: str
-    set: str
-    numbers: Table
-    nulls: Table
-    outputs: Table
-    also: Table
-    lines: Table
-    tails: Table
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """Verdict of the deciding row; None where no row decides."""
-        return self.row.verdict if self.row.role is Role.PRIMARY else None
-
-    @property
-    def tested(self) -> bool:
-        """Whether anything was estimated."""
-        return any(r.estimate is not None for r in self.rows)
+_OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -151,6 +114,11 @@ class Story:
         return tuple(c for p in self.papers for c in p.claims)
 
     @property
+    def own(self) -> tuple[FindingSection, ...]:
+        """Verdicts on the reader's own hypotheses, which belong to no paper and so to no claim."""
+        return tuple(s for c in self.rest if c.anchor == _OWN for s in c.findings if s.verdict is not None)
+
+    @property
     def sections(self) -> tuple[ClaimSection, ...]:
         """Every claim, and what belongs to none."""
         return (*self.claims, *self.rest)
@@ -158,7 +126,7 @@ class Story:
 
 def tell(result: Result) -> Story:
     """Put a result in the order in which it is told."""
-    found = [_finding_section(i, h, result) for i, h in enumerate(_hypotheses(result), 1)]
+    found = [finding_section(i, h, result) for i, h in enumerate(_hypotheses(result), 1)]
     told = {s.hypothesis: s for s in found}
     home = {h: home_of(s.row, result) for h, s in told.items()}
     figures = _Figures(result)
@@ -218,17 +186,12 @@ def _rest(sections: Sequence[FindingSection], result: Result, figures: _Figures)
     """Findings that belong to no claim, of hypotheses that a paper declares and of others."""
     declared = [s for s in sections if result.hypothesis(s.hypothesis).papers]
     own = [s for s in sections if not result.hypothesis(s.hypothesis).papers]
-    groups = (("further", glossary.FURTHER, declared), ("own", glossary.OWN, own))
+    groups = (("further", glossary.FURTHER, declared), (_OWN, glossary.OWN, own))
     return tuple(
         ClaimSection(anchor, None, "", title, "", (), "", (), "", tuple(group), figures=figures.take(group))
         for anchor, title, group in groups
         if group
     )
-
-
-def slug(text: str) -> str:
-    """Part of an HTML id made from any text."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
 
 
 def home_of(finding: Finding, result: Result) -> int | None:
@@ -325,12 +288,6 @@ def _claim_section(
     )
 
 
-def as_sentence(text: str) -> str:
-    """A phrase with a capital and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
-
-
 def _rule(claim: ClaimVerdict, rows: Sequence[Finding]) -> str:
     """How the claim's verdict follows from its rows'."""
     told = reasons.tally(rows)
@@ -346,86 +303,6 @@ def _rule(claim: ClaimVerdict, rows: Sequence[Finding]) -> str:
             f"The claim is undetermined: no test refutes it, but not every test that decides it supports it ({told})."
         )
     return "No test that decides this claim was run."
-
-
-def _finding_section(index: int, hypothesis: str, result: Result) -> FindingSection:
-    rows = tuple(f for f in result.findings if f.hypothesis == hypothesis)
-    row = next((f for f in rows if f.role is Role.PRIMARY), rows[0])
-    card = next((c for c in result.hypotheses if c.id == hypothesis), None)
-    reason = (
-        reasons.why(row)
-        if row.role is Role.PRIMARY
-        else "Reported for comparison: this row carries no verdict and decides no claim."
-    )
-    return FindingSection(
-        anchor=f"finding-{index}-{slug(hypothesis)}",
-        hypothesis=hypothesis,
-        title=card.title if card else (row.claim or hypothesis),
-        asks=(card.asks if card else "") or row.claim,
-        measured=card.measured if card else "",
-        row=row,
-        rows=rows,
-        sentence=as_sentence(_sentence(row, card)),
-        why=reason,
-        doubt=as_sentence(reasons.doubt(row)),
-        enough=reasons.enough(row),
-        calibration=as_sentence(row.details.calibration),
-        reading=_reading(row, card),
-        null_words=tables.null_says(row, result.nulls),
-        notes=_notes(row, reason, result),
-        universes=_universes(row, result),
-        set=card.set if card and card.set else row.set_rule,
-        numbers=tables.numbers_of(row),
-        nulls=tables.nulls_of([r for r in rows if r.estimate is not None], result.nulls),
-        outputs=tables.outputs_of(row),
-        also=tables.also_measured(row),
-        lines=tables.broken_lines(row),
-        tails=tables.tail_laws(row),
-    )
-
-
-def _notes(row: Finding, reason: str, result: Result) -> str:
-    """What stands beside the verdict: the engine's notes, and whether the untrained model shows the same."""
-    notes = [] if row.verdict is Verdict.NOT_RUN else row.notes.split("; ")
-    doubts = row.details.coverage_warning.split("; ")  # told in words of their own
-    notes = ["; ".join(note for note in notes if note and note not in doubts and note not in reason)]
-    flagged = any(row.hypothesis in f.details.found_in_random_weights for f in result.findings)
-    if flagged and row.role is Role.PRIMARY and "random weights" not in row.notes:
-        notes.append("the same model with random weights shows this too, so training alone does not explain it")
-    return " ".join(as_sentence(note) for note in notes if note)
-
-
-def _universes(row: Finding, result: Result) -> str:
-    """How the verdict fares in the multiverse; empty where nothing was varied or the row decides nothing."""
-    if result.multiverse is None or row.role is not Role.PRIMARY:
-        return ""
-    return multiverse.follow(result, row).sentence(result.multiverse.replicates)
-
-
-def _sentence(row: Finding, card: HypothesisCard | None) -> str:
-    """What was found in words; where nothing decides, in numbers."""
-    if row.role is Role.PRIMARY and reasons.said(row, card):
-        return reasons.said(row, card)
-    n = finding_numbers(row)
-    if row.estimate is None:
-        return ""
-    bounds = (f"{n.verdict_level} interval {n.verdict_interval}", f"{n.interval_level} interval {n.interval}")
-    told = [
-        f"Estimate {n.estimate} ({row.unit})",
-        *[b for b in bounds if not b.endswith(ABSENT)][:1],
-        *([n.p] if n.p != ABSENT else []),
-    ]
-    return ", ".join(told) + "."
-
-
-def _reading(row: Finding, card: HypothesisCard | None) -> str:
-    """Which way the estimate points and how the claim reads it."""
-    sense = f"Above zero: {card.plus}; below: {card.minus}. " if card else ""
-    if row.kind is Kind.ABSENCE:
-        return sense + "The claim says that there is no such effect."
-    if row.kind is Kind.PRESENCE and row.two_sided:
-        return sense + "The claim says that there is an effect, in either direction."
-    return sense + "The claim says that there is such an effect." if row.kind is Kind.PRESENCE else sense
 
 
 def _controls_line(result: Result) -> tuple[str, bool]:

@@ -79,8 +79,8 @@ def set_terms(result: Result) -> list[tuple[str, str]]:
 
 def held_against(result: Result) -> str:
     """Sentence on the sets under test, and what they are compared with."""
-    told = [f"{count(s.size)} neurons {s.rule}, the \u201c{s.name}\u201d" for s in sets_of(result)]
-    return f"The {joined([told[0], *(f'the {one}' for one in told[1:])])}, are held against ordinary ones."
+    told = [f"the {count(s.size)} {s.name} neurons ({s.rule})" for s in sets_of(result)]
+    return f"{_capital(joined(told))} are held against ordinary ones."
 
 
 def condition_terms(result: Result) -> list[tuple[str, str]]:

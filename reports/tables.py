@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..hypotheses.result import Balance, Finding, NullSummary, OutputRow, Result, Role, Scalar
@@ -174,9 +174,9 @@ def also_measured(finding: Finding) -> Table:
     return table_of("Also measured", ("Quantity", "Value"), rows, note=note if isinstance(note, str) else "")
 
 
-def _told(key: str, value: Scalar | list[str] | dict[str, Scalar]) -> Iterable[tuple[str, str]]:
+def _told(key: str, value: Scalar | Sequence[str] | Mapping[str, Scalar]) -> Iterable[tuple[str, str]]:
     name = key.replace("_", " ")
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return [row for inner, one in value.items() for row in _told(f"{key}: {inner}", one)]
     if isinstance(value, bool):
         return [(name, "yes" if value else "no")]
@@ -184,7 +184,7 @@ def _told(key: str, value: Scalar | list[str] | dict[str, Scalar]) -> Iterable[t
         return [(name, number(float(value)))]
     if value is None:
         return []
-    return [(name, ", ".join(value) if isinstance(value, list) else value)]
+    return [(name, value if isinstance(value, str) else ", ".join(value))]
 
 
 def broken_lines(finding: Finding) -> Table:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..hypotheses.result import Finding, Result, Role, Verdict
 from . import glossary, multiverse, reasons, subject
+from .finding_section import as_sentence
 from .numbers import ABSENT, count, finding_numbers, printable, scientific
-from .story import as_sentence
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -62,7 +62,8 @@ def _header(result: Result, width: int) -> list[str]:
 def _claims(result: Result, width: int) -> list[str]:
     """Claims in columns, under a line per paper where there are several."""
     papers = {paper.id: paper.short for paper in subject.papers([result])}
-    several, lines = subject.several([result]), []
+    several = subject.several([result])
+    lines: list[str] = []
     for paper in dict.fromkeys(c.paper for c in result.claims):
         rows = [(f"Claim {c.number}", c.title, str(c.verdict), c.sentence) for c in result.claims if c.paper == paper]
         heading = _wrapped("", papers.get(paper, glossary.OTHER_CLAIMS), width) if several else []

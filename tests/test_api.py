@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +127,20 @@ def test_the_null_model_of_the_readme_passes_every_check_that_applies():
     report = check("nearby")
     assert not report.failures, str(report)
     assert report.run == 15
+
+
+def test_a_checkout_without_symbolic_links_imports(tmp_path):
+    """Git writes a link as a small text file where the system, or the clone, has none."""
+    root = Path(__file__).resolve().parents[1]
+    package = tmp_path / "neuronull"
+    package.mkdir()
+    (package / "__init__.py").write_bytes((root / "neuronull" / "__init__.py").read_bytes())
+    for room in ("data", "estimators", "hypotheses", "reports"):
+        (package / room).write_text(f"../{room}")
+        (tmp_path / room).symlink_to(root / room)
+    code = "import neuronull, neuronull.data.errors as e; print(neuronull.InputError is e.InputError, e.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["True", "neuronull.data.errors"]

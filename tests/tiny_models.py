@@ -18,9 +18,11 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from neuronull.data.adapters import adapter_for
-from neuronull.data.measurements import Panel
+from neuronull.data.measurements import Measurements, Panel
 from neuronull.data.models import LoadedModel
 from neuronull.data.options import MeasureOptions
+from neuronull.estimators.measure import measure
+from neuronull.estimators.measure_heads import measure_heads
 
 VOCABULARY, LAYERS, HEADS, WIDTH, NEURONS = 67, 3, 4, 24, 40
 
@@ -60,6 +62,27 @@ CONFIGS: dict[str, Callable[[], transformers.PretrainedConfig]] = {
     "qwen2": lambda: transformers.Qwen2Config(**_GATED),
     "qwen3": lambda: transformers.Qwen3Config(**_GATED, head_dim=6),
 }
+LENGTH_DEPENDENT: dict[str, Callable[[], transformers.PretrainedConfig]] = {
+    "longrope": lambda: transformers.LlamaConfig(
+        **_GATED,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "short_factor": [1.0, 1.1, 1.3],
+            "long_factor": [1.0, 4.0, 16.0],
+            "original_max_position_embeddings": 20,
+        },
+    ),
+    "dynamic": lambda: transformers.LlamaConfig(
+        **(_GATED | {"max_position_embeddings": 24}),
+        rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 8.0},
+    ),
+    "gpt_neox dynamic": lambda: transformers.GPTNeoXConfig(
+        **(_NEOX | {"max_position_embeddings": 24}),
+        rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 8.0, "partial_rotary_factor": 1.0},
+    ),
+}
+"""Models whose positions depend on how long a document is: beyond 20 or 24 tokens other frequencies hold."""
 PATHS = {
     "gpt2": ("transformer.h.{}.mlp.c_proj", "transformer.h.{}.attn.c_proj", "transformer.ln_f"),
     "gpt_neox": (
@@ -80,9 +103,19 @@ def paths(name: str) -> tuple[str, str, str]:
 @functools.cache
 def tiny(name: str, inflation: float = 6.0) -> LoadedModel:
     """A tiny model whose neurons matter, as if it had been loaded."""
+    return _inflated(CONFIGS[name](), name, inflation)
+
+
+@functools.cache
+def length_dependent(name: str, inflation: float = 6.0) -> LoadedModel:
+    """One of `LENGTH_DEPENDENT` as `tiny` makes it, but without what loading does to it."""
+    return _inflated(LENGTH_DEPENDENT[name](), name, inflation)
+
+
+def _inflated(config: transformers.PretrainedConfig, name: str, inflation: float) -> LoadedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = transformers.AutoModelForCausalLM.from_config(CONFIGS[name](), dtype=torch.float32)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         with torch.no_grad():
             for parameter_name, parameter in model.named_parameters():
                 if parameter.ndim >= 2:
@@ -100,7 +133,12 @@ def tiny(name: str, inflation: float = 6.0) -> LoadedModel:
 
 def saved(name: str, directory: Path, inflation: float = 6.0) -> Path:
     """A tiny model on disk, with a tokenizer that knows the words w0 to w66."""
-    tiny(name, inflation).model.save_pretrained(directory)
+    return saved_model(tiny(name, inflation).model, directory)
+
+
+def saved_model(model: transformers.PreTrainedModel, directory: Path) -> Path:
+    """The same of any model with that vocabulary."""
+    model.save_pretrained(directory)
     words = {f"w{i}": i for i in range(VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -124,6 +162,11 @@ def options_of(name: str, folder: Path, model: str = "model", seed: int = 1, inf
         threshold=0.35,
         device="cpu",
     )
+
+
+def measured_with_heads(options: MeasureOptions) -> Measurements:
+    """Neurons and heads, without the cache."""
+    return measure_heads(options, measure(options, cache=False), cache=False)
 
 
 def texts(documents: int = 6, seed: int = 0, longest: int = 24) -> list[list[int]]:

@@ -1,23 +1,43 @@
-"""Adapters: the parts of a language model that a measurement touches, one file a model family."""
+"""Adapters: the parts of a language model that a measurement touches, one file per model family."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import InputError
+from ..registry import BUILT_IN, Registry
 from .base import Adapter, FinalNorm
-from .gpt2 import GPT2Adapter
-from .gpt_neox import GPTNeoXAdapter
-from .llama import LlamaAdapter
 
-__all__ = ["ADAPTERS", "Adapter", "FinalNorm", "adapter_for", "require_adapter"]
+__all__ = ["Adapter", "FinalNorm", "adapter_for", "adapters", "families", "require_adapter"]
 
-ADAPTERS: tuple[type[Adapter], ...] = (GPT2Adapter, GPTNeoXAdapter, LlamaAdapter)
-"""Every adapter. A new family is one new file here and one more entry in this tuple."""
+
+def _adapter(found: Any) -> type[Adapter]:
+    if not (inspect.isclass(found) and issubclass(found, Adapter)):
+        raise TypeError(f"a model family is a subclass of Adapter, not {found!r}")
+    return found
+
+
+families: Registry[type[Adapter]] = Registry(
+    "model family",
+    "neuronull.adapters",
+    {"gpt2": ".gpt2:GPT2Adapter", "gpt_neox": ".gpt_neox:GPTNeoXAdapter", "llama": ".llama:LlamaAdapter"},
+    __package__,
+    _adapter,
+)
+"""Every adapter, by the name of its family. A new family is one new file and one more entry, here or in a plug-in."""
+
+
+def adapters() -> Iterator[type[Adapter]]:
+    """Adapters that ship, then those of plug-ins that can be loaded."""
+    own = [name for name in families.names() if families.origin(name) == BUILT_IN]
+    yield from map(families.get, own)
+    yield from (adapter for name, adapter in families.items() if name not in own)
 
 
 def require_adapter(model_type: str, where: str) -> type[Adapter]:
-    """Return the adapter class that serves a ``config.model_type``.
+    """Return the adapter class that serves a ``config.model_type``; plug-ins are loaded only if none that ships does.
 
     Parameters
     ----------
@@ -31,15 +51,14 @@ def require_adapter(model_type: str, where: str) -> type[Adapter]:
     InputError
         If no adapter serves it.
     """
-    for adapter in ADAPTERS:
+    for adapter in adapters():
         if model_type in adapter.model_types:
             return adapter
-    supported = ", ".join(name for adapter in ADAPTERS for name in adapter.model_types)
+    supported = ", ".join(name for adapter in adapters() for name in adapter.model_types)
     raise InputError(
         f"no adapter for model type {model_type!r}",
         where,
-        f"supported are {supported}; to add one, write one file like neuronull/data/adapters/gpt2.py "
-        "and name it in neuronull/data/adapters/__init__.py",
+        f"supported are {supported}; docs/own-model-family.md shows how to add one",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the estimators need to know about a model family; one subclass a family, one file a subclass.
+"""What the estimators need to know about a model family; one subclass per family, one file per subclass.
 
 An adapter only points at modules and parameters of an unchanged Hugging Face model. It computes nothing, so the
 logits are those of the plain model.
@@ -41,7 +41,8 @@ class FinalNorm:
 class Adapter(ABC):
     """Where the parts of one model are.
 
-    To support a family, write one file with a subclass and name it in `neuronull.data.adapters.ADAPTERS`.
+    To support a family, write one file with a subclass and name it in `neuronull.data.adapters.families`, or in the
+    entry points of a plug-in (group ``neuronull.adapters``).
 
     Parameters
     ----------

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .joint import JointSettings, PlantedJoint, planted_joint_ablation
 from .measurements import Planted, Truth, planted, planted_measurements
-from .settings import LAWS, PIECES, Piece, Settings
+from .settings import ALL_PIECES, LAWS, PIECES, Piece, Settings
 from .training import TrainingSettings
 
 __all__ = [
+    "ALL_PIECES",
     "LAWS",
     "PIECES",
     "JointSettings",

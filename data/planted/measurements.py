@@ -12,16 +12,17 @@ import pandas as pd
 import scipy.stats
 import torch
 
-from ..measurements import CorpusId, JointAblation, Manifest, Measurements, ModelId
+from ..measurements import CorpusId, Effects, JointAblation, Manifest, Measurements, ModelId
 from . import activations, circuitry, influence
-from .settings import PIECES, Piece, Settings
+from .effects import Marked, WeightShifts, marked, planted_effects, weight_shifts
+from .settings import ALL_PIECES, PIECES, Piece, Settings
 from .training import Checkpoint, TrainingSettings, planted_training
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 _STREAMS = ("text", "scale", "norm", "truth", "influence", "circuit", "activations", "heads", "weights", "covariates",
-            "training")  # fmt: skip
+            "training", "marks", "effects")  # fmt: skip
 """Each part draws from a stream of its own, so that leaving a piece out changes no other."""
 
 
@@ -32,7 +33,8 @@ class Truth:
     ``log_influence`` [2 (rare, common), N], exact up to one constant a class; ``plateau`` int64 [n_h], planted;
     ``circuit`` (its `true_correlation` gives [N, N]) and ``head_effect`` [H, 2, N] (reachable single heads) where those
     pieces were made; ``at_step``: ``log_influence`` at every step of a planted training run; ``closure``, expected loss
-    increases up to one constant a class, where sets were asked for.
+    increases up to one constant a class, where sets were asked for; ``effects``, expected sums of effects on whole
+    distributions, where that piece was made; ``marked``, the neurons on which such effects are planted.
     """
 
     log_influence: FloatArray
@@ -41,6 +43,8 @@ class Truth:
     head_effect: FloatArray | None = None
     at_step: Mapping[int, FloatArray] = field(default_factory=dict)
     joint_ablation: JointAblation | None = None
+    effects: Effects | None = None
+    marked: Marked | None = None
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,11 @@ def planted(settings: Settings, seed: int, pieces: Collection[Piece] = PIECES) -
     Raises
     ------
     ValueError
-        For a piece that is not one of `PIECES`.
+        For a piece that is not one of `ALL_PIECES`.
     """
-    unknown = sorted(set(pieces) - set(PIECES))
+    unknown = sorted(set(pieces) - set(ALL_PIECES))
     if unknown:
-        raise ValueError(f"unknown piece {unknown[0]!r}; pieces are {', '.join(PIECES)}")
+        raise ValueError(f"unknown piece {unknown[0]!r}; pieces are {', '.join(ALL_PIECES)}")
 
     def rng(stream: str) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, _STREAMS.index(stream)])))
@@ -83,11 +87,20 @@ def planted(settings: Settings, seed: int, pieces: Collection[Piece] = PIECES) -
     text = influence.planted_text(settings, rng("text"))
     log_scale, log_norm = activations.scales(settings, rng("scale")), circuitry.norms(settings, rng("norm"))
     scale = log_scale + log_norm
+    groups = marked(settings, rng("marks"))
+    shifts = weight_shifts(settings, groups, log_scale)
+    log_norm = log_norm + shifts.log_norm
     log_influence, plateau = influence.true_log_influence(settings, scale / scale.std(), rng("truth"))
     wiring = activations.circuit(settings, plateau, log_scale, rng("circuit")) if "activations" in pieces else None
     active = None if wiring is None else activations.activations(wiring, text.panel.document, rng("activations"))
     heads = circuitry.planted_heads(settings, plateau, rng("heads")) if "heads" in pieces else None
     weights = circuitry.planted_weights(settings, plateau, log_norm, rng("weights")) if "weights" in pieces else None
+    counts = np.bincount(text.panel.document[text.panel.a_rows], minlength=settings.documents)
+    whole = (
+        planted_effects(settings, counts, groups, log_scale, scale / scale.std(), rng("effects"))
+        if "effects" in pieces
+        else None
+    )
     changes = (
         influence.loss_changes(settings, text.panel, log_influence, rng("influence")) if "influence" in pieces else None
     )
@@ -98,12 +111,17 @@ def planted(settings: Settings, seed: int, pieces: Collection[Piece] = PIECES) -
         delta_loss=_tensor(changes),
         activation=_tensor(active),
         mean=None if active is None else torch.from_numpy(active.mean(0)),
-        neurons=_covariates(settings, active, log_scale, log_norm, rng("covariates")),
+        neurons=_covariates(settings, active, (log_scale, log_norm), shifts, rng("covariates")),
         w_in=_tensor(None if weights is None else weights.w_in),
         w_out=_tensor(None if weights is None else weights.w_out),
         heads=None if heads is None else heads.heads,
+        effects=None if whole is None else whole.effects,
     )
-    made = Planted(measurements, Truth(log_influence, plateau, wiring, None if heads is None else heads.truth))
+    truth = Truth(
+        log_influence, plateau, wiring, None if heads is None else heads.truth,
+        effects=None if whole is None else whole.truth, marked=groups,
+    )  # fmt: skip
+    made = Planted(measurements, truth)
     if isinstance(settings, TrainingSettings) and "influence" in pieces:
         return _trained(made, planted_training(settings, text.panel, rng("training")))
     return made
@@ -135,16 +153,21 @@ def _tensor(array: npt.NDArray[np.float32] | None) -> torch.Tensor | None:
 def _covariates(
     settings: Settings,
     active: npt.NDArray[np.float32] | None,
-    log_scale: FloatArray,
-    log_norm: FloatArray,
+    logs: tuple[FloatArray, FloatArray],
+    shifts: WeightShifts,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Covariates of the neurons: of the activations where they were made, else drawn to look alike."""
+    """Covariates of the neurons: of the activations where they were made, else drawn to look alike.
+
+    ``logs``: log activation scale and log output norm, [N] each.
+    """
     n = settings.neurons
+    log_scale, log_norm = logs
+    weak, frequency = shifts.shares(rng.beta(2, 30, n), rng.beta(1, 20, n))
     shares = {
         "w_out_norm": np.exp(log_norm),
-        "weak_direction_share": rng.beta(2, 30, n),
-        "token_frequency_share": rng.beta(1, 20, n),
+        "weak_direction_share": weak,
+        "token_frequency_share": frequency,
     }
     if active is None:
         firing = rng.random(n)

@@ -9,8 +9,10 @@ from typing import Literal, TypeAlias
 Law: TypeAlias = Literal["lognormal", "Weibull", "Pareto"]
 LAWS: tuple[Law, ...] = ("lognormal", "Weibull", "Pareto")
 
-Piece: TypeAlias = Literal["influence", "activations", "heads", "weights"]
+Piece: TypeAlias = Literal["influence", "activations", "heads", "weights", "effects"]
 PIECES: tuple[Piece, ...] = ("influence", "activations", "heads", "weights")
+"""What is made unless other pieces are asked for."""
+ALL_PIECES: tuple[Piece, ...] = (*PIECES, "effects")
 
 SMALLEST_PLATEAU = 8
 
@@ -45,6 +47,10 @@ class Settings:
         head x document x class, ``head_noise_sd`` of every entry; ``head_class_sd`` of head x class, alike for all
         neurons; ``head_scatter`` of neuron x class; ``plateau_head_scale``, by which heads act more on the plateau
         in *both* classes; ``unreachable`` heads.
+    Effects on whole distributions
+        ``effect_noise_sd`` of a document, class, neuron and effect, log nats.  ``effect_confounding``: by how many of
+        their own sd the neurons' effects (relative to that on the loss), log output norm and the logits of its shares
+        rise per sd of log activation scale.
     Effects, strength 0 = absent
         ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger).  ``flat_rare``,
         ``flat_both``: share by which the head's log influence is drawn to that of its last neuron (1 = flat), for
@@ -56,7 +62,12 @@ class Settings:
         ``concentrated``: relative excess of the spread of log head effect on the plateau.  ``profile``: sd
         of head x class on the plateau alone, log effect. ``weight_cluster``: cosine that the plateau's weight rows
         share.  ``weight_tail``: exponent by which the singular values of the plateau's output rows fall.
-        ``index_cluster``: share of the plateau at neighbouring indices.
+        ``index_cluster``: share of the plateau at neighbouring indices.  Of marked entropy neurons: ``entropy_norm``
+        and ``entropy_weak`` raise log output norm and the logit of its share in weak directions; ``entropy_scale`` and
+        ``entropy_frequency`` are relative reductions of what is left of the effect on the loss with the scale, or token
+        frequencies, frozen.  Of marked token-frequency neurons: ``token_effect``, the latter reduction;
+        ``token_unigram`` raises the log effect on the distance to token frequencies; ``token_direction`` raises the
+        logit of the share of output weights along token frequency.
     """
 
     documents: int = 60
@@ -99,6 +110,9 @@ class Settings:
     plateau_head_scale: float = 0.5
     unreachable: int = 2
 
+    effect_noise_sd: float = 0.15
+    effect_confounding: float = 0.0
+
     specialists: float = 0.0
     flat_rare: float = 0.0
     flat_both: float = 0.0
@@ -116,6 +130,13 @@ class Settings:
     weight_cluster: float = 0.0
     weight_tail: float = 0.0
     index_cluster: float = 0.0
+    entropy_norm: float = 0.0
+    entropy_weak: float = 0.0
+    entropy_scale: float = 0.0
+    entropy_frequency: float = 0.0
+    token_effect: float = 0.0
+    token_unigram: float = 0.0
+    token_direction: float = 0.0
 
     def __post_init__(self) -> None:
         if self.law not in LAWS:
@@ -135,6 +156,9 @@ class Settings:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("entropy_scale", "entropy_frequency", "token_effect"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is a share and must lie in [0, 1), got {getattr(self, name)}")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.endswith("_sd") and value < 0:

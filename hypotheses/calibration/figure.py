@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BAR = 0.07
-"""Upper bound that the size of a test at .05 must stay under (METHODS section 5)."""
+"""Upper bound that the size of a test at .05 must stay under (docs/methods.md#calibration)."""
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:

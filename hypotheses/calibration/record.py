@@ -34,12 +34,13 @@ def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, A
     upper end alone decides most verdicts.  ``excluded_beyond_margin``: how often an effect between the margin and 1.2
     margins was called excluded.
 
-    ``asked``: whether METHODS section 5 asks for coverage, with 50 documents or more and document contrasts of skewness
-    1 at most.  That is the mean skewness over the scenario's data sets, a property of the world.  To choose data sets
-    by their own would choose by the answer: contrasts that are skewed to the right look less so where the sample missed
-    their tail, and there estimate and standard error both came out low (seven worlds of skewness 1.1 to 2: a sample's
-    skewness goes with its error, r = .2-.4; 95 % intervals cover .945, those of the least skewed third .90).  What
-    a reader of one report sees is another matter: ``verdict_trusted`` is coverage where the finding raises no doubt.
+    ``asked``: whether docs/methods.md#coverage asks for coverage: 50 documents or more, and document contrasts of
+    skewness 1 at most. That is the mean skewness over the scenario's data sets, a property of the world. To choose
+    data sets by their own would choose by the answer: contrasts that are skewed to the right look less so where the
+    sample missed their tail, and there estimate and standard error both came out low (seven worlds of skewness 1.1 to
+    2: a sample's skewness goes with its error, r = .2-.4; 95 % intervals cover .945, those of the least skewed third
+    .90). What a reader of one report sees is another matter: ``verdict_trusted`` is coverage where the finding raises
+    no doubt.
 
     Parameters
     ----------

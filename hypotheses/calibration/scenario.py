@@ -23,7 +23,8 @@ class Scenario:
     ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one
     at the margin, other sizes: how absence claims fare).  ``setting`` and ``strength`` name the effect; ``says`` is
     for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
-    ``joint_ablation``: how joint ablation acts in it, for hypotheses that ablate sets; ``setting`` may be one of its fields.
+    ``joint_ablation``: how joint ablation acts in it, for hypotheses that ablate sets; ``setting`` may name one of its
+    fields.
     """
 
     name: str

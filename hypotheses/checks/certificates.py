@@ -39,8 +39,8 @@ def certificate(report: Report) -> Certificate:
 
 def write() -> None:
     """Check every built-in null model and store what came of it."""
+    from ...data.registry import BUILT_IN
     from ..catalogue import nulls
-    from ..registry import BUILT_IN
     from .conformance import check
 
     names = [name for name in nulls.names() if nulls.origin(name) == BUILT_IN]

@@ -13,9 +13,9 @@ from typing import Any
 
 from ...data.errors import InputError
 from ...data.measurements import Measurements
+from ...data.registry import import_target, suggestion
 from ..hypothesis import Hypothesis
 from ..nulls.base import NullModel
-from ..registry import import_target, suggestion
 from .hypothesis_checks import HYPOTHESIS_CHECKS, HypothesisSubject
 from .null_checks import NULL_CHECKS, Subject
 from .outcome import Check, Report, ran

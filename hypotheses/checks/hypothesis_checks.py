@@ -1,4 +1,4 @@
-"""The checks of a hypothesis: declared in words, null sets that fit, and computed on data with and without an effect."""
+"""The checks of a hypothesis: declared in words, null sets that fit, computed with and without an effect."""
 
 from __future__ import annotations
 

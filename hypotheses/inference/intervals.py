@@ -1,4 +1,4 @@
-"""Standard errors and intervals over documents (METHODS section 5)."""
+"""Standard errors and intervals over documents (docs/methods.md#intervals)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEWEST_DOCUMENTS = 50
 """Documents below which interval coverage was not shown."""
 MOST_SKEWED = 1 / FEWEST_DOCUMENTS**0.5
 """Absolute skewness of an estimate above which equivalence is not granted: what contrasts of skewness 1 give the mean
-of `FEWEST_DOCUMENTS` documents, the worst case of which coverage is asked (METHODS section 5)."""
+of `FEWEST_DOCUMENTS` documents, the worst case of which coverage is asked (docs/methods.md#intervals)."""
 
 
 MOST_OF_ONE = 0.25
@@ -47,8 +47,8 @@ def jackknife_se(leave_one_out: FloatArray, half: npt.NDArray[np.int64]) -> floa
 
     Notes
     -----
-    SE^2 = sum over halves h of (D_h - 1) / D_h sum_{d in h} (theta_(-d) - mean over h)^2 (METHODS section 5): each
-    half is a stratum of its own.
+    SE^2 = sum over halves h of (D_h - 1) / D_h sum_{d in h} (theta_(-d) - mean over h)^2 (docs/methods.md#intervals):
+    each half is a stratum of its own.
     """
     total = 0.0
     for side in (0, 1):

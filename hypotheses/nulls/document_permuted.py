@@ -24,7 +24,7 @@ class PermutedState:
 
 
 class DocumentPermuted(NullModel):
-    """Documents permuted per neuron within position tertiles, in blocks of equal length (METHODS section 4).
+    """Documents permuted per neuron within position tertiles, in blocks (docs/methods.md#document-permuted).
 
     A neuron's documents change places, tertile by tertile of position, all blocks of a document together as far as
     lengths allow. What a neuron does at the start, the middle and the end of documents stays; with whom it does it
@@ -41,7 +41,8 @@ class DocumentPermuted(NullModel):
     breaks = ("which neurons are active in the same document", "which neurons are active at the same position")
     exchangeable = "documents, block by block of like position and length, for each neuron by itself"
     reference = (
-        "restricted permutation of exchangeable blocks: Winkler et al. (2015), NeuroImage 123:253; METHODS section 4"
+        "restricted permutation of exchangeable blocks: Winkler et al. (2015), NeuroImage 123:253; "
+        "docs/methods.md#document-permuted"
     )
     when = (
         "Are these neurons coupled at all? It rejects for any coupling, modular or not; matched_sets asks for modules."

@@ -112,7 +112,8 @@ def cut(r: FloatArray, sets: IntArray) -> torch.Tensor:
 def effective_observations(observed: Observed, r: FloatArray) -> tuple[float, float]:
     """Effective number of observations of each half.
 
-    With the activations behind the graph, 1 / var(r) under permutation of documents (METHODS section 4); without,
+    With the activations behind the graph, 1 / var(r) under permutation of documents
+    (docs/methods.md#effective-observations); without,
     from the disagreement of the halves, mean (1 - r^2)^2 over Var(r_A - r_B) / 2, which also counts real differences
     of documents.
     """

@@ -20,7 +20,7 @@ from .base import NullModel, Observed, generator, need, stack
 IntArray = npt.NDArray[np.int64]
 
 FEWEST_SETS = 100
-"""Fewer distinct sets are refused: no p-value could be trusted below 1/100 (METHODS section 3, routing.closure)."""
+"""Fewer distinct sets are refused: no p-value could be trusted below 1/100 (docs/methods.md#head-sets)."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def best_law(logs: FloatArray) -> str:
 
 
 class InfluenceLaw(NullModel):
-    """Two-half parametric bootstrap of the influence curve (METHODS section 4).
+    """Two-half parametric bootstrap of the influence curve (docs/methods.md#influence-law).
 
     True log influence comes from the law that fits best (lognormal, Weibull or power law) with variance
     Cov(log I_A, log I_B); each half adds noise of variance Var(log I_A - log I_B) / 2.  Every draw resamples the
@@ -68,7 +68,7 @@ class InfluenceLaw(NullModel):
     preserves = ("number of neurons", "spread of true log influence", "noise of each half")
     breaks = ("any bend of the curve that the three laws have not",)
     exchangeable = "neurons, under one smooth law of influence"
-    reference = "parametric bootstrap: Efron, Tibshirani (1993), section 6.5; METHODS section 4"
+    reference = "parametric bootstrap: Efron, Tibshirani (1993), section 6.5; docs/methods.md#influence-law"
     when = "Does the curve bend more than sorted values of a smooth law bend anyway? For regimes.shape only."
     says = "Influence drawn anew from the smooth law that fits best, with the measured noise."
 

@@ -17,8 +17,8 @@ class LabelSwaps(NullModel):
     """The two conditions change places pair by pair (Fisher's sign flips inside matched pairs).
 
     A test of the *sharp* null, that no position cares for its label.  A document in which the two
-    conditions differ, though documents on the whole do not, is already a violation: size .09-.19 under document-by-class
-    effects (METHODS section 4).  `document_swaps` tests what the claims say.
+    conditions differ, though documents on the whole do not, is already a violation: size .09-.19 under
+    document-by-class effects (docs/methods.md#label-swaps).  `document_swaps` tests what the claims say.
     """
 
     name = "label_swaps"

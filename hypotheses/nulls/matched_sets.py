@@ -14,7 +14,7 @@ from .base import NullModel, Observed, generator, need, stack
 
 
 class MatchedSets(NullModel):
-    """Stratified relabelling of neurons (METHODS section 4).
+    """Stratified relabelling of neurons (docs/methods.md#matched-sets).
 
     A draw is one permutation of *all* neurons within strata of like covariates, the set included; the null sets of
     the two halves are the images of the two sets under that one permutation, so they overlap exactly as the
@@ -26,7 +26,7 @@ class MatchedSets(NullModel):
     preserves = ("how many neurons of each stratum a set holds", "overlap of the two halves' sets", "the measurements")
     breaks = ("which neurons of a stratum form the set",)
     exchangeable = "neurons of a stratum, under a statistic that is free of each neuron's own scale"
-    reference = "stratified permutation: Good (2005), chapter 3; METHODS section 4"
+    reference = "stratified permutation: Good (2005), chapter 3; docs/methods.md#matched-sets"
     when = "Are these neurons different from ordinary neurons of their stratum? Beside reselected_sets for neuron sets."
     says = "Sets of ordinary neurons with much the same activity and weight statistics as the {set} neurons."
 

@@ -13,7 +13,7 @@ from .coins import coins
 
 
 class NeuronSwaps(NullModel):
-    """The two conditions change places neuron by neuron, the same swap in both halves (METHODS section 4).
+    """The two conditions change places neuron by neuron, the same swap in both halves (docs/methods.md#neuron-swaps).
 
     Ordinary neurons differ between the classes without any specialists; a null over documents alone takes that
     scatter for an effect.  Here a neuron's pair of influences, each condition divided by its own geometric mean over

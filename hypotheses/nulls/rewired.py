@@ -33,7 +33,7 @@ class Rewired(NullModel):
     switches an edge, and the correlations of strong pairs are dealt to the new strong pairs, those of the others to
     the others, a pair's two halves together.  The statistic then sees a weighted graph as it does in the data.  A
     correlation matrix is transitive by construction and a rewired one is not, so this null rejects module-free data
-    .12-1.00 of the time (METHODS section 4).
+    .12-1.00 of the time (docs/methods.md#rewired).
     """
 
     name = "rewired"

@@ -43,7 +43,8 @@ class InfluenceContrast(Statistic):
     """A statistic of the conditions' mean influences; `contrast` maps the plateau size to (choose, score).
 
     It is of the curve's head or of the neurons with the most influence; with ``of_all_neurons`` of the whole layer,
-    whatever set is under test.  With ``covariate_lean_stays`` swaps of neurons leave in place what covariates predict of a neuron's lean.
+    whatever set is under test.  With ``covariate_lean_stays`` swaps of neurons leave in place what covariates
+    predict of a neuron's lean.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("influence",)

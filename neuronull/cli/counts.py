@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from ..data.errors import InputError
-from ..data.options import MeasureOptions
+from ..data.options import EMBEDDED_CORPUS, MeasureOptions
 from . import options as o
 from .progress import on_stderr
 
@@ -17,7 +17,7 @@ def counts(
     out: o.CountsOut,
     model: o.Model = MeasureOptions.model,
     revision: o.Revision = None,
-    corpus: o.Corpus = MeasureOptions.corpus,
+    corpus: o.Corpus = EMBEDDED_CORPUS,
 ) -> None:
     """Count the tokens of a corpus.
 

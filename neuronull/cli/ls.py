@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..data.errors import InputError
-from ..hypotheses.registry import suggestion
+from ..data.registry import suggestion
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 _KINDS = ("papers", "hypotheses", "nulls", "models", "corpora")

@@ -1,4 +1,4 @@
-"""``neuronull new null NAME``: a plug-in package to begin with."""
+"""``neuronull new null|claim NAME``: a plug-in package to begin with."""
 
 from __future__ import annotations
 
@@ -26,3 +26,16 @@ def null(
     folder = new_null(name, Path(out))
     typer.echo(f"package   {folder}")
     typer.echo(f"next      pip install -e {folder} && neuronull check {name}")
+
+
+@app.command()
+def claim(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Id of the claim's paper, for instance busy_neurons.")],
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder to write the package into.")] = ".",
+) -> None:
+    """Write an installable package with a working claim and its test."""
+    from ..scaffold import new_claim
+
+    folder = new_claim(name, Path(out))
+    typer.echo(f"package   {folder}")
+    typer.echo(f"next      pip install -e {folder} && neuronull check {name}.activity")

@@ -1,7 +1,9 @@
-"""The options that `run` and `measure` share, each said once."""
+"""How the command line spells the options of the Python front door; their defaults and types are declared there."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -22,8 +24,9 @@ Model = Annotated[
 Revision = Annotated[str | None, option("--revision", "R", INPUT, "Branch, tag or commit of a Hugging Face model.")]
 Corpus = Annotated[
     str,
-    option("--corpus", "C", INPUT, "Embedded name (docs); .jsonl, .json, .parquet or text file; a folder; or "
-           "hf:dataset[:config][:split][:field]."),
+    option("--corpus", "C", INPUT, "Embedded name (docs); a file (text, .jsonl, .json, .csv, .tsv, .parquet, .arrow; "
+           "also .gz, .zst) or folder, with #FIELD behind it where the text is not in the field text; or "
+           "hf:dataset\\[@revision][:config][:split][:field]."),
 ]  # fmt: skip
 Counts = Annotated[
     str | None,
@@ -57,6 +60,15 @@ Threshold = Annotated[
 Elbow = Annotated[
     bool, option("--elbow/--no-elbow", None, DESIGN, "Leave out the very rarest tokens, beyond the Zipf elbow.")
 ]
+Heads = Annotated[
+    str,
+    option("--heads", "all|last:N|LAYERS", DESIGN, "Layers whose attention heads are measured, up to the neurons': "
+           "all, the last N, or numbers by commas."),
+]  # fmt: skip
+HeadDocuments = Annotated[
+    int | None,
+    option("--head-documents", "D", DESIGN, "Measure attention heads on D of the documents; on all by default."),
+]  # fmt: skip
 Ablation = Annotated[str, option("--ablation", "mean|zero|resample", DESIGN, "What takes a neuron's place.")]
 
 Suite = Annotated[
@@ -104,6 +116,11 @@ Seed = Annotated[int, option("--seed", "S", TEST, "Everything random follows fro
 
 Device = Annotated[str, option("--device", "auto|cpu|cuda[:n]", MACHINE, "Where the model runs.")]
 Dtype = Annotated[str, option("--dtype", "float32|bfloat16|float16", MACHINE, "Precision of the model.")]
+Attention = Annotated[
+    str,
+    option("--attention", "auto|eager|sdpa", MACHINE, "Implementation of attention; auto is what the model's "
+           "config.json asks for, else sdpa."),
+]  # fmt: skip
 Jobs = Annotated[int, option("--jobs", "J", MACHINE, "Workers; never changes a number.")]
 Batch = Annotated[int | None, option("--batch", "N", MACHINE, "Documents at a time; never changes a number.")]
 
@@ -114,3 +131,57 @@ RunOut = Annotated[
 ]  # fmt: skip
 CountsOut = Annotated[str, option("--out", "F", OUTPUT, "New .npy file for the counts.")]
 MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directory for the measurements.")]
+
+OPTIONS: dict[str, Any] = {
+    "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts, "measurements": MeasurementsDir,
+    "documents": Documents, "context": Context, "layer": Layer, "conditions": Conditions, "conditioning":
+    Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads,
+    "head_documents": HeadDocuments, "suite": Suite, "only": Only, "null": Null, "plateau": Plateau, "paper":
+    Paper, "set": Set, "margin": Margin, "vary": Vary, "replicates": Replicates, "alpha": Alpha, "seed": Seed,
+    "device": Device, "dtype": Dtype, "attention": Attention, "jobs": Jobs, "batch": Batch,
+}  # fmt: skip
+"""Keyword of `neuronull.run` or `neuronull.measure` -> its option."""
+
+
+def command_like(
+    front: Callable[..., Any], **own: Any
+) -> Callable[[Callable[[dict[str, Any]], None]], Callable[..., None]]:
+    """Give a command the options of a function of the Python front door, with the same defaults.
+
+    Parameters
+    ----------
+    front
+        `neuronull.run` or `neuronull.measure`.
+    own
+        Keyword -> option, where it is another than in `OPTIONS`; such options must be given if they allow no None.
+
+    Returns
+    -------
+    callable
+        A decorator for a function of all options by keyword, as the command line gave them.
+    """
+
+    def decorate(work: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+        parameters = []
+        for keyword in inspect.signature(front).parameters.values():
+            if keyword.name == "progress":
+                continue
+            annotation: Any = own.get(keyword.name, OPTIONS.get(keyword.name))
+            default = None if keyword.default == () else keyword.default
+            required = keyword.name in own and annotation.__origin__ is str
+            parameters.append(
+                inspect.Parameter(
+                    keyword.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation,
+                    default=inspect.Parameter.empty if required else default,
+                )
+            )  # fmt: skip
+
+        def command(**given: Any) -> None:
+            work(given)
+
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        command.__name__, command.__doc__, command.__module__ = work.__name__, work.__doc__, work.__module__
+        return command
+
+    return decorate

@@ -8,59 +8,27 @@ from typing import Any
 
 import typer
 
-from ..data.options import MeasureOptions, TestOptions
+from .. import api, pipeline
+from ..output import default_directory
 from . import options as o
 from .progress import on_stderr
 
 
-def run(
-    model: o.Model = MeasureOptions.model,
-    revision: o.Revision = None,
-    corpus: o.Corpus = MeasureOptions.corpus,
-    counts: o.Counts = None,
-    measurements: o.MeasurementsDir = None,
-    documents: o.Documents = MeasureOptions.documents,
-    context: o.Context = MeasureOptions.context,
-    layer: o.Layer = "last",
-    conditions: o.Conditions = MeasureOptions.conditions,
-    conditioning: o.Conditioning = MeasureOptions.conditioning,
-    threshold: o.Threshold = MeasureOptions.threshold,
-    elbow: o.Elbow = MeasureOptions.elbow,
-    ablation: o.Ablation = MeasureOptions.ablation,
-    suite: o.Suite = TestOptions.suite,
-    only: o.Only = None,
-    null: o.Null = None,
-    vary: o.Vary = None,
-    margin: o.Margin = None,
-    paper: o.Paper = None,
-    set: o.Set = "influence",
-    plateau: o.Plateau = TestOptions.set_size,
-    replicates: o.Replicates = TestOptions.replicates,
-    alpha: o.Alpha = TestOptions.alpha,
-    seed: o.Seed = MeasureOptions.seed,
-    device: o.Device = MeasureOptions.device,
-    dtype: o.Dtype = MeasureOptions.dtype,
-    jobs: o.Jobs = TestOptions.jobs,
-    batch: o.Batch = None,
-    out: o.RunOut = None,
-) -> None:
+@o.command_like(api.run, out=o.RunOut)
+def run(given: dict[str, Any]) -> None:
     """Test the claims on a model and write the report.
 
     Without options: the embedded model on the embedded corpus; no network is needed.
     """
-    call = dict(locals())  # first line: the parameters, by the names that neuronull.run gives them
-    from .. import api, pipeline
-    from ..output import default_directory
-
-    call["null"] = pipeline.nulls_of(null or ())
-    call["vary"] = pipeline.varied_of(vary or ())
-    call["margin"] = pipeline.margins_of(margin or ())
-    call["paper"] = [name for given in paper or () for name in given.split(",")]
-    call["only"] = [name for given in only or () for name in given.split(",")]
-    call["out"] = Path(out) if out else default_directory(measurements or model)
+    given["null"] = pipeline.nulls_of(given["null"] or ())
+    given["vary"] = pipeline.varied_of(given["vary"] or ())
+    given["margin"] = pipeline.margins_of(given["margin"] or ())
+    for name in ("paper", "only"):
+        given[name] = [one for several in given[name] or () for one in several.split(",")]
+    given["out"] = Path(given["out"]) if given["out"] else default_directory(given["measurements"] or given["model"])
     with on_stderr() as progress:
-        result = api.run(**call, progress=progress)
-    _show(result.result, call["out"] / pipeline.REPORT_NAME)
+        result = api.run(**given, progress=progress)
+    _show(result.result, given["out"] / pipeline.REPORT_NAME)
 
 
 def _show(result: Any, report: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from neuronull.cli import OK
+from neuronull.data.registry import Registry
 from neuronull.hypotheses.catalogue import hypotheses, nulls
-from neuronull.hypotheses.registry import Registry
 
 
 @pytest.mark.parametrize("kind", ["hypotheses", "estimators", "nulls", "models", "corpora"])

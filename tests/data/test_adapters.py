@@ -19,7 +19,7 @@ from tiny_models import (
     texts,
 )
 
-from neuronull.data.adapters import ADAPTERS, adapter_for, require_adapter
+from neuronull.data.adapters import adapter_for, adapters, require_adapter
 from neuronull.data.errors import InputError
 
 IDS = texts(1, seed=2)[0]
@@ -128,7 +128,7 @@ def test_reachability_is_what_happens(name: str):
 
 def test_every_adapter_is_tested_here():
     served = {CONFIGS[name]().model_type for name in NAMES}
-    assert served == {model_type for adapter in ADAPTERS for model_type in adapter.model_types}
+    assert served == {model_type for adapter in adapters() for model_type in adapter.model_types}
 
 
 def test_an_unknown_type_names_the_supported_ones_and_the_way_to_add_one():

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from neuronull.data.corpora import hash_ids, load_corpus
 from neuronull.data.errors import InputError
-from neuronull.data.readers import _HEADING
+from neuronull.data.prose import _HEADING
 
 TEXT = "the tall house stands beside an old river where quiet people mend their nets and talk of rain"
 WORDS = re.findall(r"\w+", TEXT)
@@ -154,7 +154,7 @@ def test_text_before_the_first_heading_is_a_document_of_its_own(tmp_path, plain)
 
 
 def test_running_text_is_cut_into_blocks_that_are_called_what_they_are(tmp_path, wrapping, monkeypatch):
-    monkeypatch.setattr("neuronull.data.readers._CHUNK", 100)
+    monkeypatch.setattr("neuronull.data.prose._CHUNK", 100)
     lines = [f"{text}\n" for text in TEXTS]
     (tmp_path / "novel.txt").write_text("".join(lines))
     corpus = load_corpus(str(tmp_path / "novel.txt"), wrapping, 30, CONTEXT)
@@ -233,7 +233,7 @@ def files_that_are_wrong():
         "list.jsonl": (b"[1]", "list.jsonl, line 1 holds a list"),
         "half.jsonl": (b'{"text": "\\ud800"}', "half.jsonl, line 1 holds half of a surrogate pair"),
         "bad.json": (b'["a",\n"b"', "bad.json is not JSON: Expecting ',' delimiter (line 2, column 4)"),
-        "deep.json": (nested.encode(), "deep.json is nested too deep"),
+        "deep.json": (nested.encode(), "deep.json is not JSON: nested too deep"),
         "object.json": (b'{"text": "a"}', "object.json holds an object, not a list"),
         "numbers.json": (b"[1]", "numbers.json, entry 0 holds a number"),
         "half.json": (b'["\\udfff"]', "half.json, entry 0 holds half of a surrogate pair"),
@@ -318,6 +318,23 @@ def test_a_hub_data_set_without_a_split(plain, monkeypatch):
     assert corpus.warnings == ["no split was named: test of train, test is read"]
 
 
+@pytest.mark.parametrize("name", ["hf:a/b@v1:en:test:body", "hf:a/b:en:test:body@v1"])
+def test_a_revision_of_a_hub_data_set(plain, monkeypatch, name):
+    hub = Hub(monkeypatch, [{"body": text} for text in TEXTS])
+    assert load_corpus(name, plain, 30, CONTEXT).id == name
+    assert hub.asked == ("a/b", "en", {"split": "test", "streaming": True, "revision": "v1"})
+    assert load_corpus("hf:a/b@refs/convert/parquet::test:body", plain, 30, CONTEXT)
+    assert hub.asked == ("a/b", None, {"split": "test", "streaming": True, "revision": "refs/convert/parquet"})
+
+
+def test_a_nested_field_of_a_hub_data_set(plain, monkeypatch):
+    Hub(monkeypatch, [{"meta": {"body": text}} for text in TEXTS])
+    nested = load_corpus("hf:a/b:en:test:meta.body", plain, 30, CONTEXT)
+    assert nested.documents["input_ids"][3] == plain(TEXTS[3])["input_ids"][:CONTEXT]
+    with pytest.raises(InputError, match=r"has no field .text. \(it has meta.body\).*hf:a/b@v1:en:test:meta.body$"):
+        load_corpus("hf:a/b@v1:en:test", plain, 30, CONTEXT)
+
+
 def test_hub_faults_are_one_line(plain, monkeypatch):
     def broken():
         yield {"text": TEXTS[0]}
@@ -329,6 +346,9 @@ def test_hub_faults_are_one_line(plain, monkeypatch):
         ("hf:a/b:c:test:body", [{"text": "a"}], 'a/b:test, row 0 has no field "body" (it has text)'),
         ("hf:", [], "hf: names no data set"),
         ("hf:a:b:c:d:e", [], "hf:a:b:c:d:e names no data set"),
+        ("hf:a/b@", [], "hf:a/b@ names no data set"),
+        ("hf:a/b@x:c@y", [], "hf:a/b@x:c@y names no data set"),
+        ("hf:@x", [], "hf:@x names no data set"),
     ):
         Hub(monkeypatch, stream)
         with pytest.raises(InputError) as caught:

@@ -27,6 +27,8 @@ class Words:
         return self.vocabulary
 
     def __call__(self, texts, add_special_tokens=True, verbose=True):
+        if isinstance(texts, str):  # the empty text, to see what is put around every text
+            return {"input_ids": []}
         assert not add_special_tokens
         return {"input_ids": [[int(word[1:]) for word in text.split()] for text in texts]}
 
@@ -129,6 +131,61 @@ def test_counts_as_long_as_the_tokenizer_are_filled_up_for_a_padded_vocabulary(t
     assert loaded(path, 5, ids=range(3)).counts.tolist() == [5, 1, 7, 0, 0]
     with pytest.raises(InputError, match="has 3 entries"):
         loaded(path, 5, ids=range(4))
+
+
+class Tuned(Words):
+    """One to whose first `base` words tokens were added, some of them special."""
+
+    def __init__(self, base, added, special=()):
+        super().__init__(range(base))
+        self.vocab_size, self.all_special_ids = base, list(special)
+        self.added_tokens_decoder = added
+        self.vocabulary |= {token: i for i, token in added.items()}
+
+
+def test_counts_of_the_base_vocabulary_are_filled_up_for_added_tokens(tmp_path):
+    path = saved(tmp_path / "c.npy", np.array([5, 1, 7]))
+    counts = load_counts(path, 8, None, TEXTS, Tuned(3, {0: "<s>", 3: "<tool>", 4: "<|eot_id|>"}, special=[0, 4]))
+    assert counts.counts.tolist() == [5, 1, 7, 0, 0, 0, 0, 0]
+    assert counts.warnings == [
+        "c.npy has no count of 1 added token of the tokenizer ('<tool>'): the training text is taken to have had none "
+        "of them"
+    ]
+    only_special = Tuned(3, {3: "<a>", 4: "<b>"}, special=[3, 4])
+    assert load_counts(path, 5, None, TEXTS, only_special).warnings == []
+
+
+def test_counts_of_a_base_that_had_added_tokens_itself(tmp_path):
+    """Pythia's tokenizer adds runs of blanks to 50,254 tokens; a fine-tune adds more."""
+    path = saved(tmp_path / "c.npy", np.array([5, 1, 7, 2]))
+    special = Tuned(3, {3: "  ", 4: "<|im_start|>"}, special=[4])
+    assert load_counts(path, 5, None, TEXTS, special).counts.tolist() == [5, 1, 7, 2, 0]
+    with pytest.raises(InputError) as caught:
+        load_counts(path, 5, None, TEXTS, Tuned(3, {3: "  ", 4: "<tool>"}))
+    assert str(caught.value) == (
+        "c.npy has 4 entries, the tokenizer has 5 tokens: there is no count of the added token '<tool>' (--counts); "
+        "if the training text had none of them, append zeros: numpy.pad(counts, (0, 1))"
+    )
+
+
+def test_counts_of_another_model_do_not_pass_for_those_of_the_base_vocabulary(tmp_path):
+    """GPT-2's 50,257 counts lie between Pythia's base vocabulary and its tokenizer."""
+    pythia = Tuned(50254, {i: " " * (50278 - i) for i in range(50254, 50277)})
+    with pytest.raises(InputError, match=r"50,257 entries, the tokenizer has 50,277 tokens: there is no count of"):
+        load_counts(saved(tmp_path / "gpt2.npy", np.ones(50257)), 50304, None, TEXTS, pythia)
+    with pytest.raises(InputError, match=r"50,253 entries, the model's vocabulary has 50,304"):
+        load_counts(saved(tmp_path / "c.npy", np.ones(50253)), 50304, None, TEXTS, pythia)
+
+
+def test_texts_given_in_python_are_counted():
+    assert loaded(None, 4, corpus=("w0 w1 w1", "w2 w1")).counts.tolist() == [1, 3, 1, 0]
+    with pytest.raises(InputError, match=r"the corpus is empty \(corpus\)"):
+        loaded(None, 4, corpus=("", ""))
+
+
+def test_text_that_the_tokenizer_cannot_encode_is_one_clear_line():
+    with pytest.raises(InputError, match="the tokenizer cannot encode the text: invalid literal for int"):
+        loaded(None, 4, corpus=("w0", "word"))
 
 
 def test_whole_floats_are_counts(tmp_path):

@@ -73,9 +73,16 @@ def test_random_weights_depend_on_the_seed_alone(directory: Path):
 def test_devices():
     assert resolve_device("cpu") == torch.device("cpu")
     assert resolve_device("auto").type in ("cpu", "cuda")
-    for wrong in ("gpu", "cuda:x", "mps", "cpu:0"):
+    for wrong in ("gpu", "cuda:x", "cpu:0", "", ":", "cuda:", "cuda:-1", "cuda:\u0663"):
         with pytest.raises(InputError, match="is not a device"):
             resolve_device(wrong)
+
+
+@pytest.mark.parametrize("device", ["mps", "mps:0", "xpu", "xla", "meta"])
+def test_other_accelerators_are_refused_by_name(device: str):
+    kind = device.partition(":")[0]
+    with pytest.raises(InputError, match=rf"nothing is measured on {kind} devices .*; give auto, cpu, cuda"):
+        resolve_device(device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -83,6 +90,24 @@ def test_devices():
 def test_an_explicit_cuda_device_that_is_not_there(device: str):
     with pytest.raises(InputError, match="finds no CUDA device"):
         resolve_device(device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_card_that_pytorch_lists_but_cannot_compute_on(monkeypatch: pytest.MonkeyPatch, caplog):
+    """As an old card: it is counted, and the first kernel fails."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    def no_kernel(*arguments, **keywords):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCompile with ...")
+
+    monkeypatch.setattr(torch, "ones", no_kernel)
+    for device in ("cuda", "cuda:0"):
+        with pytest.raises(InputError, match=rf"cannot compute on {device} \(.*use --device cpu") as error:
+            resolve_device(device)
+        assert "\n" not in str(error.value)
+    assert resolve_device("auto") == torch.device("cpu")
+    assert "the model runs on the CPU" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["./missing", "/no/such/model", "~/nothing", "a/b/c"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numba
 import pytest
 import torch
-from tiny_models import LAYERS, options_of
+from tiny_models import LAYERS, measured_with_heads, options_of
 
 from neuronull.data import offload
 from neuronull.data.errors import InputError
@@ -54,9 +54,9 @@ def test_what_is_measured_is_the_same_bits(family: str, layer: str | int, monkey
     options = replace(options_of(family, tmp_path, "tiny", seed=0, inflation=1.5), layer=layer)
     # both audited by passes in float32: a offloaded block cannot be copied into float64
     monkeypatch.setattr("neuronull.estimators.audit._DOUBLE_PARAMETERS", 0)
-    whole = measure(options, cache=False)
+    whole = measured_with_heads(options)
     leave_room(monkeypatch, options, 1)
-    part = measure(options, cache=False)
+    part = measured_with_heads(options)
     for name in ("delta_loss", "activation", "mean", "w_in", "w_out"):
         assert torch.equal(getattr(whole, name), getattr(part, name)), name
     assert torch.equal(whole.heads.effect.nan_to_num(-1), part.heads.effect.nan_to_num(-1))
@@ -128,4 +128,6 @@ def test_gradients_are_refused(monkeypatch, tmp_path: Path):
 def test_the_audit_runs_the_lent_model_itself(monkeypatch, tmp_path: Path):
     options = options_of("gpt2", tmp_path, "tiny", seed=0, inflation=1.5)
     leave_room(monkeypatch, options, 1)
-    assert measure(options, cache=False).manifest.audit.model_dump()["method"] == "full forward pass in float32"
+    manifest = measured_with_heads(options).manifest
+    assert manifest.audit.model_dump()["method"] == "full forward pass in float32"
+    assert manifest.extra("audit_heads")["method"] == "full forward pass in float32"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pretend_device import DEVICE, moved, pretended
-from tiny_models import options_of
+from tiny_models import measured_with_heads, options_of
 
 from neuronull.data.measurements import Measurements
 from neuronull.data.models import LoadedModel, load_model
@@ -61,7 +61,7 @@ def test_tensors_of_two_devices_do_not_meet():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_measurements(family: str, layer: str | int, on_device, tmp_path: Path):
     options = replace(options_of(family, tmp_path, "tiny", seed=0, inflation=1.5), layer=layer)
-    there, here = on_device(lambda: measure(options, cache=False)), measure(options, cache=False)
+    there, here = on_device(lambda: measured_with_heads(options)), measured_with_heads(options)
     assert there.manifest.device == DEVICE.type
     for name in ("delta_loss", "activation", "w_in", "w_out"):
         close(getattr(there, name), getattr(here, name))
@@ -72,14 +72,15 @@ def test_measurements(family: str, layer: str | int, on_device, tmp_path: Path):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_passes_its_audit(dtype: str, on_device, tmp_path: Path):
     options = replace(options_of("gpt_neox", tmp_path, "tiny", seed=0, inflation=1.5), dtype=dtype)
-    there = on_device(lambda: measure(options, cache=False))
+    there = on_device(lambda: measured_with_heads(options))
+    assert there.manifest.extra("audit_heads")["max_tolerance_share"] < 1
     assert there.manifest.audit.model_dump()["method"] == "last norm and unembedding in float64"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_joint_ablation_and_effects_on_distributions(family: str, on_device, tmp_path: Path):
     options = options_of(family, tmp_path, "tiny", seed=0, inflation=1.5)
-    measured = measure(options, cache=False)
+    measured = measured_with_heads(options)
     reachable = np.flatnonzero(measured.heads.reachable & (measured.heads.head >= 0)).tolist()
     sets = Sets(((3,), (0, 7, 11, 30), tuple(range(25))), ((reachable[0],), tuple(reachable[1:4])))
 
@@ -88,7 +89,7 @@ def test_joint_ablation_and_effects_on_distributions(family: str, on_device, tmp
         return replace(closed, effects=measure_effects(options, measured, cache=False).effects)
 
     here, there = more(), on_device(more)
-    close(there.closure.loss, here.closure.loss)
+    close(there.joint_ablation.loss, here.joint_ablation.loss)
     close(there.effects.signed, here.effects.signed)
     close(there.effects.absolute, here.effects.absolute)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import HEADS, LAYERS, in_float64, options_of, paths
+from tiny_models import HEADS, LAYERS, in_float64, measured_with_heads, options_of, paths
 
 from neuronull.data.errors import InputError
 from neuronull.data.measurements import Measurements
@@ -16,7 +16,6 @@ from neuronull.data.options import MeasureOptions
 from neuronull.data.store import load, save
 from neuronull.estimators import joint_ablation
 from neuronull.estimators.joint_ablation import Sets, head_names, measure_joint_ablation
-from neuronull.estimators.measure import measure
 
 NAME = "gpt_neox sequential"
 
@@ -28,7 +27,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> MeasureOptions:
 
 @pytest.fixture(scope="module")
 def measured(options: MeasureOptions) -> Measurements:
-    return measure(options, cache=False)
+    return measured_with_heads(options)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,17 @@ import pytest
 import torch
 from tiny_models import HEADS, LAYERS, NEURONS, VOCABULARY, options_of
 
-from neuronull.data.errors import InputError
+from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.measurements import Measurements
+from neuronull.data.models import load_model
 from neuronull.data.options import MeasureOptions
 from neuronull.data.store import load, save
+from neuronull.estimators import measure_heads as measure_heads_module
+from neuronull.estimators.audit import AuditError
 from neuronull.estimators.measure import measure, resolve_layer
+from neuronull.estimators.measure_heads import measure_heads
+from neuronull.estimators.neurons import covariates
+from neuronull.hypotheses.prepared import PreparedData
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,12 @@ def options(folder: Path) -> MeasureOptions:
 
 @pytest.fixture(scope="module")
 def measured(options: MeasureOptions) -> Measurements:
-    return measure(options, cache=False)
+    return whole(options)
+
+
+def whole(options: MeasureOptions, progress=None, cache: bool = False) -> Measurements:
+    """Neurons and heads."""
+    return measure_heads(options, measure(options, progress, cache), progress, cache)
 
 
 def same(a: Measurements, b: Measurements) -> bool:
@@ -67,19 +79,140 @@ def test_the_panel_holds_the_models_losses(measured: Measurements):
 
 def test_the_batch_changes_no_bit(options: MeasureOptions, measured: Measurements):
     for batch in (1, 5):
-        assert same(measure(replace(options, batch=batch), cache=False), measured)
+        assert same(whole(replace(options, batch=batch)), measured)
 
 
 def test_the_cache_gives_back_the_same(options: MeasureOptions, measured: Measurements, monkeypatch, tmp_path: Path):
     from neuronull.estimators import measure as module
 
     monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
-    first = measure(options)
+    first = whole(options, cache=True)
     assert same(first, measured)
     monkeypatch.setattr(module, "run_forward", None)  # no second forward pass
-    assert same(measure(options), measured)
+    monkeypatch.setattr(measure_heads_module, "head_effects", None)
+    assert same(whole(options, cache=True), measured)
     with pytest.raises(TypeError):
         measure(replace(options, seed=4))
+
+
+def test_what_the_cache_holds_of_heads_needs_no_model(options: MeasureOptions, monkeypatch, tmp_path: Path):
+    from neuronull.estimators import measure as module
+
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    neurons = measure(options)
+    first = measure_heads(options, neurons)
+    monkeypatch.setattr(module, "load_model", None)
+    assert same(measure_heads(options, neurons), first)
+
+
+def test_heads_are_a_round_of_their_own(options: MeasureOptions, measured: Measurements, monkeypatch):
+    neurons = measure(options, cache=False)
+    assert neurons.heads is None
+    assert neurons.manifest.extra("audit_heads") is None
+    assert neurons.manifest.extra("head_ablation") is None
+    assert neurons.neurons.equals(measured.neurons)
+    assert measured.manifest.extra("head_ablation") == "mean"
+    audit = measured.manifest.extra("audit_heads")
+    assert audit["n"] == audit["passes"] * 2 * NEURONS
+    assert 0 < audit["max_abs_error"] < 1e-4
+    assert audit["method"] == "full forward pass in float64"
+    with pytest.raises(ValueError, match="measure the neurons first"):
+        measure_heads(options, replace(neurons, neurons=None), cache=False)
+
+
+def test_heads_of_another_model_are_refused(options: MeasureOptions, measured: Measurements):
+    with pytest.raises(InputError, match="the model has changed since it was measured"):
+        measure_heads(replace(options, random_init=True), measured, cache=False)
+
+
+@pytest.mark.parametrize(("heads", "layers"), [("last:2", [1, 2]), ("0", [0]), ("2,0,2", [0, 2]), ("last:9", None)])
+@pytest.mark.parametrize("head_documents", [None, 7])
+def test_a_part_of_the_heads_is_the_same_to_the_bit(
+    options: MeasureOptions, measured: Measurements, heads: str, layers: list[int] | None, head_documents: int | None
+):
+    found = measure_heads(replace(options, heads=heads, head_documents=head_documents), measured, cache=False)
+    part = found.manifest.partial_heads
+    if layers is None and head_documents is None:
+        assert part is None
+        assert same(found, measured)
+        return
+    assert part.layers == (layers or [0, 1, 2])
+    assert found.heads.layer.tolist() == [at for at in part.layers for _ in range(HEADS + 1)]
+    rows = np.isin(measured.heads.layer, part.layers)
+    assert torch.equal(
+        found.heads.effect[:, part.documents], measured.heads.effect[torch.from_numpy(rows)][:, part.documents]
+    )
+    paired = np.unique(measured.panel.document[measured.panel.a_rows]).tolist()
+    assert len(part.documents) == (head_documents or len(paired))
+    assert set(part.documents) <= set(paired)
+    assert torch.isnan(found.heads.effect[:, np.setdiff1d(np.arange(24), part.documents)]).all()
+    assert found.manifest.extra("audit_heads")["max_tolerance_share"] < 1
+
+
+def test_documents_of_a_part_are_from_both_halves_and_nested(options: MeasureOptions, measured: Measurements):
+    panel, chosen = measured.panel, []
+    for count in range(2, 9):
+        part = measure_heads_module.asked_part(replace(options, head_documents=count), panel, LAYERS - 1)
+        halves = [int(panel.half[panel.document == document][0]) for document in part.documents]
+        assert abs(halves.count(0) - halves.count(1)) <= 1
+        assert len(part.documents) == len(set(part.documents)) == count
+        chosen.append(set(part.documents))
+    assert all(fewer < more for fewer, more in pairwise(chosen))
+
+
+def test_what_was_not_measured_is_said(options: MeasureOptions, measured: Measurements, tmp_path: Path):
+    found = measure_heads(replace(options, heads="last:1", head_documents=5), measured, cache=False)
+    save(found, tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert again.manifest.partial_heads == found.manifest.partial_heads
+    with pytest.raises(MissingInput, match=r"measured in part only: layers 2, 5 documents .*leave out --heads"):
+        _ = PreparedData(again).heads
+    whole_says = measured.manifest.model_copy(update={"heads_measured": None})
+    with pytest.raises(InputError, match="has a matched pair but not all is finite"):
+        save(replace(found, manifest=whole_says), tmp_path / "other")
+    wrong = found.manifest.model_copy(update={"heads_measured": {"layers": "all"}})
+    with pytest.raises(InputError, match="heads_measured is not layers and documents"):
+        save(replace(found, manifest=wrong), tmp_path / "other")
+
+
+def test_heads_that_are_not_there(options: MeasureOptions, measured: Measurements):
+    for wrong in ("first", "last:0", "last:", "1,", "-1", "1;2", "", "\u0663"):
+        with pytest.raises(InputError, match=r"names no heads \(--heads\); give all, last:N"):
+            replace(options, heads=wrong)
+    with pytest.raises(InputError, match=r"1 is out of range \(--head-documents\)"):
+        replace(options, head_documents=1)
+    with pytest.raises(InputError, match=r"layer 3 come after the neurons of layer 2 \(--heads 0,3\); give"):
+        measure_heads(replace(options, heads="0,3"), measured, cache=False)
+
+
+def test_how_many_heads_are_asked_for_leaves_the_neurons_in_the_cache(options: MeasureOptions, monkeypatch, tmp_path):
+    from neuronull.estimators import measure as module
+
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    measure(options)
+    monkeypatch.setattr(module, "run_forward", None)
+    assert measure(replace(options, heads="last:1", head_documents=9)).heads is None
+
+
+def test_wrong_head_effects_end_the_run(options: MeasureOptions, monkeypatch):
+    right = measure_heads_module.head_effects
+
+    def wrong(*arguments, **keywords):
+        heads = right(*arguments, **keywords)
+        heads.effect.mul_(1.02)
+        return heads
+
+    monkeypatch.setattr(measure_heads_module, "head_effects", wrong)
+    with pytest.raises(AuditError, match=r"off by .* sd, .* sd is allowed \(naive pass: .* float64\)"):
+        whole(options)
+
+
+def test_the_implementation_of_attention_is_told_and_in_the_key(options: MeasureOptions, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    sdpa, eager = (whole(replace(options, attention=a), cache=True) for a in ("sdpa", "eager"))
+    assert [m.manifest.extra("attention") for m in (sdpa, eager)] == ["sdpa", "eager"]
+    torch.testing.assert_close(sdpa.heads.effect, eager.heads.effect, rtol=1e-3, atol=1e-4, equal_nan=True)
+    assert len(list((tmp_path / "measurements").iterdir())) == 4
 
 
 def test_it_survives_the_disk(measured: Measurements, tmp_path: Path):
@@ -118,8 +251,8 @@ def test_progress_is_told(options: MeasureOptions):
             self.stages[self.now][1] += steps
 
     told = Told()
-    measure(options, told, cache=False)
-    assert {"model", "corpus", "forward pass", "influence", "audit", "heads"} <= set(told.stages)
+    whole(options, told)
+    assert {"model", "corpus", "forward pass", "influence", "audit", "heads", "head audit"} <= set(told.stages)
     assert all(done == total for name, (total, done) in told.stages.items() if name not in ("model", "corpus"))
 
 
@@ -208,7 +341,9 @@ def test_the_cache_knows_conditions_by_content(options: MeasureOptions, folder: 
     base = replace(options, threshold=MeasureOptions.threshold)
     first = measure(replace(base, conditions=given(folder, LISTED)))
     monkeypatch.setattr(module, "run_forward", None)  # no second forward pass
-    assert same(measure(replace(base, conditions=given(folder, LISTED, "renamed.json"))), first)
+    again = measure(replace(base, conditions=given(folder, LISTED, "renamed.json")))
+    assert (again.manifest, again.panel.label.tolist()) == (first.manifest, first.panel.label.tolist())
+    assert torch.equal(again.delta_loss, first.delta_loss)
     renamed = LISTED | {"rule": "another rule"}
     with pytest.raises(TypeError):
         measure(replace(base, conditions=given(folder, renamed)))
@@ -237,9 +372,9 @@ def test_a_file_is_read_before_the_model_is_loaded(options: MeasureOptions, fold
 
 def test_options_that_decide_who_is_rare_do_not_go_with_a_file(options: MeasureOptions, folder: Path):
     path = given(folder, LISTED)
-    with pytest.raises(InputError, match=r"--threshold decides which tokens are rare.*leave out --threshold"):
+    with pytest.raises(InputError, match=r"--threshold has no say where conditions.json lists the conditions"):
         replace(options, conditions=path)
-    with pytest.raises(InputError, match=r"--elbow decides which tokens are rare"):
+    with pytest.raises(InputError, match=r"--elbow has no say"):
         replace(options, conditions=path, threshold=0.15, elbow=True)
     with pytest.raises(InputError, match=r"no such file or directory: nowhere.json \(--conditions\)"):
         replace(options, conditions="nowhere.json", threshold=0.15)
@@ -259,6 +394,11 @@ def test_padding_moves_no_class(options: MeasureOptions, folder: Path):
     np.testing.assert_array_equal(found.panel.label == 1, found.panel.target_id > 0.35 * 60)  # ids are ranks
     assert found.manifest.vocabulary == VOCABULARY
     assert found.manifest.conditions.rule.endswith("beyond 35 % of the tokenizer's 60 token types")
+    loaded = load_model(str(model), device="cpu")
+    counts = np.load(folder / "counts.npy")
+    for rows, alike in ((np.arange(VOCABULARY) < 60, True), (None, False)):  # nor do these rows count in a direction
+        expected = covariates(loaded.adapter, LAYERS - 1, found.activation, counts, rows)
+        assert found.neurons["token_frequency_share"].equals(expected["token_frequency_share"]) == alike
 
 
 def test_without_counts_the_whole_corpus_and_its_types_decide(options: MeasureOptions, folder: Path):
@@ -280,3 +420,25 @@ def test_without_counts_the_whole_corpus_and_its_types_decide(options: MeasureOp
     assert f"a share of the {types} token types" in found.manifest.extra("warnings")[-1]
     fewer = measure(replace(base, documents=20), cache=False)
     assert fewer.manifest.counts_hash == found.manifest.counts_hash
+
+
+def test_tokens_that_tokenizer_json_marks_special_are_not_scored(
+    options: MeasureOptions, measured: Measurements, folder: Path, monkeypatch, tmp_path: Path
+):
+    """Chat tokens are marked, but are neither bos, eos nor pad; the cache tells the two tokenizers apart."""
+    import shutil
+
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    marked = shutil.copytree(options.model, folder / "marked" / Path(options.model).name)
+    assert 2 in measured.panel.target_id
+    first = measure(options)
+    tokenizer = json.loads((marked / "tokenizer.json").read_text())
+    flags = dict.fromkeys(("lstrip", "rstrip", "normalized"), False) | {"single_word": True}  # not the w2 of w20
+    tokenizer["added_tokens"].append({"id": 2, "content": "w2", "special": True} | flags)
+    (marked / "tokenizer.json").write_text(json.dumps(tokenizer))
+    second = measure(replace(options, model=str(marked)))
+    assert second.manifest.corpus.hash == first.manifest.corpus.hash
+    assert second.manifest.model == first.manifest.model
+    kept = (first.panel.input_id != 2) & (first.panel.target_id != 2)
+    assert second.panel.target_id.tolist() == first.panel.target_id[kept].tolist()
+    assert 2 not in second.panel.input_id

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import options_of
+from tiny_models import measured_with_heads, options_of
 
 from neuronull.data.errors import InputError
 from neuronull.data.store import CACHE_VARIABLE, load, save
 from neuronull.estimators import memory
-from neuronull.estimators.measure import measure
 
 MAPPED = Path("/proc/self/maps")
 
@@ -45,11 +44,11 @@ def test_a_large_array_is_a_file_without_a_name(scratch: Path):
 
 def test_measurements_in_files_are_the_same_bits(monkeypatch: pytest.MonkeyPatch, scratch: Path, tmp_path: Path):
     options = options_of("gpt_neox", tmp_path, "tiny-neox", seed=0, inflation=1.5)
-    there = measure(options, cache=False)
+    there = measured_with_heads(options)
     assert scratch.is_dir()  # so the arrays were files
     assert list(scratch.iterdir()) == []
     monkeypatch.setattr(memory, "FILE_BYTES", 1 << 40)
-    here = measure(options, cache=False)
+    here = measured_with_heads(options)
     for name in ("delta_loss", "activation", "mean"):
         assert torch.equal(getattr(there, name), getattr(here, name)), name
     assert torch.equal(there.heads.effect.nan_to_num(-1), here.heads.effect.nan_to_num(-1))

@@ -51,3 +51,24 @@ def test_a_neuron_that_never_changes():
 def test_equal_counts_have_no_direction():
     found = covariates(tiny("gpt2").adapter, 0, torch.from_numpy(ACTIVATION), np.full(VOCABULARY, 7))
     assert (found["token_frequency_share"] == 0).all()
+
+
+def test_rows_that_pad_an_embedding_have_no_say():
+    """With padding taken out by hand, the same; the last ids stand for rows that no tokenizer gives."""
+    adapter = tiny("llama").adapter
+    given = np.arange(VOCABULARY) < VOCABULARY - 17
+    found = covariates(adapter, LAYERS - 1, torch.from_numpy(ACTIVATION), COUNTS, given)
+    unembedding = (adapter.unembedding()[0] * adapter.final_norm().gain).double().numpy()[:-17]
+    w_out = adapter.w_out(LAYERS - 1).double().numpy()
+    log_p = np.log(COUNTS[:-17] + 1.0)
+    effect = w_out @ unembedding.T
+    cosine = effect @ (log_p - log_p.mean()) / np.linalg.norm(effect, axis=1) / np.linalg.norm(log_p - log_p.mean())
+    np.testing.assert_allclose(found["token_frequency_share"], np.abs(cosine), rtol=1e-9)
+    _, _, directions = np.linalg.svd(unembedding)
+    weak = max(1, round(0.05 * w_out.shape[1]))
+    share = np.linalg.norm(w_out @ directions[-weak:].T, axis=1) / np.linalg.norm(w_out, axis=1)
+    np.testing.assert_allclose(found["weak_direction_share"], share, rtol=1e-6)
+    whole = covariates(adapter, LAYERS - 1, torch.from_numpy(ACTIVATION), COUNTS)
+    assert (whole["token_frequency_share"] - found["token_frequency_share"]).abs().max() > 0.01
+    same = covariates(adapter, LAYERS - 1, torch.from_numpy(ACTIVATION), COUNTS, np.ones(VOCABULARY, dtype=bool))
+    assert same.equals(whole)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+from tiny_models import measured_with_heads
 
 from neuronull.data.measurements import Measurements
 from neuronull.data.options import MeasureOptions, TestOptions
 from neuronull.data.planted.model import CUES, ModelDials, write_planted_model
-from neuronull.estimators.measure import measure
 from neuronull.hypotheses.controls import flags_an_effect
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Role
@@ -22,7 +22,7 @@ def measured(folder: Path, seed: int = 0, **planted: float) -> tuple[Measurement
     """Measurements of a planted model through the loading code, and its plateau."""
     files = write_planted_model(folder, ModelDials(**planted), seed)
     options = MeasureOptions(model=str(files.model), corpus=str(files.corpus), documents=80, context=64)
-    return measure(options, cache=False), set(files.plateau.tolist())
+    return measured_with_heads(options), set(files.plateau.tolist())
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 
 from neuronull.data.errors import InputError
 from neuronull.data.options import TestOptions
+from neuronull.data.registry import BUILT_IN, Registry, import_target
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.choice import choose
-from neuronull.hypotheses.registry import BUILT_IN, Registry, import_target
 
 
 @pytest.fixture

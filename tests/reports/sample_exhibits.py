@@ -22,6 +22,7 @@ from neuronull.hypotheses.result import (
     Universe,
     Verdict,
 )
+from neuronull.hypotheses.upgrade import SETTINGS_MEAN
 
 
 def nulls() -> list[NullSummary]:
@@ -105,7 +106,7 @@ def multiverse(findings: list[Finding], rng: np.random.Generator) -> Multiverse:
     universes[-1] = Universe(
         settings=universes[-1].settings, own=False, why_not="half 1 has 1 documents with a matched pair"
     )
-    means = {"plateau": "which neurons are the plateau", "resolution": "resolution of the modularity"}
+    means = {name: SETTINGS_MEAN[name] for name in varied}
     return Multiverse(
         varied=varied, means=means, replicates=199, bears_on={"resolution": ["clusters.within"]}, universes=universes
     )

@@ -68,6 +68,21 @@ def test_runs_of_one_model_are_told_apart_but_not_averaged(runs):
         assert h.told.startswith("Not averaged")
 
 
+def test_runs_under_other_conditions_and_sets_are_told_apart_by_their_names(runs):
+    from sample_cards import CODE_PROSE
+
+    other = {"conditions": CODE_PROSE, "threshold": None}
+    twice = [runs[0], runs[0].model_copy(update={"setup": runs[0].setup.model_copy(update=other)})]
+    assert compare.labels(twice) == ["docs-gpt2, threshold .15", "docs-gpt2, threshold none"]
+    twice[0] = twice[0].model_copy(update={"setup": twice[0].setup.model_copy(update={"threshold": None})})
+    assert compare.labels(twice) == ["docs-gpt2, conditions rare / common", "docs-gpt2, conditions code / prose"]
+    differing = {row[0]: row[1:] for row in compare.compare(twice).differences.rows}
+    assert differing["conditions"] == ("rare / common", "code / prose")
+    sets = [runs[0], runs[0].model_copy(update={"setup": runs[0].setup.model_copy(update={"plateau": "mine"})})]
+    assert compare.labels(sets) == ["docs-gpt2, set .017", "docs-gpt2, set mine"]
+    assert "set under test" in {row[0] for row in compare.compare(sets).differences.rows}
+
+
 def test_heads_are_not_averaged(runs):
     heads = next(h for h in compare.compare(runs).hypotheses if h.hypothesis == "routing.heads")
     assert heads.summary is None

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from sample_results import hostile_result, sample_result
 
-from neuronull.hypotheses.result import Balance, HeadMap, Role
+from neuronull.hypotheses.result import Balance, HeadMap
 from neuronull.reports import multiverse
 from neuronull.reports.figures import balance, curves, estimation, forest, heads, networks, save, specification, to_svg
 from neuronull.reports.figures.album import save_album
@@ -19,16 +19,14 @@ from neuronull.reports.figures.estimation import by_unit
 
 def drawings(result):
     rows = {h: [f for f in result.findings if f.hypothesis == h] for h in {f.hypothesis for f in result.findings}}
-    judged = result.finding("routing.heads")
     found = {
-        f"estimation {h} {i}": estimation.estimation(group)
+        f"estimation {h} {i}": estimation.estimation(group, known=result.nulls)
         for h, fs in sorted(rows.items())
         for i, group in enumerate(by_unit(fs))
     }
-    found["curves"] = curves.influence_curves(result.curves)
-    found["map"] = heads.head_map(result.head_map, judged)
-    found["intervals"] = heads.head_intervals(result.head_map, judged)
-    found["overview"] = forest.overview([f for f in result.findings if f.role is Role.PRIMARY])
+    found["curves"] = curves.influence_curves(result.curves, "plateau")
+    found["map"], found["intervals"] = heads.drawings(result)
+    found["overview"] = forest.overview(result)
     found["forest"] = forest.forest(["one", "a much longer name of a model"], [rows["clusters.within"][0]] * 2)
     found |= {f"twin {i}": d for i, d in enumerate(networks.twins(result.graphs))}
     found |= {
@@ -183,7 +181,7 @@ def test_nothing_to_draw_draws_nothing():
     none = HeadMap(layer=[0], head=[-1], reachable=[True], value=[None], low=[None], high=[None], effect=[0], note=[""])
     assert heads.head_map(none) is None
     assert heads.head_intervals(none) is None
-    assert forest.overview([]) is None
+    assert forest.overview(sample_result(replicates=19).model_copy(update={"findings": []})) is None
 
 
 def test_balance_panels_that_are_compared_share_their_axis():

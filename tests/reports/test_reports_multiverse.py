@@ -20,7 +20,7 @@ def test_counts_are_those_of_the_universes_that_bear_on_it(result):
     for row in multiverse.rows(result):
         bearing = [u for u in universes if row.hypothesis == "clusters.within" or u.settings["resolution"] == "1"]
         seen = [o.verdict for u in bearing for o in u.outcomes if o.hypothesis == row.hypothesis]
-        followed = multiverse.follow(result.multiverse, row)
+        followed = multiverse.follow(result, row)
         assert len(followed.universes) == len(bearing) == (12 if row.hypothesis == "clusters.within" else 4)
         assert {v: seen.count(v) for v in set(seen)} == dict(followed.counts)
         told = followed.sentence(199)
@@ -67,7 +67,7 @@ def test_a_row_without_a_verdict_claims_none():
 
 
 def test_what_could_not_be_tested_is_told(result):
-    within = multiverse.follow(result.multiverse, result.finding("clusters.within"))
+    within = multiverse.follow(result, result.finding("clusters.within"))
     assert "not tested in 1" in within.sentence(199)
     assert "half 1 has 1 documents" in str(multiverse.every_universe(result))
     (drawn,) = [row for row in multiverse.rows(result) if row.hypothesis == "clusters.within"]
@@ -80,7 +80,7 @@ def test_every_format_tells_it_and_that_it_is_no_p_value(result):
         assert "no p-value" in told
         assert "How often each verdict comes out" in told
     assert "no p-value" in " ".join(text.split())
-    counts = multiverse.follow_claim(result.multiverse, result.claims[1])
+    counts = multiverse.follow_claim(result, result.claims[1])
     assert (len(counts.universes), counts.counts[S], counts.counts[R]) == (12, 9, 2)
     assert "claim 2 & supported & 12 & 9 & 2 & 0" in tex
     assert re.search(r"^Claim 2 +supported in 9, refuted in 2 of 12; what flips it: plateau knot", text, re.M)

@@ -4,17 +4,20 @@ import re
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace as Namespace
 
 import pytest
 from sample_results import GOLDEN, HOSTILE, hostile_result, sample_result
 
-from neuronull.hypotheses.findings import FindingBuilder
-from neuronull.hypotheses.inference.intervals import coverage_warning
-from neuronull.hypotheses.result import Role, Verdict
+from neuronull.hypotheses.result import BrokenLine, Details, EnoughCard, Role, Verdict
 from neuronull.reports import html, latex, load_result, markdown, reasons, summary
 from neuronull.reports.numbers import finding_numbers, typeset
 from neuronull.reports.story import tell
+
+CARDS = {card.id: card for card in sample_result(replicates=19).hypotheses}
+
+
+def said(row):
+    return reasons.said(row, CARDS.get(row.hypothesis))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,8 @@ def test_terminal_markdown_and_html_agree_on_every_number():
             assert text in told
             assert markdown.escape(text) in md
             assert typeset(text) in html
-        assert reasons.said(finding) in " ".join(told.split())
-        assert markdown.escape(reasons.said(finding)) in md
+        assert said(finding) in " ".join(told.split())
+        assert markdown.escape(said(finding)) in md
 
 
 def render_html(result):
@@ -120,7 +123,7 @@ def test_latex_compiles_and_fits_the_page(tmp_path, result, hostile):
 
 def test_every_verdict_says_which_number_decided():
     for finding in sample_result(replicates=199).findings:
-        if finding.verdict in (Verdict.SUPPORTED, Verdict.REFUTED) and not reasons.per_head(finding):
+        if finding.verdict in (Verdict.SUPPORTED, Verdict.REFUTED) and not finding.details.per_output:
             n = finding_numbers(finding)
             assert n.margin in reasons.why(finding)
             assert reasons.by_the_numbers(finding) is finding.verdict
@@ -159,7 +162,9 @@ def test_reasons_of_a_presence(update, verdict, says):
 
 def test_a_verdict_that_another_rule_decided_says_so():
     row = sample_result(replicates=19).finding("clusters.within")
-    doubted = row.model_copy(update={"verdict": Verdict.UNDETERMINED, "details": {"why": "the contrasts are skewed"}})
+    doubted = row.model_copy(
+        update={"verdict": Verdict.UNDETERMINED, "details": Details(why="the contrasts are skewed")}
+    )
     told = reasons.why(doubted)
     assert told.startswith("Undetermined, though")
     assert told.endswith("supported: the contrasts are skewed")
@@ -168,27 +173,31 @@ def test_a_verdict_that_another_rule_decided_says_so():
 def test_an_effect_that_may_be_too_small_is_not_called_unknown():
     row = sample_result(replicates=19).finding("routing.profile")
     update = {"verdict": Verdict.UNDETERMINED, "p_adjusted": 0.01, "verdict_low": 0.08, "verdict_high": 0.13}
-    assert reasons.said(row.model_copy(update=update)).startswith("Different heads drive the plateau")
+    assert said(row.model_copy(update=update)).startswith("Different heads drive the plateau")
 
 
 def test_an_effect_the_other_way_is_told_as_such():
     row = sample_result(replicates=19).finding("regimes.contrast")
     numbers = {"estimate": -0.65, "verdict_low": -1.01, "verdict_high": -0.28, "p_adjusted": 0.01}
     opposite = row.model_copy(update={**numbers, "verdict": Verdict.SUPPORTED})
-    assert reasons.said(opposite).endswith("the opposite of a plateau.")
+    assert said(opposite).endswith("the opposite of a plateau.")
     assert "beyond the margin of \u00b1.1" in reasons.why(opposite)
 
 
 def test_doubt_about_the_interval_is_said():
     row = sample_result(replicates=19).finding("routing.profile").model_copy(update={"verdict": Verdict.UNDETERMINED})
-    assert reasons.said(row).endswith("as far as can be seen, but this run cannot be sure.")
+    assert said(row).endswith("as far as can be seen, but this run cannot be sure.")
 
 
 def test_a_doubt_is_told_once_and_in_words_of_its_own():
     result = sample_result(replicates=19)
     doubt = "document contrasts are skewed (+2.6), beyond the 1 of shown coverage; null sets share 62 %"
     row = result.finding("routing.profile")
-    row.verdict, row.notes, row.details = Verdict.UNDETERMINED, f"another note; {doubt}; a third", {"doubt": doubt}
+    row.verdict, row.notes, row.details = (
+        Verdict.UNDETERMINED,
+        f"another note; {doubt}; a third",
+        Details(coverage_warning=doubt),
+    )
     said = "so the interval is not trusted, and an effect outside it does not count as excluded."
     for told in (markdown.render(result), render_html(result)):
         told = " ".join(re.sub(r"</?strong>|\*\*", "", told).split())
@@ -201,8 +210,8 @@ def test_a_doubt_is_told_once_and_in_words_of_its_own():
 
 def test_heads_that_all_lie_below_the_margin_are_undetermined_for_another_reason():
     row = sample_result(replicates=19).finding("routing.heads")
-    low = [{**head, "low": -0.01, "high": 0.08} for head in row.details["per_head"]]
-    told = reasons.why(row.model_copy(update={"details": {"per_head": low, "doubt": "contrasts are skewed"}}))
+    low = [head.model_copy(update={"low": -0.01, "high": 0.08}) for head in row.details.per_output]
+    told = reasons.why(row.model_copy(update={"details": Details(per_output=low, coverage_warning="skewed")}))
     assert told.startswith(f"Undetermined, though the interval of every one of the {len(low)} reachable heads ends")
     assert told.endswith("which alone would make it supported: the intervals are not trusted")
 
@@ -217,7 +226,7 @@ def test_heads_that_all_lie_below_the_margin_are_undetermined_for_another_reason
 )
 def test_what_would_be_enough_is_in_the_house_style(needs, says):
     row = sample_result(replicates=19).finding("regimes.contrast")
-    told = reasons.enough(row.model_copy(update={"details": {"what_would_be_enough": needs}}))
+    told = reasons.enough(row.model_copy(update={"details": Details(enough=EnoughCard(**needs))}))
     assert says in told
     assert bool(says) is bool(told)
 
@@ -232,8 +241,8 @@ def test_the_calibration_stands_beside_its_finding():
 def test_what_the_untrained_model_shows_too_says_so():
     result = sample_result(replicates=19)
     control = result.finding("control.random_init")
-    control.details["flagged"] = ["coordination.dimension"]
-    sections = {s.hypothesis: s for c in (*tell(result).claims, tell(result).further) for s in c.findings}
+    control.details.found_in_random_weights = ["coordination.dimension"]
+    sections = {s.hypothesis: s for c in tell(result).sections for s in c.findings}
     assert "random weights shows this too" in sections["coordination.dimension"].notes
     assert "random weights" not in sections["clusters.within"].notes
 
@@ -241,7 +250,7 @@ def test_what_the_untrained_model_shows_too_says_so():
 def test_a_plug_in_speaks_for_itself():
     row = sample_result(replicates=19).finding("clusters.within")
     own = row.model_copy(update={"hypothesis": "mine.thing", "family": "mine", "sentence": "My sentence."})
-    assert reasons.said(own) == "My sentence."
+    assert said(own) == "My sentence."
 
 
 def test_nothing_heavy_is_loaded_by_the_import():
@@ -254,33 +263,13 @@ def test_nothing_heavy_is_loaded_by_the_import():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize(
-    ("documents", "doubt", "se", "se_documents", "needs"),
-    [
-        (30, coverage_warning(30, None), 0.01, 0.01, {"documents": 50, "margin": 0.05}),
-        (30, f"{coverage_warning(30, None)}; null sets share 62 %", 0.01, 0.01, {}),
-        (60, "document contrasts are skewed", 0.05, 0.05, {}),
-        (60, "", 0.05, 0.05, {"documents": 380, "margin": 0.05}),
-        (60, "", 0.01, 0.01, {}),
-        (60, "", 0.05, 0.02, {"null_sd": 0.05, "smallest_margin": pytest.approx(0.124, abs=0.001)}),
-    ],
-)
-def test_nothing_is_said_to_be_enough_that_would_not_be(documents, doubt, se, se_documents, needs):
-    maker = Namespace(options=Namespace(alpha=0.05), setup=Namespace(n_documents=documents))
-    judged = Namespace(
-        output=Namespace(doubt=doubt, se=se, se_documents=se_documents),
-        assessment=Namespace(hypothesis=Namespace(margin=0.05)),
-        decision=Namespace(verdict=Verdict.UNDETERMINED),
-    )
-    assert FindingBuilder._enough(maker, judged) == needs
-
-
 def test_broken_lines_are_told_with_knots_intervals_and_what_a_knot_is_not():
     result = sample_result()
     straight = {"knots": [], "low": [], "high": [], "slopes": [-0.43], "rms": 0.26, "bic": -400.0, "sought": [4, 1375]}
     bent = straight | {"knots": [30.0, 1375.0], "low": [22.0, 1310.0], "high": [41.0, 1375.0], "bic": -612.2}
     row = result.finding("regimes.selectivity")
-    row.details["broken_lines"] = {"rare": [straight, bent | {"slopes": [-0.1, -0.62, -16.2], "rms": 0.096}]}
+    bent |= {"slopes": [-0.1, -0.62, -16.2], "rms": 0.096}
+    row.details.broken_lines = {"rare": [BrokenLine(**straight), BrokenLine(**bent)]}
     for page in (html.render(result), markdown.render(result)):
         told = re.sub(r"<[^>]*>|\\", "", page)
         for cell in ("30 [22, 41] and 1,375 [1,310, 1,375], the last tried", "\u2212.1, \u2212.62, \u221216", "212"):
@@ -289,9 +278,10 @@ def test_broken_lines_are_told_with_knots_intervals_and_what_a_knot_is_not():
     assert "Straight and broken lines" not in markdown.render(sample_result())
 
 
-def test_what_would_be_enough_names_heads_where_sets_of_heads_are_drawn():
+def test_what_there_is_too_little_of_is_named_by_the_result():
     row = sample_result().finding("regimes.contrast")
     assert "a larger set of neurons" in reasons.enough(row)
-    of_heads = row.model_copy(update={"hypothesis": "routing.closure", "null_model": "head_sets"})
-    assert "a model with more attention heads would" in reasons.enough(of_heads)
-    assert "larger set of neurons" not in reasons.enough(of_heads)
+    row.details.enough.larger = "a model with more attention heads"
+    assert "More documents would not help, a model with more attention heads would: chance" in reasons.enough(row)
+    row.details.enough.larger = ""
+    assert reasons.enough(row).startswith("More documents would not help: chance")

@@ -6,7 +6,6 @@ from ...paper import Claim
 from ...result import Verdict
 
 REGIMES = Claim(
-    1,
     "rare tokens have a regime of their own",
     ("regimes.shape", "regimes.contrast", "regimes.selectivity"),
     {
@@ -20,7 +19,6 @@ REGIMES = Claim(
 )
 
 CLUSTERS = Claim(
-    2,
     "plateau neurons form no modular clusters",
     ("clusters.within", "clusters.cohesion", "clusters.weights"),
     {
@@ -33,7 +31,6 @@ CLUSTERS = Claim(
 )
 
 ROUTING = Claim(
-    3,
     "attention does not route to them",
     ("routing.heads", "routing.concentration", "routing.profile", "routing.closure"),
     {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Absence, Sensitivity
 from ...result import Kind
 from ...statistics.weights import WeightStatistic
+from ...words import Words
 from .statistics.clusters import Cohesion, RewiredExcess, Within, index_clustering, weight_cosine
 
 within = Hypothesis(
@@ -68,8 +69,8 @@ cohesion = Hypothesis(
         title="The {set} neurons as one module",
         asks="Do the {set} neurons fire together as one group within the layer?",
         measured=(
-            "Mean correlation among the {set} neurons less that with their matched neighbours, after the layer's common "
-            "mode is removed; less the same for matched sets."
+            "Mean correlation among the {set} neurons less that with their matched neighbours, after the layer's "
+            "common mode is removed; less the same for matched sets."
         ),
         plus="the {set} neurons fire together as one group",
         minus="the {set} neurons hold together less than ordinary sets do",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Presence, Sensitivity
 from ...result import Kind
 from ...statistics.contrasts import InfluenceContrast, selectivity_of
+from ...words import Words
 from .statistics import regimes
 
 shape = Hypothesis(
@@ -23,8 +24,8 @@ shape = Hypothesis(
         asks="Do the most influential neurons for {a} lie on a plateau, below the power law of the next ones?",
         measured=(
             "Neurons are ranked by influence on {a} on one half of the documents and read off on the other. The "
-            "estimate is how far the top of the curve lies under the straight line through its middle band, in units of "
-            "that line's slope, less the same for curves drawn from smooth laws (lognormal, Weibull, power law). A "
+            "estimate is how far the top of the curve lies under the straight line through its middle band, in units "
+            "of that line's slope, less the same for curves drawn from smooth laws (lognormal, Weibull, power law). A "
             "positive finding means: not one of these three laws."
         ),
         plus="for {a} the influence of the top neurons levels off, as on a plateau",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Absence
+from ...words import Words
 from .statistics.joint_heads import JointHeads
 from .statistics.routing import Concentration, HeadPreference, HeadProfile
 
@@ -86,8 +87,8 @@ joint_ablation = Hypothesis(
         title="Removing the heads that act most on the {set} neurons",
         asks="Does removing the heads that drive the {set} neurons most hurt {a} more than {b}?",
         measured=(
-            "Log ratio of the loss increase when the heads that act most on the {set} neurons are removed together, {a} "
-            "to {b}, less that of sets of heads with the same total effect on the layer."
+            "Log ratio of the loss increase when the heads that act most on the {set} neurons are removed together, "
+            "{a} to {b}, less that of sets of heads with the same total effect on the layer."
         ),
         plus="removing the heads that act most on the {set} neurons hurts {a} more",
         minus="removing the heads that act most on the {set} neurons hurts {b} more",

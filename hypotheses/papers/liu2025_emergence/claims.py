@@ -19,17 +19,15 @@ def _headlines(so: str, not_so: str, whether: str) -> Mapping[Verdict, str]:
 
 CLAIMS = (
     Claim(
-        1,
         "rare tokens depend on the plateau neurons as a whole",
         ("specialists.closure",),
         _headlines(
-            "Removing the neurons that matter most for rare words hurts rare words more than removing ordinary neurons.",
-            "Removing the neurons that matter most for rare words hurts rare words no more than removing ordinary ones.",
+            "Removing the neurons that matter most for rare words hurts rare words more than removing ordinary ones.",
+            "Removing the neurons that matter most for rare words hurts them no more than removing ordinary ones.",
             "rare words depend on those neurons as a whole",
         ),
     ),
     Claim(
-        2,
         "plateau neurons act in concert",
         ("coordination.dimension",),
         _headlines(
@@ -39,18 +37,16 @@ CLAIMS = (
         ),
     ),
     Claim(
-        3,
         "plateau neurons have heavy-tailed weights",
         ("tails.weights",),
         _headlines(
-            "The weights of the neurons that matter most for rare words have heavier tails than those of ordinary ones.",
+            "The weights of the neurons that matter most for rare words have heavier tails than those of others.",
             "The weights of the neurons that matter most for rare words have no heavier tails than those of ordinary "
             "ones.",
             "the weights of those neurons have heavier tails",
         ),
     ),
     Claim(
-        4,
         "specialisation emerges over training",
         ("emergence.trend",),
         _headlines(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Presence
+from ...words import Words
 from .statistics.dimension import Dimension
 
 dimension = Hypothesis(

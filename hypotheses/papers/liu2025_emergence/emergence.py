@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Presence
+from ...words import Words
 from .statistics.trend import Trend
 
 trend = Hypothesis(
@@ -30,6 +31,6 @@ trend = Hypothesis(
         minus="specialisation shrinks over this training run",
         none="specialisation does not grow over this training run",
     ),
-    source="Liu, Wang, Li 2025 (arXiv 2505.12822); docs/methods.md#emergence-trend. One training run: other seeds may differ",
+    source="Liu, Wang, Li 2025 (arXiv 2505.12822); docs/methods.md#emergence-trend. One run: others may differ",
     default=False,
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Presence
+from ...words import Words
 from .statistics.joint_neurons import JointNeurons
 
 joint_ablation = Hypothesis(
@@ -20,8 +21,8 @@ joint_ablation = Hypothesis(
         title="Removing all {set} neurons at once",
         asks="Does removing all {set} neurons at once hurt {a} more than removing matched sets does?",
         measured=(
-            "Loss increase when the {set} neurons are removed together, in units of what their single influences add up "
-            "to, on {a} less that on {b}; over the {set} neurons plus their mirror image for {b}, less the same for "
+            "Loss increase when the {set} neurons are removed together, in units of what their single influences add "
+            "up to, on {a} less that on {b}; over the {set} neurons plus their mirror image for {b}, less the same for "
             "matched sets. A loss may fall as well as rise, so this is a difference, no ratio."
         ),
         plus="removing the {set} neurons hurts {a} more than removing ordinary sets",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ...hypothesis import Hypothesis, Words
+from ...hypothesis import Hypothesis
 from ...inference.verdicts import Presence
 from ...statistics.weights import WeightStatistic
+from ...words import Words
 from .statistics.spectrum import described_spectrum, lighter_tail
 
 weights = Hypothesis(

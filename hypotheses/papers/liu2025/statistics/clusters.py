@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,9 +21,10 @@ from .....estimators.communities import (
 )
 from ....neuron_sets import Need
 from ....nulls.base import Observed, Randomises
+from ....nulls.graphs import REWIRING_NOTE
 from ....prepared import PreparedData
 from ....result import Details
-from ....statistic import BoundStatistic, Statistic, Values, above_zero, share
+from ....statistic import BoundStatistic, Statistic, Values, Varied, above_zero, share
 from ....statistics.sets import BoundSet, seeds_for
 
 DENSITY = 0.25
@@ -35,7 +36,9 @@ class Within(Statistic):
     """Modular contrast K (docs/methods.md#clusters-within); `resolution` is that of Leiden's modularity."""
 
     needs: ClassVar[tuple[Need, ...]] = ("activations",)
-    varied: ClassVar[Mapping[str, Callable[[str], float]]] = {"resolution": above_zero}
+    varied: ClassVar[Mapping[str, Varied]] = {
+        "resolution": Varied(above_zero, "resolution of the modularity that finds modules: larger, smaller modules")
+    }
 
     resolution: float = 1.0
 
@@ -124,7 +127,9 @@ class RewiredExcess(Statistic):
     """Excess of modularity over degree-preserving rewirings at matched density (`clusters.rewired`)."""
 
     needs: ClassVar[tuple[Need, ...]] = ("activations",)
-    varied: ClassVar[Mapping[str, Callable[[str], float]]] = {"density": share}
+    varied: ClassVar[Mapping[str, Varied]] = {
+        "density": Varied(share, "share of neuron pairs that are edges of a thresholded graph")
+    }
 
     density: float = DENSITY
 
@@ -166,6 +171,7 @@ class BoundRewired(BoundSet):
                 "modularity": float(np.mean([f.observed[0] for f in found])),
                 "rewiring_alone_z": float(np.mean([f.z[0] for f in found])),
                 "rewiring_alone_p": float(max(f.p[0] for f in found)),
+                "note": REWIRING_NOTE,
             }
         )
 

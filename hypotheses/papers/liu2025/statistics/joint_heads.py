@@ -31,7 +31,7 @@ class HeadPlan(Plan):
 
     The choice is by effect on the label-blind set, both classes and both halves together, so that the two halves
     have one set of heads and a draw of `head_sets` is one set too.  It needs no second half: what is chosen by stays
-    the same when the conditions change places, so it cannot lean to a condition, and what is estimated is only that lean.
+    the same when the conditions change places, so it cannot lean to one, and what is estimated is only that lean.
     (Each head's effect is read on the set that the other half chose.)
     """
 

@@ -5,5 +5,5 @@ from neuronull_shuffled_layers import ShuffledLayers
 
 
 @parametrize_with_checks([ShuffledLayers()])
-def test_shuffled_layers(null, check):
-    check(null)
+def test_shuffled_layers(target, check):
+    check(target)

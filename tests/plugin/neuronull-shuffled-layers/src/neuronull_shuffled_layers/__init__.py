@@ -17,7 +17,7 @@ class ShuffledLayers(NullModel):
     name = "shuffled_layers"
     randomises = "neurons"  # a draw is a permutation of the neurons; `Draws` in the base module lists the other objects
     preserves = ("how many neurons a set holds",)
-    breaks = ("which neurons form the plateau",)
+    breaks = ("which neurons form the set",)
     exchangeable = "all neurons of the layer"
     reference = "the classical permutation null; cite the source of yours"
     when = "Say which question it answers, and when it should not be trusted."
@@ -28,12 +28,12 @@ class ShuffledLayers(NullModel):
         return len(observed.value)
 
     def draw(self, state: int, replicates: range, seed: int) -> torch.Tensor:
-        """One permutation a replicate, each a function of (seed, replicate) alone: int64 [R, N]."""
+        """One permutation per replicate, each a function of (seed, replicate) alone: int64 [R, N]."""
         return stack(lambda r: generator(seed, r, self.name).permutation(state), replicates)
 
     def example(self) -> Observed:
-        """Four neurons, two of them the plateau: few enough to enumerate every draw."""
-        return Observed("neurons", torch.arange(4), plateau=(torch.tensor([0, 1]), torch.tensor([0, 2])),
+        """Four neurons, two of them the set: few enough to enumerate every draw."""
+        return Observed("neurons", torch.arange(4), sets=(torch.tensor([0, 1]), torch.tensor([0, 2])),
                         strata=torch.zeros(4, dtype=torch.int64))  # fmt: skip
 
     def invariants(self, observed: Observed, draw: Any) -> Sequence[tuple[str, bool]]:

@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, overload
 
-from ..data.errors import InputError
+from .errors import InputError
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -31,6 +31,7 @@ class _Entry:
     origin: str
     load: Callable[[], object]
     plug_in: bool = False
+    module: str = ""  # of a plug-in: the module that its entry point names
     value: object = _UNLOADED
     error: str = ""
     rivals: tuple[str, ...] = ()  # origins of other plug-ins that claim the same name
@@ -46,11 +47,12 @@ class Registry(Generic[T]):
     group
         Entry-point group in which plug-in packages announce theirs: ``"neuronull.nulls"``.
     builtin
-        Name -> ``"module:attribute"``.  A module that begins with a dot is relative to `neuronull.hypotheses`, as in an
-        import statement there (``".nulls.hqs:HQS"``).
+        Name -> ``"module:attribute"``.  A module that begins with a dot is relative to `package`, as in an import
+        statement there (``".nulls.hqs:HQS"``).
+    package
+        Package that the built-in modules are relative to.
     convert
-        Makes a `T` of what was loaded (checks its type, makes an instance of a class) or raises; by default nothing is
-        changed.
+        Makes a `T` of what was loaded (checks its type, makes an instance of a class) or raises.
     named
         Attribute of a loaded value that must be the name it was announced under; empty for none.
     """
@@ -60,12 +62,13 @@ class Registry(Generic[T]):
         what: str,
         group: str,
         builtin: Mapping[str, str],
-        convert: Callable[[Any], T] | None = None,
+        package: str,
+        convert: Callable[[Any], T],
         named: str = "",
     ) -> None:
         self.what, self.group, self.named = what, group, named
         self._convert = convert
-        self._entries = {name: _Entry(BUILT_IN, _importer(target)) for name, target in builtin.items()}
+        self._entries = {name: _Entry(BUILT_IN, _importer(target, package)) for name, target in builtin.items()}
         self._discovered = False
 
     @overload
@@ -88,6 +91,8 @@ class Registry(Generic[T]):
             return lambda decorated: self.register(name, decorated, origin=origin)
         origin = origin or _home(value)
         taken = self._known().get(name)
+        if taken is not None and taken.plug_in and origin.startswith(f"{taken.module}."):
+            return value  # a plug-in that announces what its module registers when it is imported
         if taken is not None and taken.origin != origin:
             raise self._collision(name, taken.origin, origin)
         self._entries[name] = _Entry(origin, lambda: value)
@@ -162,7 +167,7 @@ class Registry(Generic[T]):
         origin = _package(point)
         taken = self._entries.get(point.name)
         if taken is None:
-            self._entries[point.name] = _Entry(origin, point.load, plug_in=True)
+            self._entries[point.name] = _Entry(origin, point.load, plug_in=True, module=point.module)
         elif taken.origin != origin:  # the same package may be seen twice, once by its checkout
             taken.rivals += (origin,)
 
@@ -184,7 +189,7 @@ class Registry(Generic[T]):
             entry.error = " ".join(f"{type(error).__name__}: {error}".split())
 
     def _made(self, loaded: object, name: str) -> object:
-        made = self._convert(loaded) if self._convert else loaded
+        made = self._convert(loaded)
         own = getattr(made, self.named, name) if self.named else name
         if own != name:
             raise ValueError(f"it calls itself {own!r}")
@@ -223,10 +228,10 @@ def suggestion(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
-def _importer(target: str) -> Callable[[], object]:
+def _importer(target: str, package: str) -> Callable[[], object]:
     def load() -> object:
         module, _, attribute = target.partition(":")
-        return getattr(import_module(module, __package__), attribute)
+        return getattr(import_module(module, package), attribute)
 
     return load
 

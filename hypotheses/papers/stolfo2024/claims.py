@@ -1,0 +1,47 @@
+"""The claims of Stolfo et al. 2024 that are tested, and what a reader is told of each verdict."""
+
+from __future__ import annotations
+
+from ...paper import Claim
+from ...result import Verdict
+
+WEIGHTS = Claim(
+    "entropy neurons have large output weights that lie in the unembedding's weak directions",
+    ("entropy.norm", "entropy.nullspace"),
+    {
+        Verdict.SUPPORTED: "Neurons that act through the final norm's scale have large output weights, and write "
+        "where the unembedding hardly reads.",
+        Verdict.REFUTED: "Neurons that act through the final norm's scale are not those with large output weights "
+        "in directions that the unembedding hardly reads: at least one of the two is not there.",
+        Verdict.UNDETERMINED: "This run cannot tell whether neurons that act through the final norm's scale have "
+        "large output weights that the unembedding hardly reads.",
+        Verdict.NOT_RUN: "The output weights of neurons that act through the final norm's scale were not compared.",
+    },
+)
+
+SCALE = Claim(
+    "entropy neurons act on the loss through the final norm's scale",
+    ("entropy.scale", "entropy.frequency"),
+    {
+        Verdict.SUPPORTED: "Entropy neurons change the loss through the final norm's scale, and not through token "
+        "frequencies.",
+        Verdict.REFUTED: "Entropy neurons do not change the loss as the claim says: they act no more through the "
+        "final norm's scale than others, or more through token frequencies.",
+        Verdict.UNDETERMINED: "This run cannot tell whether entropy neurons change the loss through the final norm's "
+        "scale and not through token frequencies.",
+        Verdict.NOT_RUN: "How entropy neurons change the loss was not measured.",
+    },
+)
+
+FREQUENCY = Claim(
+    "token-frequency neurons move the output towards or away from the unigram distribution",
+    ("frequency.unigram", "frequency.direction"),
+    {
+        Verdict.SUPPORTED: "Token-frequency neurons move predictions towards or away from how frequent tokens are.",
+        Verdict.REFUTED: "Token-frequency neurons do not move predictions towards or away from how frequent tokens "
+        "are: at least one thing that the claim predicts is not there.",
+        Verdict.UNDETERMINED: "This run cannot tell whether token-frequency neurons move predictions towards or away "
+        "from how frequent tokens are.",
+        Verdict.NOT_RUN: "What token-frequency neurons do to predictions was not measured.",
+    },
+)
