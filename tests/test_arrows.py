@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def test_imports_run_one_way(path: Path):
 
 def test_the_reader_of_imports_reads_imports():
     """Guards the guard: known arrows are seen."""
-    seen = set(imported(ROOT / "hypotheses" / "registry.py"))
+    seen = set(imported(ROOT / "data" / "registry.py"))
     assert {"neuronull.data.errors", "neuronull.data.errors.InputError", "difflib"} <= seen
     assert len(sources()) > 20
 
@@ -91,11 +92,48 @@ def test_reports_load_no_torch():
 )
 def test_inference_knows_no_model(path: Path):
     allowed = ("neuronull.data.errors", "neuronull.data.options", "neuronull.hypotheses.inference",
-               "neuronull.hypotheses.result")  # fmt: skip
+               "neuronull.hypotheses.numbers", "neuronull.hypotheses.result")  # fmt: skip
     own = {m for m in imported(path, at_run_time_only=True) if room(m) is not None}
     containers = {m for m in own if any(a.startswith(f"{m}.") for a in allowed)}
     assert not {m for m in own - containers if not m.startswith(allowed)}
     assert not {m for m in imported(path) if m.split(".")[0] in {"transformers", "tokenizers"}}
+
+
+PAPERS = ROOT / "hypotheses" / "papers"
+FRAMEWORK = [p for p in sources() if not p.is_relative_to(PAPERS)]
+
+
+@pytest.mark.parametrize("path", FRAMEWORK, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_framework_imports_no_paper(path: Path):
+    """Papers know the framework; the catalogue alone names them, and imports none until it is asked."""
+    assert not {m for m in imported(path) if m.startswith("neuronull.hypotheses.papers")}
+
+
+OF_A_PAPER = re.compile(r"\brare\b|plateau|\bLiu\b", re.IGNORECASE)
+SPEAKS_OF_ONE: dict[str, str] = {
+    "hypotheses/result.py": "the column `plateau` keeps its name for ever; an example of a citation",
+    "hypotheses/upgrade.py": "results of format 1 are all of one paper",
+    "neuronull/api.py": "the option `plateau` keeps its name",
+    "neuronull/cli/options.py": "`--conditions rare`, `--plateau` and `--threshold` keep their names",
+}
+"""Files of the framework that have a paper's word, and the contract that asks for it."""
+
+SPOKEN = [p for p in FRAMEWORK if p.relative_to(ROOT).parts[0] in ("hypotheses", "reports", "neuronull")]
+
+
+@pytest.mark.parametrize("path", SPOKEN, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_framework_speaks_of_no_paper(path: Path):
+    if str(path.relative_to(ROOT)) in SPEAKS_OF_ONE:
+        return
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    found = [f"{number}: {line.strip()}" for number, line in lines if OF_A_PAPER.search(line)]
+    assert not found, f"{path.relative_to(ROOT)} speaks of a paper; use the names of set and conditions"
+
+
+def test_the_list_of_what_may_speak_of_a_paper_is_short_and_true():
+    assert len(SPEAKS_OF_ONE) <= 8
+    for name in SPEAKS_OF_ONE:
+        assert OF_A_PAPER.search((ROOT / name).read_text(encoding="utf-8")), f"{name} no longer does"
 
 
 def test_import_loads_nothing_heavy():

@@ -40,7 +40,7 @@ ClassContrast: TypeAlias = tuple[Choose, Score]
 
 @dataclass(frozen=True)
 class InfluenceContrast(Statistic):
-    """A statistic of the conditions' mean influences; `contrast` maps the plateau size to (choose, score).
+    """A statistic of the conditions' mean influences; `contrast` maps the size of the set to (choose, score).
 
     It is of the curve's head or of the neurons with the most influence; with ``of_all_neurons`` of the whole layer,
     whatever set is under test.  With ``covariate_lean_stays`` swaps of neurons leave in place what covariates

@@ -47,7 +47,7 @@ def theirs(**given: Any) -> Paper:
     headlines = dict.fromkeys(Verdict, "Said.")
     made: dict[str, Any] = {
         "id": "theirs", "short": "They (2030)", "citation": "They (2030), Theirs",
-        "claims": (Claim(1, "theirs", ("theirs.within", "clusters.within"), headlines),),
+        "claims": (Claim("theirs", ("theirs.within", "clusters.within"), headlines),),
         "hypotheses": (own, replace(WITHIN, claim="Another wording.")), "set": neurons(range(5, 25), "entropy"),
     }  # fmt: skip
     return Paper(**made | given)

@@ -241,4 +241,4 @@ def test_the_top_has_no_neuron_twice_and_ascends():
 
 def test_a_list_keeps_its_name_and_source():
     found = Listed.of(NeuronList("entropy", np.array([4, 2]), 7), "there.csv")
-    assert (found.name, found.neurons, found.layer, found.rule) == ("entropy", (2, 4), 7, "the neurons of there.csv")
+    assert (found.name, found.neurons, found.layer, found.rule) == ("entropy", (2, 4), 7, "that there.csv lists")

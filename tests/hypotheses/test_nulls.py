@@ -31,8 +31,8 @@ from tests.hypotheses.test_checks import RUN
 
 
 @parametrize_with_checks(RUN)
-def test_every_null_of_the_catalogue_passes_every_check(null: NullModel, check: Callable[[NullModel], None]) -> None:
-    check(null)
+def test_every_null_of_the_catalogue_passes_every_check(target: NullModel, check: Callable[[NullModel], None]) -> None:
+    check(target)
 
 
 @pytest.mark.parametrize("name", RUN)
