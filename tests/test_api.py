@@ -26,14 +26,16 @@ def test_keywords_are_the_command_lines_options_with_the_same_defaults():
     keywords = {p.name: p.default for p in inspect.signature(nn.run).parameters.values()}
     options = {p.name: p.default for p in inspect.signature(command).parameters.values()}
     assert set(keywords) - {"progress"} == set(options)
-    assert {name for name in options if keywords[name] != options[name]} == {"only"}  # () and None
+    assert {name for name in options if keywords[name] != options[name]} == {"only", "paper"}  # () and None
 
 
 def test_the_defaults_are_those_of_the_options():
     keywords = {p.name: p.default for p in inspect.signature(nn.run).parameters.values()}
     for options in (MeasureOptions(), TestOptions()):
-        for name in set(vars(options)) & set(keywords) - {"only"}:
+        for name in set(vars(options)) & set(keywords) - {"only", "set"}:
             assert keywords[name] == getattr(options, name)
+    assert (keywords["set"], TestOptions().set) == ("influence", None), "the word for the papers' own sets"
+    assert keywords["plateau"] == TestOptions().set_size
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 
 from neuronull.cli import OK
 from neuronull.data.registry import Registry
-from neuronull.hypotheses.catalogue import hypotheses, nulls
+from neuronull.hypotheses.catalogue import known_hypotheses, nulls
 
 
-@pytest.mark.parametrize("kind", ["hypotheses", "estimators", "nulls", "models", "corpora"])
+@pytest.mark.parametrize("kind", ["papers", "hypotheses", "nulls", "models", "corpora"])
 def test_ls_tells_the_same_in_text_and_json(cli, kind: str):
     rows = json.loads(cli("ls", kind, "--json").out)
     assert all(set(row) == {"id", "what", "origin"} for row in rows)
@@ -31,7 +31,7 @@ def test_ls_names_a_broken_plug_in_and_goes_on(cli, monkeypatch):
     assert "cannot be used: ImportError" in ran.err
 
 
-@pytest.mark.parametrize("name", ["control.whole_layer", "docs", *nulls.names(), *hypotheses.names()])
+@pytest.mark.parametrize("name", ["control.whole_layer", "docs", "liu2025", *nulls.names(), *known_hypotheses()])
 def test_show_tells_what_is_declared(cli, name: str):
     text, told = cli("show", name), json.loads(cli("show", name, "--json").out)
     assert text.code == OK
