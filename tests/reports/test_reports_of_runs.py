@@ -9,13 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace as Namespace
 
 import pytest
-from neuronull.hypotheses.registry import BUILT_IN
 
 from neuronull.data.options import MeasureOptions, Silent, TestOptions
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
+from neuronull.data.registry import BUILT_IN
 from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
+from neuronull.hypotheses.choice import choose
 from neuronull.hypotheses.checks import conformance
 from neuronull.hypotheses.checks.certificates import COMMAND, shipped
 from neuronull.hypotheses.checks.null_checks import NULL_CHECKS
@@ -24,9 +25,8 @@ from neuronull.hypotheses.inference.intervals import coverage_warning
 from neuronull.hypotheses.null_summaries import null_summaries
 from neuronull.hypotheses.nulls.base import NullModel
 from neuronull.hypotheses.nulls.random_sets import RandomSets
-from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Verdict
-from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.suite import prepare, run_suite
 from neuronull.pipeline import Request, run
 from neuronull.reports.null_tables import null_models
 
@@ -89,7 +89,7 @@ def test_diagnostics_of_any_kind_are_kept_as_plain_values(name):
     measured = planted_measurements(WORLD, 0)
     options = TestOptions(only=("clusters.weights",), nulls={"clusters.weights": name}, replicates=39)
     result = run_suite(measured, options)
-    (card,) = [c for c in null_summaries(PreparedData(measured), result.findings, 0, {}) if c.name == name]
+    (card,) = [c for c in null_summaries(prepare(measured, choose(options), options), result.findings, 0, {}) if c.name == name]
     assert card.origin.endswith(name.capitalize())
     found = card.diagnostics["clusters.weights"]
     json.dumps(found)
@@ -102,8 +102,9 @@ def test_diagnostics_of_any_kind_are_kept_as_plain_values(name):
 
 def test_nothing_is_told_of_a_null_without_diagnostics():
     measured = planted_measurements(WORLD, 0)
-    result = run_suite(measured, TestOptions(only=("clusters.index",), replicates=39))
-    (card,) = null_summaries(PreparedData(measured), result.findings, 0, shipped())
+    options = TestOptions(only=("clusters.index",), replicates=39)
+    result = run_suite(measured, options)
+    (card,) = null_summaries(prepare(measured, choose(options), options), result.findings, 0, shipped())
     assert type(nulls.get("random_sets")).diagnostics is NullModel.diagnostics
     assert (card.name, card.diagnostics, card.certificate.failed) == ("random_sets", {}, [])
 
@@ -118,6 +119,7 @@ from neuronull.data.planted.settings import Settings
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
+from neuronull.hypotheses.choice import choose
 
 nulls.register("shuffled_layers", ShuffledLayers(), origin="package neuronull-shuffled-layers 0.1.0")
 world = Settings(documents=24, pairs=8, spare=0, neurons=120, width=24, heads=6)
@@ -135,7 +137,7 @@ def test_a_plug_in_is_checked_by_the_run_and_stands_in_its_reports(tmp_path):
     assert done.returncode == 0, done.stderr
     page, md = plain((tmp_path / "run/report.html").read_text()), (tmp_path / "run/report.md").read_text()
     for told in (page, md):
-        assert re.search(r"shuffled_layers [| ]*Neurons; it breaks: which neurons form the plateau", told)
+        assert re.search(r"shuffled_layers [| ]*Neurons; it breaks: which neurons form the set", told)
         assert re.search(r"package neuronull-shuffled-layers 0\.1\.0 [| ]*17 of 17", told)
 
 
@@ -164,7 +166,10 @@ def test_nothing_is_said_to_be_enough_that_would_not_be(documents, doubt, se, se
     maker = Namespace(options=Namespace(alpha=0.05), setup=Namespace(n_documents=documents))
     judged = Namespace(
         output=Namespace(coverage_warning=doubt, se=se, se_documents=se_documents),
-        assessment=Namespace(hypothesis=Namespace(margin=0.05)),
+        assessment=Namespace(hypothesis=Namespace(margin=0.05), lacks="more heads"),
         decision=Namespace(verdict=Verdict.UNDETERMINED),
     )
-    assert FindingBuilder._enough(maker, judged) == needs
+    found = FindingBuilder._enough(maker, judged)
+    told = {} if found is None else found.model_dump(exclude_defaults=True, exclude={"larger"})
+    assert told == needs
+    assert found is None or found.larger == ("more heads" if found.null_sd else "")

@@ -5,7 +5,6 @@ import json
 from types import SimpleNamespace as Namespace
 
 import pytest
-from sample_cards import CARDS, LIU
 from sample_results import GOLDEN, sample_result
 
 from neuronull.hypotheses import catalogue
@@ -84,10 +83,7 @@ def test_it_is_written_as_format_2(result, tmp_path):
     assert (tmp_path / "again" / "results.json").read_bytes() == (tmp_path / "results.json").read_bytes()
 
 
-def test_what_the_catalogue_knows_gets_its_card(first, monkeypatch):
-    cards = {card.id: card for card in CARDS}
-    monkeypatch.setattr(catalogue, "card_of", cards.get, raising=False)
-    monkeypatch.setattr(catalogue, "paper_card", {LIU.id: LIU}.get, raising=False)
+def test_what_the_catalogue_knows_gets_its_card(first):
     first["claims"].append({**first["claims"][0], "number": 7, "hypotheses": ["mine.own"]})
     first["findings"].append({**first["findings"][0], "hypothesis": "mine.own", "family": "mine", "claim": "Mine."})
     out = from_format_1(first)
@@ -95,7 +91,7 @@ def test_what_the_catalogue_knows_gets_its_card(first, monkeypatch):
     assert [p["id"] for p in out["papers"]] == ["liu2025"]
     assert out["multiverse"]["universes"][0]["claims"].keys() == {"liu2025:1", "liu2025:2", "liu2025:3"}
     known = {card["id"]: card for card in out["hypotheses"]}
-    assert known["regimes.contrast"]["title"] == "A flatter top for rare than for common"
+    assert known["regimes.contrast"]["title"] == "A flatter top for rare tokens than for common tokens"
     assert known["mine.own"] == {"id": "mine.own", "title": "Mine.", "asks": "Mine.", "set": "plateau"}
 
 
@@ -103,7 +99,7 @@ def test_without_a_catalogue_claims_keep_what_belongs_to_them(first, monkeypatch
     from neuronull.hypotheses.result import Result
     from neuronull.reports.story import tell
 
-    monkeypatch.setattr(catalogue, "card_of", lambda id: None, raising=False)
+    monkeypatch.setattr(catalogue, "shipped", list)
     story = tell(Result.model_validate(from_format_1(first)))
     assert [len(c.findings) for c in story.claims] == [3, 3, 3]
     assert [c.title for c in story.rest] == ["Hypotheses of your own"]
