@@ -62,6 +62,8 @@ class Paper:
         The claims in order, and what is declared beside the hypotheses that the claims hold as objects.
     set
         The set of neurons that its hypotheses are about unless they name another.
+    conditions
+        File with the two conditions that it compares, used unless the user gives some; None for those of the default.
     controls
         Checks of the pipeline that its tests call for.
     limits, terms
@@ -80,6 +82,7 @@ class Paper:
     hypotheses: tuple[Hypothesis, ...] = ()
     set: NeuronSet = MOST_INFLUENTIAL
     short: str = ""
+    conditions: Path | None = None
     link: str = ""
     bibtex: tuple[str, ...] = ()
     about: str = ""

@@ -68,6 +68,7 @@ def run(request: Request, progress: Progress) -> Result:
     if request.measurements is not None:
         existing(request.measurements, "--measurements")
     choice = check_tests(request.tests)
+    request = with_conditions(request, choice)
     design = varied_design(request)
     if request.out is None:
         return _Run(request, progress, choice, design).found()
@@ -99,6 +100,25 @@ def check_tests(tests: TestOptions) -> Choice:
 
         read_neuron_list(existing(tests.set, "--set"))
     return choice
+
+
+def with_conditions(request: Request, choice: Choice) -> Request:
+    """The request with the conditions that the papers compare, unless the user gave some.
+
+    Raises
+    ------
+    InputError
+        If the papers asked for compare different conditions.
+    """
+    given = MeasureOptions.conditions
+    if request.measurements is not None or request.measure.conditions != given:
+        return request
+    asked = {str(paper.conditions) if paper.conditions else given for paper in choice.papers}
+    if len(asked) > 1:
+        names = ", ".join(paper.id for paper in choice.papers)
+        raise InputError(f"the papers {names} compare different conditions", "--paper",
+                         "run them one by one, or give --conditions")  # fmt: skip
+    return replace(request, measure=replace(request.measure, conditions=asked.pop())) if asked else request
 
 
 def varied_design(request: Request) -> Design | None:

@@ -16,10 +16,10 @@ from neuronull.data.planted.settings import Settings
 from neuronull.data.registry import BUILT_IN
 from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
-from neuronull.hypotheses.choice import choose
 from neuronull.hypotheses.checks import conformance
 from neuronull.hypotheses.checks.certificates import COMMAND, shipped
 from neuronull.hypotheses.checks.null_checks import NULL_CHECKS
+from neuronull.hypotheses.choice import choose
 from neuronull.hypotheses.findings import FindingBuilder
 from neuronull.hypotheses.inference.intervals import coverage_warning
 from neuronull.hypotheses.null_summaries import null_summaries
