@@ -13,7 +13,7 @@ from .prepared import PreparedData
 from .result import SET_COLUMN, ConditionCard, Conditions, HypothesisCard, SetCard, Setup
 
 if TYPE_CHECKING:
-    from .suite import Prepared
+    from .views import Prepared
 
 
 def describe(data: PreparedData, options: TestOptions) -> Setup:

@@ -25,7 +25,7 @@ from .set_effects import set_effects
 from .statistics.sets import offered_neurons, seeds_for
 
 if TYPE_CHECKING:
-    from .suite import Prepared
+    from .views import Prepared
 
 POINTS = 400
 DENSITY = 0.25

@@ -15,7 +15,7 @@ from .prepared import PreparedData
 from .statistics.joint import JointStatistic, Plan
 
 if TYPE_CHECKING:
-    from .suite import Prepared
+    from .views import Prepared
 
 
 def joint_sets(prepared: Prepared, options: TestOptions) -> Sets:

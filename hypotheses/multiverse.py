@@ -33,7 +33,8 @@ from .numbers import plain_number
 from .paper import Paper
 from .result import Multiverse, Outcome, Role, Universe, Verdict
 from .statistic import above_zero, number
-from .suite import Prepared, assess_under, judge, prepare
+from .suite import assess_under, judge
+from .views import Prepared, prepare
 
 MOST_UNIVERSES = 200
 DRAWS = 199

@@ -15,7 +15,7 @@ from .result import Certificate, Finding, NullSummary, Role
 from .statistic import BoundStatistic
 
 if TYPE_CHECKING:
-    from .suite import Prepared
+    from .views import Prepared
 
 DRAWS = 20
 """Draws that a null model's diagnostics look at."""

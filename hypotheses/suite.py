@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
-from ..data import schema
 from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
-from ..data.neuron_list import read_neuron_list
 from ..data.options import Progress, Silent, TestOptions
 from ..data.panel import check_panel
 from . import catalogue, figure_data
@@ -22,63 +18,16 @@ from .findings import FindingBuilder, Judged, judge_family
 from .hypothesis import Hypothesis
 from .inference.multiplicity import adjust
 from .inference.verdicts import combine
-from .neuron_sets import Listed, NeuronSet
 from .nulls.base import NullModel
 from .nulls.guard import blamed
 from .paper import Claim, Paper
-from .prepared import MOST_INFLUENTIAL, PreparedData
+from .prepared import PreparedData
 from .result import ClaimVerdict, Finding, Result, Role, Setup, Verdict
 from .statistic import BoundStatistic
+from .views import Prepared, prepare
 
 MOST_SENSITIVITY_DRAWS = 999
 """Draws of a null whose row decides nothing, at most: graph nulls cost most, and no adjusted p needs their tail."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The prepared data of a run, one view of them per set under test.
-
-    ``own_set`` takes the place of the papers' sets where the user gave one.
-    """
-
-    choice: Choice
-    base: PreparedData
-    own_set: NeuronSet | None = None
-
-    def of(self, hypothesis: Hypothesis) -> PreparedData:
-        """The data with the set that a hypothesis is about."""
-        named = self.choice.set_of(hypothesis) if hypothesis.set is not None or self.own_set is None else self.own_set
-        found = self.base.of(named or MOST_INFLUENTIAL, hypothesis.alike or self.base.alike)
-        views: dict[Any, PreparedData] = self.base.shared.setdefault("views", {})
-        return views.setdefault((found.neuron_set, found.alike), found)
-
-    @property
-    def main(self) -> PreparedData:
-        """The data with the set of the first hypothesis."""
-        first = next(iter(self.choice.hypotheses), None)
-        if first is not None:
-            return self.of(first)
-        named = self.own_set or next((p.set for p in self.choice.papers), MOST_INFLUENTIAL)
-        return self.base.of(named)
-
-
-def prepare(measurements: Measurements, choice: Choice, options: TestOptions) -> Prepared:
-    """Prepared data of a run; the set is the user's, that of the measurements, or each paper's own.
-
-    Raises
-    ------
-    InputError
-        If the user's set cannot be read.
-    """
-    return Prepared(choice, PreparedData(measurements, options.set_size), own_set(measurements, options))
-
-
-def own_set(measurements: Measurements, options: TestOptions) -> NeuronSet | None:
-    """The set that the user, or else the measurement directory, names; None for the papers' own."""
-    if options.set is not None:
-        return Listed.of(read_neuron_list(Path(options.set)), options.set)
-    listed = measurements.neuron_list
-    return None if listed is None else Listed.of(listed, schema.SET)
 
 
 def run_suite(

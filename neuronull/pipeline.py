@@ -146,7 +146,8 @@ class _Run:
     def found(self) -> Result:
         """Measure or load, then test."""
         from .hypotheses.null_summaries import null_summaries
-        from .hypotheses.suite import prepare, run_choice
+        from .hypotheses.suite import run_choice
+        from .hypotheses.views import prepare
 
         tests = self.request.tests
         certificates = self._certificates()
@@ -263,7 +264,7 @@ class _Run:
         from .data.panel import check_panel
         from .estimators.joint_ablation import measure_joint_ablation
         from .hypotheses.joint_sets import joint_sets
-        from .hypotheses.suite import prepare
+        from .hypotheses.views import prepare
 
         if "joint_ablation" not in self.choice.needs:
             return measurements

@@ -31,8 +31,9 @@ from ..hypothesis import Hypothesis, null_names
 from ..joint_sets import joint_sets
 from ..prepared import MOST_INFLUENTIAL, PreparedData
 from ..result import Role
-from ..suite import prepare, serving
+from ..suite import serving
 from ..truth import TrueWorld
+from ..views import prepare
 from .scenario import Scenario
 from .scenarios import scenarios
 

@@ -27,7 +27,8 @@ from ..nulls.guard import GuardedNull
 from ..prepared import MOST_INFLUENTIAL, PreparedData
 from ..statistic import BoundStatistic
 from ..statistics.functions import BoundFunction
-from ..suite import prepare, serving
+from ..suite import serving
+from ..views import prepare
 from . import test_problems
 from .null_checks import ALPHA, UNLIKELY
 from .outcome import Skipped, require

@@ -19,7 +19,8 @@ from neuronull.hypotheses.inference.verdicts import Absence
 from neuronull.hypotheses.neuron_sets import neurons
 from neuronull.hypotheses.paper import Claim, Paper
 from neuronull.hypotheses.result import Verdict
-from neuronull.hypotheses.suite import prepare, run_suite
+from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.views import prepare
 
 FIRST, SECOND = catalogue.shipped()[:2]
 WITHIN = catalogue.hypothesis("clusters.within")

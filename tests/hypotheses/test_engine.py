@@ -24,7 +24,8 @@ from neuronull.hypotheses.joint_sets import joint_sets
 from neuronull.hypotheses.nulls.base import Observed
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.statistic import BoundStatistic, Statistic, Values
-from neuronull.hypotheses.suite import prepare, run_suite
+from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.views import prepare
 
 ALL = tuple(catalogue.known_hypotheses())
 SMALL = TrainingSettings(documents=24, pairs=5, neurons=240, width=24, heads=16)

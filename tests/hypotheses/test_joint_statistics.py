@@ -23,7 +23,8 @@ from neuronull.hypotheses.papers.liu2025_emergence.statistics.joint_neurons impo
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Verdict
 from neuronull.hypotheses.statistics.joint import MOST_SETS
-from neuronull.hypotheses.suite import prepare, run_suite
+from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.views import prepare
 
 SETTINGS = Settings(documents=24, pairs=8, neurons=200, heads=40, loss_gap=0.0)
 NEURONS, HEADS = "specialists.closure", "routing.closure"

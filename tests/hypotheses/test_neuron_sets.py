@@ -21,7 +21,8 @@ from neuronull.hypotheses.nulls.base import Observed
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.result import Result, Role, Verdict
 from neuronull.hypotheses.statistics.sets import offered_neurons
-from neuronull.hypotheses.suite import prepare, run_suite
+from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.views import prepare
 
 MEMBERS = [3, 9, 17, 33, 41, 55, 60, 77, 102, 140]
 RESELECTED = catalogue.nulls.get("reselected_sets")

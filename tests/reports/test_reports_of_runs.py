@@ -26,7 +26,8 @@ from neuronull.hypotheses.null_summaries import null_summaries
 from neuronull.hypotheses.nulls.base import NullModel
 from neuronull.hypotheses.nulls.random_sets import RandomSets
 from neuronull.hypotheses.result import Verdict
-from neuronull.hypotheses.suite import prepare, run_suite
+from neuronull.hypotheses.suite import run_suite
+from neuronull.hypotheses.views import prepare
 from neuronull.pipeline import Request, run
 from neuronull.reports.null_tables import null_models
 
@@ -89,7 +90,8 @@ def test_diagnostics_of_any_kind_are_kept_as_plain_values(name):
     measured = planted_measurements(WORLD, 0)
     options = TestOptions(only=("clusters.weights",), nulls={"clusters.weights": name}, replicates=39)
     result = run_suite(measured, options)
-    (card,) = [c for c in null_summaries(prepare(measured, choose(options), options), result.findings, 0, {}) if c.name == name]
+    cards = null_summaries(prepare(measured, choose(options), options), result.findings, 0, {})
+    (card,) = [c for c in cards if c.name == name]
     assert card.origin.endswith(name.capitalize())
     found = card.diagnostics["clusters.weights"]
     json.dumps(found)
