@@ -18,6 +18,7 @@ import torch
 
 from ...data.measurements import Measurements
 from ...data.planted import JointSettings, Planted, TrainingSettings, planted, planted_joint_ablation
+from ...data.planted.settings import ALL_PIECES
 from ...estimators import coactivation, regimes
 from ...estimators import weights as weight_space
 from ...estimators.class_means import scored
@@ -32,7 +33,7 @@ NEURONS, DOCUMENTS, PAIRS, HEADS = 120, 24, 3, 16
 @lru_cache(maxsize=1)
 def _planted() -> Planted:
     settings = TrainingSettings(documents=DOCUMENTS, pairs=8, spare=0, neurons=NEURONS, width=24, heads=HEADS)
-    return planted(settings, 0)
+    return planted(settings, 0, ALL_PIECES)
 
 
 def measurements() -> Measurements:

@@ -78,17 +78,17 @@ def test_the_full_suite_alone_measures_effects(monkeypatch: pytest.MonkeyPatch):
     )
     for suite, only, told in (("full", "regimes.recruitment", 10), ("default", "regimes.recruitment", 0)):
         result = nn.run(suite=suite, only=only, replicates=59).result
-        assert len(result.plateau_effects or ()) == told
+        assert len(result.set_effects or ()) == told
 
 
 @pytest.mark.slow
 def test_what_ablating_the_plateau_does_from_the_model():
     few = {"documents": 24, "context": 64, "only": "regimes.recruitment", "replicates": 59}
     default, full = nn.run(**few), nn.run(**few, suite="full")
-    assert default.result.plateau_effects is None
-    assert len(full.result.plateau_effects) == 10
+    assert default.result.set_effects is None
+    assert len(full.result.set_effects) == 10
     assert full.result.findings == default.result.findings
-    loss = full.result.plateau_effects[0]
+    loss = full.result.set_effects[0]
     assert loss.low < loss.plateau < loss.high
 
 

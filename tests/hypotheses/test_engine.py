@@ -12,6 +12,7 @@ import torch
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import JointSettings, Settings, TrainingSettings, planted, planted_joint_ablation
+from neuronull.data.planted.settings import ALL_PIECES
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.choice import check_replicates, choose
 from neuronull.hypotheses.engine import JACKKNIFED, TILE, Output, Sampled, assess, assess_p, reported_null, sample
@@ -34,7 +35,7 @@ SMALL = TrainingSettings(documents=24, pairs=5, neurons=240, width=24, heads=16)
 @pytest.fixture(scope="module")
 def prepared() -> PreparedData:
     """Planted measurements with checkpoints and every joint ablation that the tests below look up."""
-    made = planted(SMALL, 3)
+    made = planted(SMALL, 3, ALL_PIECES)
     every = [TestOptions(only=ALL, replicates=199, seed=seed) for seed in (0, 5)]
     tables = [joint_sets(prepare(made.measurements, choose(options), options), options).table for options in every]
     sets = pd.concat(tables, ignore_index=True)
