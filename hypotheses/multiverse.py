@@ -332,7 +332,7 @@ class _Explorer:
             if split:
                 half = halves(measurements.documents, measurements.manifest.seed, split)
                 prepared = replace(prepared, base=prepared.base.split(half))
-            check_panel(prepared.base.panel)
+            check_panel(prepared.base.panel, measurements.conditions, measurements.conditions_option)
             self.prepared = (of_data, prepared)
         return self.prepared[1]
 

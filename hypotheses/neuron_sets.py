@@ -186,14 +186,10 @@ class Listed(NeuronSet):
         InputError
             If one of them is not a neuron of the measured layer.
         """
-        n, layer = data.measurements.n_neurons, data.measurements.manifest.layer
-        if self.layer is not None and self.layer != layer:
-            raise InputError(f"the {self.name} neurons are of layer {self.layer}, layer {layer} was measured",
-                             self.source, f"give --layer {self.layer}")  # fmt: skip
-        if self.neurons[-1] >= n:
-            raise InputError(f"neuron {self.neurons[-1]} is not one of the {n:,} neurons of layer {layer}",
-                             self.source, f"give numbers from 0 to {n - 1}")  # fmt: skip
+        measured = data.measurements
         members = torch.tensor(self.neurons, dtype=torch.int64)
+        listed = NeuronList(self.name, members.numpy(), self.layer)
+        listed.check(measured.n_neurons, measured.manifest.layer, self.source)
         return Chosen((members, members), None)
 
 

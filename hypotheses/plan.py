@@ -14,8 +14,10 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from ..data.conditions import BY_FREQUENCY
 from ..data.options import MeasureOptions, TestOptions
 from . import catalogue
 from .choice import Choice, choose
@@ -50,10 +52,15 @@ def declared(measure: MeasureOptions | Mapping[str, object], tests: TestOptions)
         given = dict(measure)
     else:
         given = _options(measure, _NO_NUMBER) | {"corpus": measure.corpus_told}
+        if measure.conditions != BY_FREQUENCY:
+            given["conditions"] = _content(measure.conditions)
+    asked = _options(tests, _TOLD_BY_HYPOTHESES)
+    if tests.set is not None:
+        asked["set"] = _content(tests.set)
     return {
         "format": FORMAT,
         "measure": _plain(given),
-        "tests": _plain(_options(tests, _TOLD_BY_HYPOTHESES)),
+        "tests": _plain(asked),
         "papers": sorted(paper.id for paper in choice.papers),
         "hypotheses": [_hypothesis(h, choice, tests) for h in sorted(choice.hypotheses, key=lambda h: h.id)],
         "controls": sorted(control.id for control in choice.controls),
@@ -69,6 +76,11 @@ def canonical(plan: Mapping[str, Any]) -> str:
 def plan_hash(plan: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical text, 64 hexadecimal digits."""
     return hashlib.sha256(canonical(plan).encode("ascii")).hexdigest()
+
+
+def _content(path: str) -> dict[str, str]:
+    """A file by what is in it, not by its place."""
+    return {"sha256": hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()}
 
 
 def _options(options: MeasureOptions | TestOptions, without: frozenset[str]) -> dict[str, Any]:

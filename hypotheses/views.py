@@ -58,6 +58,7 @@ def prepare(measurements: Measurements, choice: Choice, options: TestOptions) ->
 def own_set(measurements: Measurements, options: TestOptions) -> NeuronSet | None:
     """The set that the user, or else the measurement directory, names; None for the papers' own."""
     if options.set is not None:
-        return Listed.of(read_neuron_list(Path(options.set)), options.set)
+        path = Path(options.set)
+        return Listed.of(read_neuron_list(path), path.name)
     listed = measurements.neuron_list
     return None if listed is None else Listed.of(listed, schema.SET)

@@ -68,22 +68,24 @@ def test_equal_runs_are_equal_to_the_byte(measured: Path, ran: Path, tmp_path: P
 
 
 def test_the_full_suite_alone_measures_effects(monkeypatch: pytest.MonkeyPatch):
-    """Whatever hypotheses are named, and never by default."""
+    """Where a hypothesis that draws them is tested, and never by default."""
     made = planted_measurements(Settings(documents=40, pairs=8, neurons=320), 1, ("influence",))
     zero = torch.zeros(5, made.n_documents, 2, made.n_neurons)
     monkeypatch.setattr("neuronull.estimators.measure.measure", lambda *a: made)
     monkeypatch.setattr("neuronull.estimators.measure_heads.measure_heads", lambda o, m, p: m)
+    monkeypatch.setattr("neuronull.estimators.joint_ablation.measure_joint_ablation", lambda o, m, s, p: m)
     monkeypatch.setattr(
         "neuronull.estimators.effects.measure_effects", lambda o, m, p: replace(m, effects=Effects(zero, zero))
     )
-    for suite, only, told in (("full", "regimes.recruitment", 10), ("default", "regimes.recruitment", 0)):
+    cases = (("full", "specialists", 10), ("default", "specialists", 0), ("full", "regimes.recruitment", 0))
+    for suite, only, told in cases:
         result = nn.run(suite=suite, only=only, replicates=59).result
         assert len(result.set_effects or ()) == told
 
 
 @pytest.mark.slow
 def test_what_ablating_the_plateau_does_from_the_model():
-    few = {"documents": 24, "context": 64, "only": "regimes.recruitment", "replicates": 59}
+    few = {"documents": 24, "context": 64, "only": "specialists", "replicates": 59}
     default, full = nn.run(**few), nn.run(**few, suite="full")
     assert default.result.set_effects is None
     assert len(full.result.set_effects) == 10

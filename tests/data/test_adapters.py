@@ -132,7 +132,7 @@ def test_every_adapter_is_tested_here():
 
 
 def test_an_unknown_type_names_the_supported_ones_and_the_way_to_add_one():
-    with pytest.raises(InputError, match=r"no adapter for model type 'bloom'.*gpt2, gpt_neox, llama.*one file"):
+    with pytest.raises(InputError, match=r"no adapter for model type 'bloom'.*gpt2, gpt_neox, llama.*own-model-family"):
         require_adapter("bloom", "bigscience/bloom")
     model = transformers.BloomForCausalLM(transformers.BloomConfig(vocab_size=9, hidden_size=8, n_layer=1, n_head=2))
     with pytest.raises(InputError):

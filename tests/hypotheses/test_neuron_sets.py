@@ -89,10 +89,10 @@ def test_what_is_no_set_is_refused(members, says):
 
 
 def test_a_list_of_another_layer_or_model_is_refused(measurements):
-    with pytest.raises(InputError, match="neuron 320 is not one of the 320 neurons"):
+    with pytest.raises(InputError, match="has neuron 320, the layer has 320 neurons"):
         _ = PreparedData(measurements, neuron_set=neurons([1, 320])).set
     layer = measurements.manifest.layer
-    with pytest.raises(InputError, match=f"layer {layer} was measured .*give --layer {layer + 1}"):
+    with pytest.raises(InputError, match=f"layer {layer} is measured .*measure --layer {layer + 1}"):
         _ = PreparedData(measurements, neuron_set=neurons([1, 2], layer=layer + 1)).set
 
 

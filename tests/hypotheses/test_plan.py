@@ -49,6 +49,19 @@ def test_it_follows_what_is_measured(change):
     assert hash_of(replace(MEASURE, **change)) != hash_of()
 
 
+def test_files_count_by_what_is_in_them_not_by_their_place(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    paths = [tmp_path / "mine.json", tmp_path / "there" / "mine.json", tmp_path / "other.json"]
+    for path, last in zip(paths, (9, 9, 8), strict=True):
+        path.write_text(json.dumps({"name": "mine", "neurons": [1, 5, last]}))
+    sets = [hash_of(tests=replace(TESTS, set=str(path))) for path in paths]
+    assert sets[0] == sets[1]
+    assert len({*sets, hash_of()}) == 3
+    measured = [hash_of(replace(MEASURE, conditions=str(path))) for path in paths]
+    assert measured[0] == measured[1]
+    assert len({*measured, hash_of()}) == 3
+
+
 def test_it_leaves_out_what_changes_no_number():
     assert hash_of(replace(MEASURE, batch=7, device="cuda:1"), replace(TESTS, jobs=8)) == hash_of()
     other_order = replace(TESTS, only=tuple(reversed(TESTS.only)))
