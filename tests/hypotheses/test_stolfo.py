@@ -59,17 +59,28 @@ def total(measurements, effect, documents, neuron):
     return sum(array[d, side, neuron] for d in documents for side in (0, 1))
 
 
+def unpredicted(measurements, values):
+    """What the normal equations on constant and standardised activation statistics leave of values [N]."""
+    columns = [np.ones(240)]
+    for name in ("mean_abs", "sd", "kurtosis", "sparsity"):
+        x = measurements.neurons[name].to_numpy()
+        x = np.log(x) if x.min() > 0 and abs(scipy.stats.skew(x)) > 1 else x
+        columns.append(scipy.stats.zscore(x))
+    design = np.column_stack(columns)
+    return values - design @ np.linalg.solve(design.T @ design, design.T @ values)
+
+
 def by_loop(measurements, data, name, sets, without=None):
     """The statistic of a pair of sets, without a document."""
     above, below, form = OF_EFFECTS[name]
     halves = []
     for chosen in (0, 1):
         documents = [d for d, h in enumerate(data.half) if h == 1 - chosen and d != without]
-        values = []
-        for neuron in sets[chosen]:
-            ratio = total(measurements, above, documents, neuron) / total(measurements, below, documents, neuron)
-            values.append(np.log(ratio) if form == "log" else 1 - ratio)
-        halves.append(sum(values) / len(values))
+        ratios = np.array(
+            [total(measurements, above, documents, n) / total(measurements, below, documents, n) for n in range(240)]
+        )
+        left = unpredicted(measurements, np.log(ratios) if form == "log" else 1 - ratios)
+        halves.append(sum(left[neuron] for neuron in sets[chosen]) / len(sets[chosen]))
     return sum(halves) / 2
 
 
@@ -110,7 +121,7 @@ def test_columns_are_means_over_both_sets(measurements, name):
     column, form = OF_WEIGHTS[name]
     data = view(measurements, name)
     bound = HYPOTHESES[name].statistic.bind(data)
-    table = form(measurements.neurons[column].to_numpy())
+    table = unpredicted(measurements, form(measurements.neurons[column].to_numpy()))
     found = bound.evaluate("neurons", bound.identity("neurons"), range(1), 0).estimate[0, 0]
     assert float(found) == pytest.approx(np.mean([table[s.numpy()].mean() for s in data.set]))
     assert bound.leave_one_out() is None
@@ -128,6 +139,15 @@ def test_the_spread_over_members_is_that_of_deleting_each(measurements, name):
     m = len(neurons)
     expected = np.sqrt((m - 1) / m * ((np.array(left_out) - np.mean(left_out)) ** 2).sum())
     assert bound.member_se() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", HYPOTHESES)
+def test_what_activations_predict_moves_no_statistic(measurements, name):
+    """A multiple of an activation statistic added to what is tested changes nothing."""
+    bound = HYPOTHESES[name].statistic.bind(view(measurements, name))
+    numbers = torch.from_numpy(np.random.default_rng(0).standard_normal(240))
+    x = torch.from_numpy(np.log(measurements.neurons["sd"].to_numpy()))
+    torch.testing.assert_close(bound.less_predicted(numbers + 3 * x + 1), bound.less_predicted(numbers))
 
 
 def test_neurons_without_any_effect_are_told_as_unchanged():
