@@ -60,14 +60,15 @@ def total(measurements, effect, documents, neuron):
 
 
 def unpredicted(measurements, values):
-    """What the normal equations on constant and standardised activation statistics leave of values [N]."""
+    """Values [N] less what follows standardised activation statistics, by the normal equations with a constant."""
     columns = [np.ones(240)]
     for name in ("mean_abs", "sd", "kurtosis", "sparsity"):
         x = measurements.neurons[name].to_numpy()
         x = np.log(x) if x.min() > 0 and abs(scipy.stats.skew(x)) > 1 else x
         columns.append(scipy.stats.zscore(x))
     design = np.column_stack(columns)
-    return values - design @ np.linalg.solve(design.T @ design, design.T @ values)
+    slopes = np.linalg.solve(design.T @ design, design.T @ values)[1:]
+    return values - design[:, 1:] @ slopes
 
 
 def by_loop(measurements, data, name, sets, without=None):
@@ -147,7 +148,7 @@ def test_what_activations_predict_moves_no_statistic(measurements, name):
     bound = HYPOTHESES[name].statistic.bind(view(measurements, name))
     numbers = torch.from_numpy(np.random.default_rng(0).standard_normal(240))
     x = torch.from_numpy(np.log(measurements.neurons["sd"].to_numpy()))
-    torch.testing.assert_close(bound.less_predicted(numbers + 3 * x + 1), bound.less_predicted(numbers))
+    torch.testing.assert_close(bound.less_predicted(numbers + 3 * (x - x.mean())), bound.less_predicted(numbers))
 
 
 def test_neurons_without_any_effect_are_told_as_unchanged():
@@ -313,6 +314,17 @@ def test_scenarios_cover_every_hypothesis():
         assert len(nulls) >= 3
         assert len({s.strength for s in effects}) >= 4
     assert all(dataclasses.asdict(s.settings).get(s.setting, 0.0) == s.strength for s in own.values())
+
+
+def test_strong_effects_leave_what_is_true_of_other_neurons_alone():
+    """The truth of null sets comes from the world without the effect, so an effect must not move ordinary neurons."""
+    settings = replace(WORLD, token_effect=0.5, effect_confounding=0.0)
+    there, twin = (planted(replace(settings, token_unigram=s), 3, ["effects"]) for s in (1.0, 0.0))
+    data = [view(replace(made.measurements, effects=made.truth.effects), "frequency.unigram") for made in (there, twin)]
+    found = [HYPOTHESES["frequency.unigram"].statistic.bind(one).of_neurons(0) for one in data]
+    ordinary = np.setdiff1d(np.arange(240), there.truth.marked.token)
+    # eight of 240 neurons gain 1: a layer's mean would move by .033
+    assert float((found[0] - found[1])[torch.from_numpy(ordinary)].mean().abs()) < 0.005
 
 
 def test_the_record_shows_no_size_above_five_percent():

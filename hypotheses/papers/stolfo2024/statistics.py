@@ -106,15 +106,15 @@ class BoundMean(BoundSet):
         super().__init__(data)
         everywhere = np.ones(data.measurements.n_neurons, dtype=np.bool_)
         first, second = stratify.covariate_prediction(data.covariates, everywhere)
-        self._prediction = torch.from_numpy(first), torch.from_numpy(second)
+        self._slopes = torch.from_numpy(first[:, 1:]), torch.from_numpy(second[1:])  # numbers keep their mean
 
     @abstractmethod
     def of_neurons(self, half: int) -> Tensor:
         """The number of each neuron on a half of the documents, less what its activations predict, float64 [N]."""
 
     def less_predicted(self, numbers: Tensor) -> Tensor:
-        """Numbers of neurons less their least-squares fit by constant and activation statistics, [..., N]."""
-        first, second = self._prediction
+        """Numbers of neurons less what they follow of activation statistics in a least-squares fit, [..., N]."""
+        first, second = self._slopes
         return numbers - (numbers @ second.T) @ first.T
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
