@@ -24,7 +24,8 @@ norm = Hypothesis(
         "neurons?",
         measured=(
             "Mean log norm of the {set} neurons' output weights, less that of null sets of neurons with like "
-            "activations. The neurons are chosen by their effects on one half of the documents, not by weights."
+            "activations; what a neuron's activations predict is taken off first. The neurons are chosen by their "
+            "effects on one half of the documents, not by weights."
         ),
         plus="the {set} neurons have larger output weights than neurons with like activations",
         minus="the {set} neurons have smaller output weights than neurons with like activations",
@@ -49,9 +50,10 @@ nullspace = Hypothesis(
         title="Writing into weak directions",
         asks="Do neurons that act through the final norm's scale write where the unembedding hardly reads?",
         measured=(
-            "Mean share of the {set} neurons' output norm that lies in the weakest twentieth of the "
-            "unembedding's singular directions, less that of null sets of neurons with like activations. The "
-            "neurons are chosen by their effects on one half of the documents, not by weights."
+            "Mean share of the {set} neurons' output norm that lies in the weakest twentieth of the unembedding's "
+            "singular directions, less that of null sets of neurons with like activations; what a neuron's "
+            "activations predict is taken off first. The neurons are chosen by their effects on one half of the "
+            "documents, not by weights."
         ),
         plus="the {set} neurons write more into directions that the unembedding hardly reads",
         minus="the {set} neurons write less into directions that the unembedding hardly reads",
@@ -75,10 +77,10 @@ scale = Hypothesis(
         title="Acting through the norm's scale",
         asks="Do {set} neurons change the loss by changing the final norm's scale, more than other neurons do?",
         measured=(
-            "One minus the direct effect over the whole effect: absolute changes of the loss when a neuron is ablated, "
-            "with the final norm's scale frozen and free, summed over both {a} and {b}; mean over the {set} neurons, "
-            "less that of null sets of neurons with like activations. The neurons are chosen by their weights, not by "
-            "effects."
+            "One minus the direct effect over the whole effect: absolute changes of the loss when a neuron is "
+            "ablated, with the final norm's scale frozen and free, summed over both {a} and {b}; mean over the "
+            "{set} neurons, less that of null sets of neurons with like activations; what a neuron's activations "
+            "predict is taken off first. The neurons are chosen by their weights, not by effects."
         ),
         plus="the {set} neurons act more through the final norm's scale than neurons with like activations",
         minus="the {set} neurons act less through the final norm's scale than neurons with like activations",
@@ -105,7 +107,8 @@ frequency = Hypothesis(
         measured=(
             "One minus the effect with token frequencies frozen over the whole effect: absolute changes of the loss "
             "when a neuron is ablated, without and with the part along the log frequencies of tokens, summed over "
-            "both {a} and {b}; mean over the {set} neurons, less that of null sets of neurons with like activations."
+            "both {a} and {b}; mean over the {set} neurons, less that of null sets of neurons with like "
+            "activations; what a neuron's activations predict is taken off first."
         ),
         plus="the {set} neurons act more through token frequencies than neurons with like activations",
         minus="the {set} neurons act less through token frequencies than neurons with like activations",

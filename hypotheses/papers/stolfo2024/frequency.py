@@ -28,10 +28,11 @@ unigram = Hypothesis(
         "neurons do?",
         measured=(
             "Log ratio of two absolute changes when a neuron is ablated, each summed over both {a} and {b}: that of "
-            "the output's Kullback-Leibler divergence from the unigram distribution, and that of the loss; mean over "
-            "the {set} neurons, less that of null sets of neurons with like activations. The neurons are chosen on one "
-            "half of the documents and scored on the other. The choice favours neurons with a large effect on the "
-            "loss, which makes this ratio smaller, if anything."
+            "the output's Kullback-Leibler divergence from the unigram distribution, and that of the loss; mean "
+            "over the {set} neurons, less that of null sets of neurons with like activations; what a neuron's "
+            "activations predict is taken off first. The neurons are chosen on one half of the documents and scored "
+            "on the other. The choice favours neurons with a large effect on the loss, which makes this ratio "
+            "smaller, if anything."
         ),
         plus="the {set} neurons move the output to or from token frequencies more than neurons with like activations",
         minus="the {set} neurons move the output to or from token frequencies less than neurons with like activations",
@@ -55,9 +56,10 @@ direction = Hypothesis(
         title="Output weights along token frequencies",
         asks="Do the output weights of {set} neurons raise or lower all tokens by how frequent they are?",
         measured=(
-            "Mean absolute cosine between a neuron's direct effect on the logits and the centred log frequencies "
-            "of tokens, over the {set} neurons, less that of null sets of neurons with like activations. The neurons "
-            "are chosen by their effects on one half of the documents, not by weights."
+            "Mean absolute cosine between a neuron's direct effect on the logits and the centred log frequencies of "
+            "tokens, over the {set} neurons, less that of null sets of neurons with like activations; what a "
+            "neuron's activations predict is taken off first. The neurons are chosen by their effects on one half "
+            "of the documents, not by weights."
         ),
         plus="the output weights of {set} neurons follow token frequencies more than those of other neurons",
         minus="the output weights of {set} neurons follow token frequencies less than those of other neurons",

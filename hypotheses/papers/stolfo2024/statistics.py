@@ -3,6 +3,12 @@
 Of every neuron one number is made, from sums over documents or from its weights; a set's value is the mean over its
 members, so that each member counts alike and one neuron of large effect does not stand for all.  A ratio of effects is
 a ratio of sums over the positions of a half, not a mean of ratios of positions.
+
+What a neuron's activation statistics predict of its number is taken off (least squares over the layer).  Null sets are
+alike in these statistics, but not perfectly: the regression by which they are chosen is fitted to a few hundred
+neurons, and its errors draw null sets towards the middle of the layer.  With both, what is left of such confounding is
+of second order.  Without the second, two of the six hypotheses rejected 8 % of planted data sets at 5 % where
+activation scale drives both choice and effect.
 """
 
 from __future__ import annotations
@@ -12,11 +18,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ....data.errors import MissingInput
 from ....data.measurements import EFFECTS
+from ....estimators import strata as stratify
 from ...neuron_sets import Need
 from ...nulls.base import Randomises
 from ...prepared import PreparedData
@@ -94,9 +102,20 @@ class BoundMean(BoundSet):
 
     terms: Literal["pairs", "members", "none"] = "members"
 
+    def __init__(self, data: PreparedData) -> None:
+        super().__init__(data)
+        everywhere = np.ones(data.measurements.n_neurons, dtype=np.bool_)
+        first, second = stratify.covariate_prediction(data.covariates, everywhere)
+        self._slopes = torch.from_numpy(first[:, 1:]), torch.from_numpy(second[1:])  # numbers keep their mean
+
     @abstractmethod
     def of_neurons(self, half: int) -> Tensor:
-        """The number of each neuron on a half of the documents, float64 [N]."""
+        """The number of each neuron on a half of the documents, less what its activations predict, float64 [N]."""
+
+    def less_predicted(self, numbers: Tensor) -> Tensor:
+        """Numbers of neurons less what they follow of activation statistics in a least-squares fit, [..., N]."""
+        first, second = self._slopes
+        return numbers - (numbers @ second.T) @ first.T
 
     def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Mean of sets [R, n] on the half that they were not chosen on, [R]."""
@@ -127,7 +146,7 @@ class BoundRatio(BoundMean):
         self._above, self._below = absolute_sums(data, how.above), absolute_sums(data, how.below)
 
     def of_neurons(self, half: int) -> Tensor:
-        """The ratio of each neuron's sums over a half, [N]."""
+        """The ratio of each neuron's sums over a half, less what its activations predict, [N]."""
         return self._whole[half]
 
     @cached_property
@@ -151,7 +170,7 @@ class BoundRatio(BoundMean):
 
     def _formed(self, above: Tensor, below: Tensor) -> Tensor:
         ratio = log_ratio(above.clamp_min(0), below.clamp_min(0))
-        return ratio if self.how.form == "log" else 1 - ratio.exp()
+        return self.less_predicted(ratio if self.how.form == "log" else 1 - ratio.exp())
 
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """Mean of sets [R, n] on the other half without each of its documents, [R, D_other]."""
@@ -167,10 +186,11 @@ class BoundColumn(BoundMean):
         if table is None:
             raise MissingInput("no neuron covariates were measured", "neurons.parquet", "measure them")
         column = torch.tensor(table[how.column].to_numpy(), dtype=torch.float64)
-        self._values = column.clamp_min(NO_EFFECT * float(column.mean())).log() if how.logged else column
+        logs = column.clamp_min(NO_EFFECT * float(column.mean())).log() if how.logged else column
+        self._values = self.less_predicted(logs)
 
     def of_neurons(self, half: int) -> Tensor:
-        """The column, [N]; the same for both halves."""
+        """The column less what activations predict of it, [N]; the same for both halves."""
         return self._values
 
     def draws_without(self, kind: Randomises, draws: Tensor, replicates: range, seed: int) -> None:
