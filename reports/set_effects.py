@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..hypotheses.result import Result, SetEffect
+from ..hypotheses.result import Result, SetCard, SetEffect
 from . import subject
 from .numbers import decimals_for, fixed, interval, percent
 from .tables import Table, table_of
@@ -40,12 +40,12 @@ NOTE = (
 
 def title(result: Result) -> str:
     """Heading of the section."""
-    return f"What ablating the {subject.set_of(result).name} does"
+    return f"What ablating the {_set(result).name} neurons does"
 
 
 def intro(result: Result) -> str:
     """What was done, and that it tests nothing."""
-    one = subject.set_of(result)
+    one = _set(result)
     return (
         f"Each neuron of the set \u201c{one.name}\u201d is ablated alone, and the whole prediction is looked at: the "
         f"mean change per position, in nats, over these neurons. {f'{FITTED} ' if one.cross_fitted else ''}{DESCRIBES}"
@@ -56,9 +56,15 @@ def effects(result: Result) -> Table:
     """One row per effect and condition; no row where none were measured."""
     told = result.set_effects or []
     level = percent(told[0].level) if told else "95 %"
-    name = subject.set_of(result).name
+    name = f"{_set(result).name} neurons"
     columns = ("Effect", "Positions", f"{name[:1].upper()}{name[1:]}", f"{level} interval", "Strata", "Size left")
     return table_of(f"{title(result)} (nats per position)", columns, map(_row, told), words_in=(1,), note=NOTE)
+
+
+def _set(result: Result) -> SetCard:
+    """The set of the first hypothesis that effects stand with: it is the one whose effects were summed."""
+    asking = next((card for card in result.hypotheses if "effects" in card.figures), None)
+    return subject.set_of(result, asking)
 
 
 def _row(one: SetEffect) -> tuple[str, ...]:

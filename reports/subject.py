@@ -59,9 +59,10 @@ def joined(names: Sequence[str]) -> str:
 
 def set_of(result: Result, card: HypothesisCard | None = None) -> SetCard:
     """Set under test of a hypothesis; without one, the run's first."""
-    known = {s.name: s for s in result.sets}
-    if card is not None and card.set in known:
-        return known[card.set]
+    if card is not None:
+        for one in result.sets:
+            if card.id in one.hypotheses:
+                return one
     rule = f"chosen by the rule {result.setup.set_rule}"
     fallback = SetCard(name="set under test", rule=rule, chosen_by="", cross_fitted=False, size=result.setup.n_head)
     return next(iter(result.sets), fallback)

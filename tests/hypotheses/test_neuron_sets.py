@@ -55,11 +55,11 @@ def test_by_influence_is_the_top_of_each_half_by_a_loop(measurements):
 
 def test_by_score_is_the_top_of_the_score_and_swaps_leave_it(measurements):
     score = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 320)))
-    own = ByScore("loud", "the neurons with the largest score", lambda data: score, "weights")
+    own = ByScore("loud", "with the largest score", lambda data: score, "weights")
     data = PreparedData(measurements, "10", own)
     assert [s.tolist() for s in data.set] == [sorted(np.argsort(-row)[:10].tolist()) for row in score.numpy()]
     assert [s.tolist() for s in data.blind_set] == [s.tolist() for s in data.set]
-    assert (own.chosen_by, own.cross_fitted, own.rule) == ("weights", False, "the neurons with the largest score")
+    assert (own.chosen_by, own.cross_fitted, own.rule) == ("weights", False, "with the largest score")
     with pytest.raises(MissingInput, match="loud neurons were not chosen by influence on one condition"):
         _ = data.mirror_set
 

@@ -354,9 +354,7 @@ def plateau(size: int) -> SetCard:
     )
 
 
-ENTROPY = SetCard(
-    name="entropy neurons", rule="listed in entropy.json", chosen_by="elsewhere", cross_fitted=False, size=11
-)
+ENTROPY = SetCard(name="entropy", rule="that entropy.json lists", chosen_by="elsewhere", cross_fitted=False, size=11)
 
 NULL_SAYS = {
     "matched_sets": ("Sets of ordinary neurons with much the same activity and weight statistics as the plateau."),

@@ -34,7 +34,7 @@ norm = Hypothesis(
     set=ENTROPY_BY_EFFECTS,
     alike=ALIKE,
     figures=("balance",),
-    source="Stolfo et al. 2024, figure 2a and 2e",
+    source="Stolfo et al. 2024, figure 2a and 2e; docs/methods.md#entropy-norm",
 )
 
 nullspace = Hypothesis(
@@ -61,7 +61,7 @@ nullspace = Hypothesis(
     ),
     set=ENTROPY_BY_EFFECTS,
     alike=ALIKE,
-    source="Stolfo et al. 2024, figure 2d and 2e",
+    source="Stolfo et al. 2024, figure 2d and 2e; docs/methods.md#entropy-nullspace",
 )
 
 scale = Hypothesis(
@@ -88,7 +88,7 @@ scale = Hypothesis(
     ),
     alike=ALIKE,
     figures=("effects",),
-    source="Stolfo et al. 2024, figure 2b and 2c",
+    source="Stolfo et al. 2024, figure 2b and 2c; docs/methods.md#entropy-scale",
 )
 
 frequency = Hypothesis(
@@ -116,5 +116,5 @@ frequency = Hypothesis(
     ),
     alike=ALIKE,
     figures=("effects",),
-    source="Stolfo et al. 2024, abstract: entropy and token-frequency neurons are two kinds",
+    source="Stolfo et al. 2024, abstract; docs/methods.md#entropy-frequency",
 )

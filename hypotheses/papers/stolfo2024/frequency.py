@@ -40,7 +40,7 @@ unigram = Hypothesis(
     ),
     set=TOKEN_FREQUENCY,
     alike=ALIKE,
-    source="Stolfo et al. 2024, abstract and the section on token frequency neurons",
+    source="Stolfo et al. 2024, abstract; docs/methods.md#frequency-unigram",
 )
 
 direction = Hypothesis(
@@ -67,5 +67,5 @@ direction = Hypothesis(
     ),
     set=TOKEN_FREQUENCY,
     alike=ALIKE,
-    source="Stolfo et al. 2024, abstract and the section on token frequency neurons",
+    source="Stolfo et al. 2024, abstract; docs/methods.md#frequency-direction",
 )

@@ -54,14 +54,14 @@ def _loss_over(data: PreparedData, frozen: str) -> Tensor:
 
 ENTROPY_BY_WEIGHTS = ByScore(
     "entropy",
-    "the neurons whose output weights are largest and lie most in the unembedding's weak directions",
+    "whose output weights are largest and lie most in the unembedding's weak directions",
     by_weights,
     by="weights",
 )
 
 ENTROPY_BY_EFFECTS = ByScore(
     "entropy",
-    "the neurons with the largest share of their effect on the loss going through the final norm's scale",
+    "with the largest share of their effect on the loss going through the final norm's scale",
     through_scale,
     by="effects",
     needs=("effects",),
@@ -69,7 +69,7 @@ ENTROPY_BY_EFFECTS = ByScore(
 
 TOKEN_FREQUENCY = ByScore(
     "token-frequency",
-    "the neurons with the largest share of their effect on the loss going through token frequencies",
+    "with the largest share of their effect on the loss going through token frequencies",
     through_frequency,
     by="effects",
     needs=("effects",),
