@@ -75,7 +75,7 @@ def sets_of(result: Result) -> list[SetCard]:
 
 def set_terms(result: Result) -> list[tuple[str, str]]:
     """Name of each set under test, and what it is."""
-    return [(_capital(s.name), f"{_capital(_described(s))}.") for s in sets_of(result)]
+    return [(f"{_capital(s.name)} neurons", f"{_capital(_described(s))}.") for s in sets_of(result)]
 
 
 def held_against(result: Result) -> str:

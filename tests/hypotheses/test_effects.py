@@ -70,15 +70,15 @@ def test_a_variance_at_its_bound_is_said():
 def test_the_mixed_model_of_pairs_agrees_with_the_estimate_of_selectivity(specialists):
     measurements = planted_measurements(Settings(neurons=640, specialists=specialists), 1, ["influence"])
     rows = run_suite(measurements, TestOptions(replicates=199, only=("regimes.selectivity",))).findings
-    mixed = rows[0].details["mixed_model"]
+    mixed = rows[0].details.further["mixed_model"]
     assert abs(mixed["estimate"] - rows[0].estimate) < 2 * mixed["se"]
-    assert "document_effect" not in rows[0].details, "a Bayes factor over documents would take neurons as given"
+    assert rows[0].details.document_effect is None, "a Bayes factor over documents would take neurons as given"
 
 
 def test_rows_that_only_documents_decide_tell_their_bayes_factor():
     world = Settings(neurons=480, pairs=8, head_class_sd=0.0, profile=0.8)
     measurements = planted_measurements(world, 0, ["influence", "heads"])
     row = run_suite(measurements, TestOptions(replicates=199, only=("routing.profile",))).findings[0]
-    effect = row.details["document_effect"]
-    assert effect["cohen_d"] == row.effect_size
-    assert effect["bf10"] > 1
+    effect = row.details.document_effect
+    assert effect.cohen_d == row.effect_size
+    assert effect.bf10 > 1

@@ -207,7 +207,7 @@ def test_limits_and_terms_of_a_paper_follow_it(own):
     assert ("What the paper studied", "The paper studied GPT-2 XL and Pythia.") in tell(result).limits
     terms = dict(tell(result).terms)
     assert "Matched sets" in terms
-    assert terms["Plateau"] == (
+    assert terms["Plateau neurons"] == (
         "26 neurons that matter most for rare words, chosen on one half of the documents and read on the other."
     )
     terms = dict(tell(own).terms)

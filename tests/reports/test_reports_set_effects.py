@@ -21,7 +21,7 @@ def test_each_effect_has_a_name_and_a_sentence(result):
     table, meanings = set_effects.effects(result), set_effects.meanings(result)
     assert len(table.rows) == 2 * len(EFFECTS)
     assert [row[0] for row in meanings.rows] == list(set_effects.NAMES.values())
-    assert table.columns == ("Effect", "Positions", "Plateau", "95 % interval", "Strata", "Size left")
+    assert table.columns == ("Effect", "Positions", "Plateau neurons", "95 % interval", "Strata", "Size left")
 
 
 def test_numbers_are_printed_to_the_intervals_second_digit(result):
