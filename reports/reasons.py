@@ -45,10 +45,10 @@ def said(finding: Finding, card: HypothesisCard | None = None) -> str:
     if finding.verdict is Verdict.NOT_RUN:
         return "Not measured in this run."
     if finding.verdict is Verdict.UNDETERMINED:
-        if by_margin(finding):
-            return f"{_capital(card.none)} as far as can be seen, but this run cannot be sure."
         if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
             return f"{_capital(card.plus)}, but perhaps by less than would matter."
+        if by_margin(finding):
+            return f"{_capital(card.none)} as far as can be seen, but this run cannot be sure."
         return f"This run cannot tell whether {card.plus}."
     there = (finding.verdict is Verdict.SUPPORTED) is (finding.kind is not Kind.ABSENCE)
     other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0

@@ -213,7 +213,7 @@ def test_limits_and_terms_of_a_paper_follow_it(own):
     terms = dict(tell(own).terms)
     assert "Matched sets" not in terms
     assert terms["Code, prose"].endswith("that are compared: lines inside and outside of a listing.")
-    assert terms["Entropy neurons"] == "11 neurons listed in entropy.json."
+    assert terms["Entropy neurons"] == "11 neurons that entropy.json lists."
 
 
 def test_a_paper_without_a_card_goes_by_its_id():

@@ -46,8 +46,15 @@ paper = Paper(
         (
             "The neurons are chosen by a rule of ours.",
             "The paper names its neurons by inspection, in models of its own choice. Here entropy neurons are a fixed "
-            "number of neurons, those at the top of a score of weights, or of effects; --set tests a list of yours in "
+            "number of neurons at the top of a score of weights; where weights are tested, of a score of effects "
+            "(the scale-acting neurons). --set tests a list of yours in "
             "place of those chosen by weights.",
+        ),
+        (
+            "Some of this holds in random weights too.",
+            "A neuron chosen for the share of its effect that goes through token frequencies moves the output to or "
+            "from token frequencies by construction, at least a little. Read frequency.unigram beside the control with "
+            "random weights: where that fails, the effect says nothing of training.",
         ),
         (
             "Only the last layer can be tested.",

@@ -60,7 +60,7 @@ ENTROPY_BY_WEIGHTS = ByScore(
 )
 
 ENTROPY_BY_EFFECTS = ByScore(
-    "entropy",
+    "scale-acting",
     "with the largest share of their effect on the loss going through the final norm's scale",
     through_scale,
     by="effects",
