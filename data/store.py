@@ -38,7 +38,7 @@ CACHE_VARIABLE = "NEURONULL_CACHE"
 _log = logging.getLogger(__name__)
 
 
-def save(measurements: Measurements, directory: Path) -> None:
+def save(measurements: Measurements, directory: str | Path) -> None:
     """Write a measurement directory: it appears whole, or not at all.
 
     Parameters
@@ -54,7 +54,7 @@ def save(measurements: Measurements, directory: Path) -> None:
         If the measurements are not valid, the directory is not empty, or the disk is full or not writable.
     """
     validate(measurements)
-    directory = directory.expanduser().absolute()
+    directory = Path(directory).expanduser().absolute()
     work = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}.partial")
     try:
         _refuse_occupied(directory)
@@ -75,7 +75,7 @@ def save(measurements: Measurements, directory: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def load(directory: Path) -> Measurements:
+def load(directory: str | Path) -> Measurements:
     """Read a measurement directory and check all of it.
 
     Parameters
@@ -89,7 +89,7 @@ def load(directory: Path) -> Measurements:
     InputError
         If a file is missing, cannot be read, was changed since it was written, or does not hold what it should.
     """
-    directory = directory.expanduser()
+    directory = Path(directory).expanduser()
     _refuse_incomplete(directory)
     manifest, contents = files.read_manifest(directory)
     _check_contents(directory, contents)
@@ -113,7 +113,7 @@ def load(directory: Path) -> Measurements:
     return replace(measurements, checkpoints=_checkpoints(directory, measurements))
 
 
-def checkpoints(directory: Path) -> dict[int, Path]:
+def checkpoints(directory: str | Path) -> dict[int, Path]:
     """Return the directory of each training step, by step; empty where there are none.
 
     Measurement directories and model directories keep their checkpoints alike, in `checkpoints/STEP/`.
@@ -123,7 +123,7 @@ def checkpoints(directory: Path) -> dict[int, Path]:
     InputError
         If a folder under `checkpoints/` is not named by its step.
     """
-    folder = directory.expanduser() / schema.CHECKPOINTS
+    folder = Path(directory).expanduser() / schema.CHECKPOINTS
     if not folder.is_dir():
         return {}
     steps = {}

@@ -68,6 +68,13 @@ def test_what_is_written_is_read_back(made, tmp_path):
     assert_same(made, load(tmp_path / "deep" / "copy"))
 
 
+def test_a_path_may_be_a_text(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(made, "m")
+    assert load("m").manifest == load(tmp_path / "m").manifest
+    assert checkpoints("m") == {}
+
+
 def test_the_format_is_what_the_design_says(made, tmp_path):
     save(made, tmp_path / "copy")
     panel = pd.read_parquet(tmp_path / "copy" / "panel.parquet")
