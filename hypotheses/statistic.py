@@ -84,7 +84,7 @@ class BoundStatistic(ABC):
     outputs: Sequence[str] = ("",)
     outputs_are: str = ""
     """What the outputs are, where there are several: "head"."""
-    lacks: str = "a larger set of neurons (more neurons in the set, or a wider model)"
+    lacks: str = "a larger set of neurons or a wider model"
     """What there is too little of where chance in the choice of sets, not of documents, is the limit."""
     shared_left_out: ClassVar[bool] = False
     """Whether estimates of draws leave out what these have in common with the observed sets (`shared`)."""

@@ -192,7 +192,7 @@ def _enough(needs: dict[str, Any], finding: dict[str, Any]) -> dict[str, Any]:
     if needs.get("smallest_margin") is None:
         return needs
     of_heads = "head_sets" in str(finding.get("null_model")).split("+")
-    larger = "a model with more attention heads" if of_heads else "a larger set of neurons (a wider plateau or model)"
+    larger = "a model with more attention heads" if of_heads else "a larger set of neurons or a wider model"
     return {**needs, "larger": larger}
 
 

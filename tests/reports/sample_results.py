@@ -218,7 +218,7 @@ def _regimes(make: _Maker, shift: float) -> list[Finding]:
             "enough": {
                 "null_sd": 0.244,
                 "smallest_margin": 0.607,
-                "larger": "a larger set of neurons (a wider plateau or model)",
+                "larger": "a larger set of neurons or a wider model",
             },
             "calibration": "on null data this test rejected 4.6 % [4.0, 5.3] at 5 % (R = 4,000, scenario plain)",
             "further": {"components": {"bend_rare": 0.31, "bend_common": 0.25}},
