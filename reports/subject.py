@@ -80,7 +80,7 @@ def set_terms(result: Result) -> list[tuple[str, str]]:
 
 def held_against(result: Result) -> str:
     """Sentence on the sets under test, and what they are compared with."""
-    told = [f"the {count(s.size)} {s.name} neurons ({s.rule})" for s in sets_of(result)]
+    told = [f"the {count(s.size)} {s.name} neurons (those {s.rule})" for s in sets_of(result)]
     return f"{_capital(joined(told))} are held against ordinary ones."
 
 
