@@ -14,7 +14,7 @@ from .errors import InputError
 from .store import checkpoints
 
 RECORD = "training.json"
-"""What `neuronull.data.embedded.train` leaves beside a model's weights; anyone's own may hold just ``steps``."""
+"""What `neuronull.data.training.train` leaves beside a model's weights; anyone's own may hold just ``steps``."""
 
 
 def training_step(directory: Path | None) -> int | None:
@@ -46,7 +46,7 @@ def checkpoint_weights(directory: Path) -> dict[int, Path | None]:
 
 def untrained(directory: Path) -> Any:
     """Return an embedded model as it was before its first step, in float32."""
-    from .embedded.train import fresh_model
+    from .training.train import fresh_model
 
     return fresh_model(_embedded_name(directory), _record(directory)["settings"]["seed"])
 

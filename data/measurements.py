@@ -187,7 +187,7 @@ class JointAblation:
     """Mean loss increase under joint ablation of sets of neurons, or of heads.
 
     ``loss`` float32 [S, D, 2] (nats; 0 = a, 1 = b; NaN where a document has no matched pair).  ``sets`` has one
-    row a set: ``kind``, one of `JOINT_KINDS`, and ``members``, ascending numbers of neurons or rows of the heads
+    row per set: ``kind``, one of `JOINT_KINDS`, and ``members``, ascending numbers of neurons or rows of the heads
     table.  A set is known by these two alone, so that whoever asks for one need not know why it was measured.
     """
 
@@ -217,7 +217,7 @@ class Effects:
 class Measurements:
     """A measurement directory in memory.  What is ``None`` was not measured.
 
-    ``delta_loss`` and ``activation`` are [T, N]; ``mean`` is [N]; ``neurons`` has one row a neuron with the columns
+    ``delta_loss`` and ``activation`` are [T, N]; ``mean`` is [N]; ``neurons`` has one row per neuron with the columns
     ``mean_abs sd kurtosis sparsity w_out_norm weak_direction_share token_frequency_share``; ``w_in``, ``w_out`` [N, d].
     ``neuron_list`` is a set of neurons to test that was chosen elsewhere.
     ``checkpoints`` holds the same documents under the same model at other steps of its training, by step.

@@ -142,7 +142,7 @@ def _plan(panel: Panel, delta_loss: torch.Tensor, last: bool, seed: int) -> list
 
 
 def _whole(panel: Panel, document: int, neuron: IntArray) -> _Pass:
-    """Return a pass over all scored positions of a document; `neuron` is one or one a position."""
+    """Return a pass over all scored positions of a document; `neuron` is one, or one per position."""
     rows = np.flatnonzero(panel.document == document)
     return _Pass(rows, np.zeros_like(rows) + neuron)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 Choose: TypeAlias = Callable[[Tensor], Any]
-"""means [R, 2 (half), 2 (class), G, K] -> whatever was chosen (ranks, sets), one row a replicate."""
+"""means [R, 2 (half), 2 (class), G, K] -> whatever was chosen (ranks, sets), one row per replicate."""
 Score: TypeAlias = Callable[[Tensor, Any], Tensor]
 """(means [R, 2, 2, G, K], choice) -> [R, K], differentiable in the means."""
 

@@ -66,7 +66,7 @@ def head_effects(
     Returns
     -------
     Heads
-        Per layer one row a head, then one with head -1: all of the layer's heads together. A head that cannot reach
+        Per layer one row per head, then one with head -1: all of the layer's heads together. A head that cannot reach
         the neurons goes through the same passes; its effect is 0 because the same numbers arrive.
 
     Raises

@@ -33,7 +33,7 @@ class Sets:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a set: kind and members (the columns of `closure.parquet`)."""
+        """One row per set: kind and members (the columns of `closure.parquet`)."""
         kinds = ["neurons"] * len(self.neurons) + ["heads"] * len(self.heads)
         return pd.DataFrame({"kind": kinds, "members": [list(one) for one in (*self.neurons, *self.heads)]})
 

@@ -9,6 +9,7 @@ from ..data.errors import MissingInput
 from ..data.options import TestOptions
 from .findings import set_rule
 from .hypothesis import Hypothesis
+from .neuron_sets import NeuronSet
 from .prepared import PreparedData
 from .result import SET_COLUMN, ConditionCard, Conditions, HypothesisCard, SetCard, Setup
 
@@ -51,15 +52,14 @@ def _size(data: PreparedData) -> int:
 
 def set_cards(prepared: Prepared) -> list[SetCard]:
     """The sets under test, each once, with the hypotheses about it."""
-    cards: dict[tuple[str, str], SetCard] = {}
+    cards: dict[NeuronSet, SetCard] = {}
     for hypothesis in prepared.choice.hypotheses:
         data = prepared.of(hypothesis)
         own = data.neuron_set
-        key = own.name, own.rule
-        if key not in cards:
-            cards[key] = SetCard(name=own.name, rule=data.filled(own.rule), chosen_by=own.chosen_by,
+        if own not in cards:
+            cards[own] = SetCard(name=own.name, rule=data.filled(own.rule), chosen_by=own.chosen_by,
                                  cross_fitted=own.cross_fitted, size=_size(data))  # fmt: skip
-        cards[key].hypotheses.append(hypothesis.id)
+        cards[own].hypotheses.append(hypothesis.id)
     return list(cards.values())
 
 

@@ -62,12 +62,13 @@ def choose(options: TestOptions) -> Choice:
     Raises
     ------
     InputError
-        For an id that is not there, or a margin for a hypothesis that is not tested or has none.
+        For an id that is not there, or that papers mean different things by; for a margin of a hypothesis that is not
+        tested or has none; for a set that nothing tested would use.
     """
     asked = catalogue.papers_asked(options.papers)
     if not options.only:
         wanted = [h for h in _of(asked) if h.default or options.suite == "full"]
-        return _with_margins(Choice(tuple(asked), tuple(wanted), tuple(catalogue.controls(asked))), options)
+        return _checked(Choice(tuple(asked), tuple(wanted), tuple(catalogue.controls(asked))), options)
     known = {h.id: h for h in _of(asked)}
     controls = {c.id: c for c in catalogue.controls([*asked, *catalogue.shipped()])}
     names: dict[str, None] = {}
@@ -77,14 +78,28 @@ def choose(options: TestOptions) -> Choice:
     elsewhere = {name: catalogue.hypothesis(name) for name in names if name not in known and name not in controls}
     everything = {**known, **elsewhere}
     wanted = [h for name, h in everything.items() if name in names]
-    everywhere = [*_all_papers(asked), *(p for name in elsewhere for p in catalogue.papers_of(name))]
-    belonging = {p.id: p for p in everywhere if any(h.id in names for h in p.hypotheses)}.values()
+    near = asked if options.papers else _all_papers(asked)
+    everywhere = [*near, *(p for name in elsewhere for p in catalogue.papers_of(name))]
+    belonging = {p.id: p for p in everywhere if any(everything.get(h.id) == h for h in p.hypotheses if h.id in names)}
     chosen = tuple(c for name, c in controls.items() if name in names)
-    return _with_margins(Choice(tuple(belonging or asked), tuple(wanted), chosen), options)
+    return _checked(Choice(tuple(belonging.values() or asked), tuple(wanted), chosen), options)
 
 
 def _of(papers: Sequence[Paper]) -> list[Hypothesis]:
-    """Hypotheses of papers; an id that two papers declare is one hypothesis."""
+    """Hypotheses of papers; an id that two papers declare is one hypothesis.
+
+    Raises
+    ------
+    InputError
+        If two papers mean different hypotheses by one id.
+    """
+    first: dict[str, tuple[str, Hypothesis]] = {}
+    for paper in papers:
+        for one in paper.hypotheses:
+            owner, known = first.setdefault(one.id, (paper.id, one))
+            if known != one:
+                raise InputError(f"{owner} and {paper.id} mean different hypotheses by {one.id}", "--paper",
+                                 "run them one by one")  # fmt: skip
     return list({h.id: h for p in reversed(papers) for h in reversed(p.hypotheses)}.values())[::-1]
 
 
@@ -109,6 +124,19 @@ def _anywhere(one: str, options: TestOptions) -> list[str]:
     if not found:
         catalogue.hypothesis(one)  # raises, with the nearest id
     return found
+
+
+def _checked(choice: Choice, options: TestOptions) -> Choice:
+    """The choice with the margins that the options give, if its papers and the user's set fit together."""
+    for one in choice.hypotheses:
+        declaring = [p for p in choice.papers if any(h.id == one.id for h in p.hypotheses)]
+        if one.set is None and any(p.set != declaring[0].set for p in declaring):
+            names = " and ".join(p.id for p in declaring)
+            raise InputError(f"{names} ask {one.id} of different neurons", "--paper", "run them one by one")
+    if options.set is not None and choice.hypotheses and all(h.set is not None for h in choice.hypotheses):
+        raise InputError("everything that is tested is about neurons of its own", "--set",
+                         "leave it out, or ask for other hypotheses")  # fmt: skip
+    return _with_margins(choice, options)
 
 
 def _with_margins(choice: Choice, options: TestOptions) -> Choice:

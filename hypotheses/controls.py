@@ -109,6 +109,8 @@ def flags_an_effect(finding: Finding) -> bool:
 
 def _random_weights(run: ControlRun) -> Outcome:
     names, tested = run.random_weights()
+    if not tested:
+        raise MissingInput("no hypothesis could be tested on random weights")
     numbers = {"estimate": float(len(names)), "null_model": "random_init"}
     details = Details(found_in_random_weights=names, further={"tested": tested})
     if names:

@@ -213,8 +213,8 @@ class FindingBuilder:
             "document_effect": DocumentEffectCard(**asdict(effect)) if effect is not None and over_documents else None,
             "enough": self._enough(judged),
             "null_chosen": chosen,
-            # the record is of the declared null models, not of one chosen in their place
-            "calibration": "" if chosen or measured is None else measured,
+            # the record is of the declared null models and of the set that they were declared for
+            "calibration": "" if chosen or a.details.nulls_left_out or measured is None else measured,
         }
         if len(judged.verdicts) > 1:
             told["per_output"] = [_output_row(*one) for one in judged.verdicts]

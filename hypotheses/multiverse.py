@@ -24,10 +24,10 @@ from ..data.panel import check_panel, halves
 from ..data.registry import suggestion
 from . import catalogue
 from .choice import Choice, choose
+from .claim_verdicts import verdict_on
 from .engine import Assessment
 from .hypothesis import Hypothesis
 from .inference.permutation import enough_replicates
-from .inference.verdicts import combine
 from .nulls.guard import blamed
 from .numbers import plain_number
 from .paper import Paper
@@ -367,13 +367,8 @@ def with_fields(hypothesis: Hypothesis, settings: Settings) -> Hypothesis:
 def claims_of(papers: Sequence[Paper], outcomes: Sequence[Outcome]) -> dict[str, Verdict]:
     """Verdict on each claim of the papers that the outcomes bear on, by ``PAPER:NUMBER``."""
     by_id = {o.hypothesis: o.verdict for o in outcomes if o.verdict is not None}
-    claims = {}
-    for paper in papers:
-        for claim in paper.claims:
-            verdicts = [by_id[name] for name in claim.ids if name in by_id]
-            if verdicts:
-                claims[f"{paper.id}:{claim.number}"] = combine(verdicts)
-    return claims
+    every = ((f"{p.id}:{claim.number}", verdict_on(claim, p, by_id)) for p in papers for claim in p.claims)
+    return {name: verdict for name, verdict in every if verdict is not None}
 
 
 def told_value(value: Value) -> str:

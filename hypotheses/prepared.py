@@ -277,6 +277,10 @@ class PreparedData:
         table = self.measurements.neurons
         if table is None:
             raise MissingInput("no neuron covariates were measured", "neurons.parquet", "measure them")
+        unknown = [name for name in self.alike if name not in table.columns]
+        if unknown:
+            raise InputError(f"{', '.join(unknown)}: no covariate of neurons", "alike",
+                             f"choose of {', '.join(c for c in table.columns if c != 'neuron')}")  # fmt: skip
         covariates: npt.NDArray[np.float64] = table[list(self.alike)].to_numpy(dtype=np.float64)
         return covariates
 

@@ -12,19 +12,18 @@ from ..data.panel import check_panel
 from . import catalogue, figure_data
 from .cards import describe, hypothesis_cards, set_cards
 from .choice import Choice, check_replicates, choose
+from .claim_verdicts import claim_verdicts
 from .controls import ControlRun, flags_an_effect
 from .engine import Assessment, assess, sample
 from .findings import FindingBuilder, Judged, judge_family
 from .hypothesis import Hypothesis
 from .inference.multiplicity import adjust
-from .inference.verdicts import combine
 from .nulls.base import NullModel
 from .nulls.guard import blamed
-from .paper import Claim, Paper
 from .prepared import PreparedData
-from .result import ClaimVerdict, Finding, Result, Role, Setup, Verdict
+from .result import Finding, Result, Role, Setup, Verdict
 from .statistic import BoundStatistic
-from .views import Prepared, prepare
+from .views import Prepared, prepare, set_unused
 
 MOST_SENSITIVITY_DRAWS = 999
 """Draws of a null whose row decides nothing, at most: graph nulls cost most, and no adjusted p needs their tail."""
@@ -86,8 +85,8 @@ def run_choice(
         hypotheses=[*hypothesis_cards(prepared), *(c.card(main) for c in choice.controls)],
         findings=findings,
         left_out=left_out,
-        claims=[v for paper in choice.papers for v in claim_verdicts(paper, findings)],
-        warnings=list(main.measurements.manifest.extra("warnings", [])),
+        claims=claim_verdicts(prepared, findings),
+        warnings=[*main.measurements.manifest.extra("warnings", []), *set_unused(prepared)],
         **figure_data.collect(prepared, findings, options.seed),
     )
 
@@ -232,39 +231,3 @@ def flags(
     findings, _ = run_hypotheses(primary, builders, progress)
     rows = [f for f in findings if f.role is Role.PRIMARY and f.verdict is not Verdict.NOT_RUN]
     return [f.hypothesis for f in rows if flags_an_effect(f)], len(rows)
-
-
-def claim_verdicts(paper: Paper, findings: Sequence[Finding]) -> list[ClaimVerdict]:
-    """Verdict on each claim of a paper that some row bears on."""
-    by_id = {f.hypothesis: f for f in findings if f.role is Role.PRIMARY and f.verdict is not None}
-    found = []
-    for claim in paper.claims:
-        rows = [by_id[name] for name in claim.ids if name in by_id]
-        if rows:
-            found.append(_claim_verdict(paper, claim, rows))
-    return found
-
-
-def _claim_verdict(paper: Paper, claim: Claim, rows: Sequence[Finding]) -> ClaimVerdict:
-    verdict = combine([f.verdict for f in rows if f.verdict is not None])
-    return ClaimVerdict(
-        paper=paper.id, number=claim.number, title=claim.title, verdict=verdict,
-        headline=claim.headlines.get(verdict, ""), sentence=_claim_sentence(rows, verdict),
-        hypotheses=[f.hypothesis for f in rows],
-    )  # fmt: skip
-
-
-def _claim_sentence(rows: Sequence[Finding], verdict: Verdict) -> str:
-    def ids(wanted: Verdict) -> str:
-        return ", ".join(f.hypothesis for f in rows if f.verdict is wanted)
-
-    if verdict is Verdict.SUPPORTED:
-        return f"all {len(rows)} hypotheses are supported" if len(rows) > 1 else "its hypothesis is supported"
-    if verdict is Verdict.REFUTED:
-        return f"refuted by {ids(Verdict.REFUTED)}"
-    undecided = sum(f.verdict is Verdict.UNDETERMINED for f in rows)
-    missing = sum(f.verdict is Verdict.NOT_RUN for f in rows)
-    of = f" of {len(rows)} hypotheses" if len(rows) > 1 else ""
-    parts = [f"{undecided}{of} could not decide" if of else "its hypothesis could not decide"] if undecided else []
-    parts += [f"{missing} could not be run" if of else "it could not be run"] if missing else []
-    return ", ".join(parts)

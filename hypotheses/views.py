@@ -62,3 +62,12 @@ def own_set(measurements: Measurements, options: TestOptions) -> NeuronSet | Non
         return Listed.of(read_neuron_list(path), path.name)
     listed = measurements.neuron_list
     return None if listed is None else Listed.of(listed, schema.SET)
+
+
+def set_unused(prepared: Prepared) -> list[str]:
+    """Warning that names the hypotheses which the user's set does not touch, since each is about a set of its own."""
+    if prepared.own_set is None:
+        return []
+    ids = [h.id for h in prepared.choice.hypotheses if h.set is not None]
+    said = f"the {prepared.own_set.name} neurons are not used by {', '.join(ids)}: about sets of their own"
+    return [said] if ids else []

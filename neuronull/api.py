@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import pipeline
+from .data.errors import InputError
 from .data.given import CorpusLike, corpus_option
 from .data.options import EMBEDDED_CORPUS, MeasureOptions, Progress, Silent, TestOptions
 from .output import report_format, staged
@@ -206,11 +207,16 @@ def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis])
         if isinstance(one, str):
             names += [name for name in one.split(",") if name]
             continue
-        from .hypotheses.catalogue import papers
+        from .hypotheses import catalogue
         from .hypotheses.paper import Paper
 
-        if isinstance(one, Paper) and one.id not in papers:
-            papers.register(one.id, one, origin=f"paper {one.id}")
+        if isinstance(one, Paper):
+            if one.id in catalogue.papers and catalogue.papers.get(one.id) == one:
+                names.append(one.id)
+                continue
+            catalogue.papers.register(one.id, one, origin=f"paper {one.id}")
+        elif catalogue.hypothesis(one.id) != one:
+            raise InputError(f"{one.id} is the id of another hypothesis", "only", "give yours an id of its own")
         names.append(one.id)
     return tuple(names)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from .data.adapters import Adapter, families
 from .data.errors import InputError
-from .hypotheses.catalogue import hypotheses, nulls, papers
+from .hypotheses.catalogue import hypotheses, nulls, papers, shipped
 from .hypotheses.hypothesis import Hypothesis
 from .hypotheses.inference.verdicts import Absence, Criterion
 from .hypotheses.neuron_sets import Need, NeuronSet
@@ -203,6 +203,9 @@ def hypothesis(
             )  # fmt: skip
         except ValueError as error:
             raise InputError(str(error), place, "give family.name, and one or two null models") from None
+        owner = next((p.id for p in shipped() for h in p.hypotheses if h.id == id), "")
+        if owner:
+            raise InputError(f"{id} is a hypothesis of {owner}", place, "give yours an id of its own")
         hypotheses.register(id, made, origin=place)
         return made
 

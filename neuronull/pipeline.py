@@ -243,7 +243,7 @@ class _Run:
 
         def remeasure(options: MeasureOptions, told: str) -> Measurements:
             with self.timed.labelled(f"{told}: "):
-                return self._measured(options, self.choice.tested_needs)
+                return self._tested(options)
 
         return explore(design, self.request.measure, self.request.tests, measurements, remeasure, self.timed)
 
@@ -253,8 +253,12 @@ class _Run:
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
         options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            measured = self._with_joint_ablation(options, self._measured(options, self.choice.tested_needs))
-            return self._with_effects(options, measured) if "effects" in self.choice.needs else measured
+            return self._tested(options)
+
+    def _tested(self, options: MeasureOptions) -> Measurements:
+        """All that the hypotheses need, measured with these options."""
+        measured = self._with_joint_ablation(options, self._measured(options, self.choice.tested_needs))
+        return self._with_effects(options, measured) if "effects" in self.choice.needs else measured
 
     def _with_joint_ablation(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
         """The measurements with the joint ablations that the hypotheses asked for will look up; as they are for none.

@@ -46,7 +46,7 @@ def document_effect(contrasts: FloatArray) -> DocumentEffect | None:
     Parameters
     ----------
     contrasts : [D]
-        One value a document, 0 where there is no effect.
+        One value per document, 0 where there is no effect.
     """
     import pingouin
 

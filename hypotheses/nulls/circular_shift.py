@@ -64,7 +64,7 @@ class CircularShift(NullModel):
         return ShiftState(observed.value.numpy(), order, document, starts[document], length[document])
 
     def draw(self, state: ShiftState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [T, n], one a replicate."""
+        """Of [T, n], one per replicate."""
         starts = np.flatnonzero(np.r_[True, np.diff(state.document) > 0])
         length, start = state.length[starts][:, None], state.start[:, None]
         within = (np.arange(len(state.order)) - state.start)[:, None]

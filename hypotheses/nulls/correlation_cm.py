@@ -56,7 +56,7 @@ class CorrelationCM(NullModel):
         return PopulationState(population, union.sets, union.t_eff)
 
     def draw(self, state: PopulationState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [2, 2, n, n], one a replicate."""
+        """Of [2, 2, n, n], one per replicate."""
         for r in replicates:
             yield cut(sampled(state.population, state.t_eff, keys(seed, r, self.name, 2)), state.sets)
 

@@ -55,7 +55,7 @@ class DocumentPermuted(NullModel):
         return PermutedState(observed.value.numpy(), blocks_of(observed))
 
     def draw(self, state: PermutedState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [T, n], one a replicate."""
+        """Of [T, n], one per replicate."""
         for r in replicates:
             yield torch.from_numpy(permuted(state.activation, state.blocks, generator(seed, r, "docperm")))
 

@@ -38,7 +38,7 @@ class ErdosRenyi(NullModel):
         return WiredState(union, strong_pairs(union.mean))
 
     def draw(self, state: WiredState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [2, 2, n, n], one a replicate."""
+        """Of [2, 2, n, n], one per replicate."""
         count = int(state.signs.sum(dtype=np.int64)) // 2
         for r in replicates:
             edges = generators.erdos_renyi(state.union.size, count, keys(seed, r, self.name, 1))[0]

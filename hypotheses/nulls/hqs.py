@@ -90,7 +90,7 @@ class HQS(NullModel):
         return HqsState(union.size, union.sets, union.t_eff, mean, variance)
 
     def draw(self, state: HqsState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [2, 2, n, n], one a replicate."""
+        """Of [2, 2, n, n], one per replicate."""
         for r in replicates:
             population = hqs_population(state.size, state.mean, state.variance, generator(seed, r, "hqspop"))
             population[np.diag_indices_from(population)] *= 1 + RIDGE

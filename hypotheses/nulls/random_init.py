@@ -52,7 +52,7 @@ class RandomInit(NullModel):
         return InitState((2, int(value.shape[1]), int(value.shape[2])), (first, second))
 
     def draw(self, state: InitState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [2, n, d] float32, one a replicate."""
+        """Of [2, n, d] float32, one per replicate."""
         sd = np.asarray(state.sd, dtype=np.float32)[:, None, None]
         for r in replicates:
             yield torch.from_numpy(sd * generator(seed, r, "init").standard_normal(state.shape, dtype=np.float32))

@@ -57,7 +57,7 @@ class Rewired(NullModel):
         return WiredState(union, strong_pairs(union.mean))
 
     def draw(self, state: WiredState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [2, 2, n, n], one a replicate."""
+        """Of [2, 2, n, n], one per replicate."""
         edges = np.argwhere(np.triu(state.signs, 1) != 0)
         for r in replicates:
             copy = rewiring.rewire(edges, state.union.size, keys(seed, r, "rewired", 1), threads=1)[0]

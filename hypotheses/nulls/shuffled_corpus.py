@@ -62,7 +62,7 @@ class ShuffledCorpus(NullModel):
         return CorpusState(documents, int(shared), observed.remake)
 
     def draw(self, state: CorpusState, replicates: range, seed: int) -> Iterator[Any]:
-        """What `remake` makes of the shuffled documents, one a replicate."""
+        """What `remake` makes of the shuffled documents, one per replicate."""
         for r in replicates:
             rng = generator(seed, r, "shuffled")
             yield state.remake([np.r_[d[: state.fixed], rng.permutation(d[state.fixed :])] for d in state.documents])

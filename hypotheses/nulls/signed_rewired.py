@@ -40,7 +40,7 @@ class SignedRewired(NullModel):
         return WiredState(union, strong_pairs(union.mean, signed=True))
 
     def draw(self, state: WiredState, replicates: range, seed: int) -> Iterator[torch.Tensor]:
-        """Of [2, 2, n, n], one a replicate."""
+        """Of [2, 2, n, n], one per replicate."""
         for r in replicates:
             after = rewiring.signed_rewire(state.signs[None], keys(seed, r, self.name, 1), threads=1)[0]
             yield cut(moved(state.union, state.signs, after, generator(seed, r, "sdealt")), state.union.sets)

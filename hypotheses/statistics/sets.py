@@ -144,6 +144,6 @@ class BoundSet(BoundStatistic):
 
 
 def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:
-    """One seed a replicate, for estimators that are random themselves; a function of (seed, replicate, stream)."""
+    """One seed per replicate, for estimators that are random themselves; a function of (seed, replicate, stream)."""
     words = [np.random.SeedSequence([seed, r, stream]).generate_state(1, np.uint64)[0] for r in replicates]
     return torch.from_numpy(np.asarray(words, dtype=np.uint64).view(np.int64))

@@ -15,13 +15,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from neuronull.data.docstrings import Docstring, harvest, text_hash
-from neuronull.data.embedded import build as build_module
 from neuronull.data.embedded import embedded_checkpoints, embedded_model_path, embedded_models
-from neuronull.data.embedded import train as train_module
-from neuronull.data.embedded.build import HELD_OUT, index_order, split_corpus, write_index
 from neuronull.data.embedded.corpus import EmbeddedCorpus, corpus_record, held_out_documents, read_index
-from neuronull.data.embedded.train import Settings, fresh_model, mean_loss, sequences, train, unigram_loss
 from neuronull.data.errors import InputError
+from neuronull.data.training import build as build_module
+from neuronull.data.training import train as train_module
+from neuronull.data.training.build import HELD_OUT, index_order, split_corpus, write_index
+from neuronull.data.training.train import Settings, fresh_model, mean_loss, sequences, train, unigram_loss
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("docs-gpt2", "docs-pythia")

@@ -6,7 +6,7 @@ from ...paper import Claim
 from ...result import Verdict
 
 REGIMES = Claim(
-    "rare tokens have a regime of their own",
+    "{a} have a regime of their own",
     ("regimes.shape", "regimes.contrast", "regimes.selectivity"),
     {
         Verdict.SUPPORTED: "For rare words this model leans on a small group of neurons in a way it does not for "
@@ -19,7 +19,7 @@ REGIMES = Claim(
 )
 
 CLUSTERS = Claim(
-    "plateau neurons form no modular clusters",
+    "{set} neurons form no modular clusters",
     ("clusters.within", "clusters.cohesion", "clusters.weights"),
     {
         Verdict.SUPPORTED: "The neurons that matter most for rare words form no clusters of any size that would "

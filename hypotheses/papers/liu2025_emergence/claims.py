@@ -19,7 +19,7 @@ def _headlines(so: str, not_so: str, whether: str) -> Mapping[Verdict, str]:
 
 CLAIMS = (
     Claim(
-        "rare tokens depend on the plateau neurons as a whole",
+        "{a} depend on the {set} neurons as a whole",
         ("specialists.closure",),
         _headlines(
             "Removing the neurons that matter most for rare words hurts rare words more than removing ordinary ones.",
@@ -28,7 +28,7 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "plateau neurons act in concert",
+        "{set} neurons act in concert",
         ("coordination.dimension",),
         _headlines(
             "The neurons that matter most for rare words act in concert.",
@@ -37,7 +37,7 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "plateau neurons have heavy-tailed weights",
+        "{set} neurons have heavy-tailed weights",
         ("tails.weights",),
         _headlines(
             "The weights of the neurons that matter most for rare words have heavier tails than those of others.",

@@ -20,13 +20,13 @@ WEIGHTS = Claim(
 )
 
 SCALE = Claim(
-    "entropy neurons act on the loss through the final norm's scale",
+    "{set} neurons act on the loss through the final norm's scale",
     ("entropy.scale", "entropy.frequency"),
     {
         Verdict.SUPPORTED: "Entropy neurons change the loss through the final norm's scale, and not through token "
         "frequencies.",
-        Verdict.REFUTED: "Entropy neurons do not change the loss as the claim says: they act no more through the "
-        "final norm's scale than others, or more through token frequencies.",
+        Verdict.REFUTED: "Entropy neurons do not change the loss as the claim says: at least one thing that it "
+        "predicts is not there.",
         Verdict.UNDETERMINED: "This run cannot tell whether entropy neurons change the loss through the final norm's "
         "scale and not through token frequencies.",
         Verdict.NOT_RUN: "How entropy neurons change the loss was not measured.",
@@ -38,8 +38,8 @@ FREQUENCY = Claim(
     ("frequency.unigram", "frequency.direction"),
     {
         Verdict.SUPPORTED: "Token-frequency neurons move predictions towards or away from how frequent tokens are.",
-        Verdict.REFUTED: "Token-frequency neurons do not move predictions towards or away from how frequent tokens "
-        "are: at least one thing that the claim predicts is not there.",
+        Verdict.REFUTED: "The claim about token-frequency neurons fails here: at least one thing that it predicts is "
+        "not there.",
         Verdict.UNDETERMINED: "This run cannot tell whether token-frequency neurons move predictions towards or away "
         "from how frequent tokens are.",
         Verdict.NOT_RUN: "What token-frequency neurons do to predictions was not measured.",

@@ -80,7 +80,7 @@ scale = Hypothesis(
             "One minus the direct effect over the whole effect: absolute changes of the loss when a neuron is "
             "ablated, with the final norm's scale frozen and free, summed over both {a} and {b}; mean over the "
             "{set} neurons, less that of null sets of neurons with like activations; what a neuron's activations "
-            "predict is taken off first. The neurons are chosen by their weights, not by effects."
+            "predict is taken off first."
         ),
         plus="the {set} neurons act more through the final norm's scale than neurons with like activations",
         minus="the {set} neurons act less through the final norm's scale than neurons with like activations",

@@ -1,6 +1,6 @@
-"""Train an embedded model: ``python -m neuronull.data.embedded.train docs-gpt2 --corpus DIR --tokens N --out DIR``.
+"""Train an embedded model: ``python -m neuronull.data.training.train docs-gpt2 --corpus DIR --tokens N --out DIR``.
 
-The corpus directory comes from `neuronull.data.embedded.build`. Runs on two CPU cores in half an hour; a run that was
+The corpus directory comes from `neuronull.data.training.build`. Runs on two CPU cores in half an hour; a run that was
 cut off goes on from its last saved state when the same command is given again. The output directory appears under its
 name only when it is whole.
 """
@@ -263,7 +263,7 @@ def train(settings: Settings, corpus: Path, partial: Path) -> tuple[Any, NDArray
         "tokens": settings.steps * settings.batch * CONTEXT,
         "steps": settings.steps,
         "checkpoint_steps": list(settings.checkpoint_steps),
-        "step_0": f"neuronull.data.embedded.train.fresh_model({settings.name!r}, seed={settings.seed})",
+        "step_0": f"neuronull.data.training.train.fresh_model({settings.name!r}, seed={settings.seed})",
         "settings": {k: getattr(settings, k) for k in settings.__dataclass_fields__},
         "seconds": round(earlier + time.monotonic() - began, 1),
         "threads": torch.get_num_threads(),
@@ -338,9 +338,9 @@ def reload_check(directory: Path, model: Any, documents: Sequence[Sequence[int]]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m neuronull.data.embedded.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neuronull.data.training.train", description=__doc__)
     parser.add_argument("name", choices=ARCHITECTURES)
-    parser.add_argument("--corpus", type=Path, required=True, help="directory made by neuronull.data.embedded.build")
+    parser.add_argument("--corpus", type=Path, required=True, help="directory made by neuronull.data.training.build")
     parser.add_argument("--tokens", type=int, default=8_000_000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
@@ -364,7 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     partial.mkdir(parents=True, exist_ok=True)
     model, counts, record = train(settings, options.corpus, partial)
     given = sys.argv[1:] if arguments is None else list(arguments)
-    record = {"command": f"python -m neuronull.data.embedded.train {shlex.join(given)}"} | record
+    record = {"command": f"python -m neuronull.data.training.train {shlex.join(given)}"} | record
     write_model(partial, options.corpus, model, counts)
     record |= provenance(options.corpus) | {"reloaded": reload_check(partial, model, evaluation_ids(options.corpus))}
     (partial / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

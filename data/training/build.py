@@ -1,4 +1,4 @@
-"""Prepare what the embedded models are trained and evaluated on: ``python -m neuronull.data.embedded.build --out DIR``.
+"""Prepare what the embedded models are trained and evaluated on: ``python -m neuronull.data.training.build --out DIR``.
 
 Held-out packages are whole direct dependencies of neuronull, so that every installation has them; models train on all
 other installed distributions. The overlap between the two is removed in both directions before anything else is done.
@@ -168,7 +168,7 @@ def build(out: Path, seed: int = 0) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m neuronull.data.embedded.build", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neuronull.data.training.build", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -1,0 +1,1 @@
+"""How the embedded models were made: corpus and tokenizer (`build`), then training (`train`)."""

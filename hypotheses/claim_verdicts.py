@@ -1,0 +1,105 @@
+"""Verdicts on a paper's claims, from the verdicts of the hypotheses that decide them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..data.condition_files import read_conditions
+from ..data.conditions import COMMON, RARE, Conditions
+from .hypothesis import Hypothesis
+from .inference.verdicts import combine
+from .paper import Claim, Paper
+from .result import ClaimVerdict, Finding, Role, Verdict
+from .views import Prepared
+
+
+def claim_verdicts(prepared: Prepared, findings: Sequence[Finding]) -> list[ClaimVerdict]:
+    """Verdict on each claim of the run's papers that some row bears on."""
+    by_id = {f.hypothesis: f for f in findings if f.role is Role.PRIMARY and f.verdict is not None}
+    verdicts = {name: f.verdict for name, f in by_id.items() if f.verdict is not None}
+    found = []
+    for paper in prepared.choice.papers:
+        for claim in paper.claims:
+            verdict = verdict_on(claim, paper, verdicts)
+            if verdict is None:
+                continue
+            rows = [by_id[name] for name in claim.ids if name in by_id]
+            tested = [h for h in prepared.choice.hypotheses if h.id in claim.ids]
+            otherwise = _asked_otherwise(prepared, paper, tested)
+            found.append(ClaimVerdict(
+                paper=paper.id, number=claim.number, title=prepared.of(tested[0]).filled(claim.title), verdict=verdict,
+                headline=f"{otherwise}: {verdict}." if otherwise else claim.headlines.get(verdict, ""),
+                sentence=_sentence(rows, verdict, unasked(claim, paper, verdicts)),
+                hypotheses=[f.hypothesis for f in rows],
+            ))  # fmt: skip
+    return found
+
+
+def verdict_on(claim: Claim, paper: Paper, verdicts: Mapping[str, Verdict]) -> Verdict | None:
+    """Verdict on a claim; None where nothing that was tested bears on it.
+
+    A hypothesis that a plain run tests and this run did not stands against *supported*: the claim says more than what
+    was tested.
+
+    Parameters
+    ----------
+    verdicts
+        Verdict of each hypothesis that was asked for and has one, by id.
+    """
+    rows = [verdicts[name] for name in claim.ids if name in verdicts]
+    if not rows:
+        return None
+    if all(v is Verdict.NOT_RUN for v in rows):
+        return Verdict.NOT_RUN
+    found = combine(rows)
+    left = any(h.default for h in unasked(claim, paper, verdicts))
+    return Verdict.UNDETERMINED if found is Verdict.SUPPORTED and left else found
+
+
+def unasked(claim: Claim, paper: Paper, tested: Mapping[str, object]) -> list[Hypothesis]:
+    """Hypotheses that decide a claim and were not asked for."""
+    return [h for h in paper.hypotheses if h.id in claim.ids and h.id not in tested and h.role is Role.PRIMARY]
+
+
+def _asked_otherwise(prepared: Prepared, paper: Paper, tested: Sequence[Hypothesis]) -> str:
+    """What the claim was asked of, where that is not what the paper means; empty where it is.
+
+    The paper's own headlines speak of its neurons and conditions, and would be false of others.
+    """
+    own, conditions, parts = prepared.own_set, prepared.base.conditions, []
+    if own is not None and own != paper.set and any(h.set is None for h in tested):
+        parts.append(f"of the {own.name} neurons")
+    if not _compares(paper, conditions):
+        parts.append(f"of {conditions.a.phrase} against {conditions.b.phrase}")
+    return f"Asked {' and '.join(parts)}, in place of the paper's own" if parts else ""
+
+
+def _compares(paper: Paper, conditions: Conditions) -> bool:
+    """Whether a paper's conditions are those that were measured, by their names."""
+    if paper.conditions is None:
+        return (conditions.a.name, conditions.b.name) == (RARE.name, COMMON.name)
+    declared = read_conditions(paper.conditions)
+    return conditions.a.name == declared.a.name and (declared.b is None or conditions.b.name == declared.b.name)
+
+
+def _sentence(rows: Sequence[Finding], verdict: Verdict, left: Sequence[Hypothesis]) -> str:
+    def ids(wanted: Verdict) -> str:
+        return ", ".join(f.hypothesis for f in rows if f.verdict is wanted)
+
+    unasked_ids = f"{', '.join(h.id for h in left)} {'was' if len(left) == 1 else 'were'} not asked for" if left else ""
+    several = len(rows) > 1
+    if verdict is Verdict.REFUTED:
+        return f"refuted by {ids(Verdict.REFUTED)}"
+    if all(f.verdict is Verdict.SUPPORTED for f in rows):
+        said = f"all {len(rows)} hypotheses tested are supported" if several else "its hypothesis is supported"
+        if several and not left:
+            said = f"all {len(rows)} hypotheses are supported"
+        if not several and left:
+            said = "the one hypothesis tested is supported"
+        return ", ".join(part for part in (said, unasked_ids) if part)
+    undecided = sum(f.verdict is Verdict.UNDETERMINED for f in rows)
+    missing = sum(f.verdict is Verdict.NOT_RUN for f in rows)
+    of = f" of {len(rows)} hypotheses" if several else ""
+    parts = [f"{undecided}{of} could not decide" if of else "its hypothesis could not decide"] if undecided else []
+    parts += [f"{missing} could not be run" if of else "it could not be run"] if missing else []
+    return ", ".join(parts)
