@@ -54,6 +54,8 @@ class Conditions:
 
 
 RARE, COMMON = Condition("rare", "rare tokens"), Condition("common", "common tokens")
+DEFAULT_NAMES = RARE.name, COMMON.name
+"""Names of the conditions that are compared where nobody names others."""
 
 
 class ConditionRule(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..data.condition_files import read_conditions
-from ..data.conditions import COMMON, RARE, Conditions
+from ..data.conditions import DEFAULT_NAMES, Conditions
 from .hypothesis import Hypothesis
 from .inference.verdicts import combine
 from .paper import Claim, Paper
@@ -77,7 +77,7 @@ def _asked_otherwise(prepared: Prepared, paper: Paper, tested: Sequence[Hypothes
 def _compares(paper: Paper, conditions: Conditions) -> bool:
     """Whether a paper's conditions are those that were measured, by their names."""
     if paper.conditions is None:
-        return (conditions.a.name, conditions.b.name) == (RARE.name, COMMON.name)
+        return (conditions.a.name, conditions.b.name) == DEFAULT_NAMES
     declared = read_conditions(paper.conditions)
     return conditions.a.name == declared.a.name and (declared.b is None or conditions.b.name == declared.b.name)
 
