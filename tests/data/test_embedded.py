@@ -254,6 +254,7 @@ def test_schedule_warms_up_and_ends_at_a_tenth() -> None:
     assert settings.rate(settings.steps) == pytest.approx(2e-4)
 
 
+@pytest.mark.slow
 def test_a_cut_off_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()

@@ -69,6 +69,7 @@ def test_measurements(family: str, layer: str | int, on_device, tmp_path: Path):
     np.testing.assert_allclose(there.neurons, here.neurons, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_passes_its_audit(dtype: str, on_device, tmp_path: Path):
     options = replace(options_of("gpt_neox", tmp_path, "tiny", seed=0, inflation=1.5), dtype=dtype)
@@ -77,6 +78,7 @@ def test_half_precision_passes_its_audit(dtype: str, on_device, tmp_path: Path):
     assert there.manifest.audit.model_dump()["method"] == "last norm and unembedding in float64"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_joint_ablation_and_effects_on_distributions(family: str, on_device, tmp_path: Path):
     options = options_of(family, tmp_path, "tiny", seed=0, inflation=1.5)

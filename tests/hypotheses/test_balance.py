@@ -40,6 +40,7 @@ def test_permutations_are_told_as_the_images_of_the_sets(name: str):
         assert found == [[draw[i] for i in half.tolist()] for half in prepared.set]
 
 
+@pytest.mark.slow
 def test_chance_alone_is_called_an_imbalance_as_often_as_it_says():
     low = sum(against(data_of(seed), RESELECTED, 0).p < 0.05 for seed in range(60))
     assert low <= scipy.stats.binom.ppf(0.999, 60, 0.05)

@@ -89,15 +89,29 @@ def test_only_takes_families_ids_and_controls_in_the_order_of_the_catalogue():
 
 
 def test_an_id_that_two_papers_declare_is_one_hypothesis_and_decides_a_claim_of_each(installed):
-    installed(theirs())
-    choice = chosen(papers=("liu2025", "theirs"))
-    assert ids(choice).count("clusters.within") == 1
-    assert next(h for h in choice.hypotheses if h.id == "clusters.within").claim == WITHIN.claim, "the first paper's"
+    paper = theirs(hypotheses=(replace(WITHIN, id="theirs.within"), WITHIN), set=catalogue.papers.get("liu2025").set)
+    installed(paper)
+    assert ids(chosen(papers=("liu2025", "theirs"))).count("clusters.within") == 1
     measurements = planted_measurements(Settings(documents=24, pairs=6, neurons=320), 1, ("influence", "activations"))
     options = TestOptions(papers=("liu2025", "theirs"), only=("clusters.within", "theirs.within"), replicates=39)
     result = run_suite(measurements, options)
     assert {(c.paper, c.number) for c in result.claims} == {("liu2025", 2), ("theirs", 1)}
     assert len([f for f in result.findings if f.hypothesis == "clusters.within" and f.verdict is not None]) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "liu2025 and theirs mean different hypotheses by clusters.within"),
+        ({"hypotheses": (replace(WITHIN, id="theirs.within"), WITHIN)}, "liu2025 and theirs ask clusters.within of"),
+    ],
+    ids=["another wording", "other neurons"],
+)
+def test_one_id_for_two_things_is_refused(installed, given, says):
+    installed(theirs(**given))
+    with pytest.raises(InputError, match=says):
+        chosen(papers=("liu2025", "theirs"))
+    assert [p.id for p in chosen(papers=("theirs",), only=("clusters.within",)).papers] == ["theirs"]
 
 
 def test_an_installed_paper_joins_no_plain_run_and_moves_no_number(installed, tmp_path):

@@ -147,6 +147,7 @@ def test_other_ways_to_draw_control_sets_cry_wolf(design):
 # influence that follows the covariates ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_not():
     """Neurons of large scale are more influential and more correlated; the plateau is nothing beyond that."""
     settings = Settings(neurons=960, covariate_link=0.93, confounding=0.45)
@@ -161,6 +162,7 @@ def test_strata_take_confounded_covariates_for_an_effect_and_reselection_does_no
     assert rejected(reselected) <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / len(reselected))
 
 
+@pytest.mark.slow
 def test_what_null_sets_share_with_the_set_is_taken_out_of_the_estimate():
     """Half of each null set is the set itself here; the effect is what the same sets show beyond an unplanted twin."""
     world = Settings(neurons=960, covariate_link=0.93, confounding=0.45, raised_both=1.0)

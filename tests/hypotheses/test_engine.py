@@ -251,6 +251,7 @@ def test_what_moves_the_set_and_null_sets_alike_is_no_error_of_their_difference(
     assert assess(hypothesis, bound, prepared, sampled, 0.05).outputs[0].se_documents == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_refuting_bounds_hold_for_all_heads_at_once():
     """Of 20 heads whose true effects lie at the margin, no lower bound is above it in nine worlds of ten and more."""
     rng, worlds, heads, documents = np.random.default_rng(1), 2000, 20, 40

@@ -48,6 +48,7 @@ def agrees(universe, result):
     assert universe.claims == {f"{c.paper}:{c.number}": c.verdict for c in result.claims}
 
 
+@pytest.mark.slow
 def test_every_universe_is_the_run_of_its_settings(measured):
     tests = varied(plateau=[".03", "12"], split=[1, 2])
     found = explored(measured, tests)
@@ -63,6 +64,7 @@ def test_every_universe_is_the_run_of_its_settings(measured):
         agrees(universe, alone)
 
 
+@pytest.mark.slow
 def test_other_measurements_are_made_once_each_and_never_for_the_runs_own(measured):
     asked = []
     others = {0.3: world(3), 0.4: world(5)}

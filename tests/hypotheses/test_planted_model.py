@@ -43,6 +43,7 @@ def test_the_suite_finds_what_the_weights_were_given(tmp_path, planted, hypothes
         assert row.details.deciding_output == "0.1", "and names the head that copies"
 
 
+@pytest.mark.slow
 def test_the_unedited_twin_is_not_flagged(tmp_path):
     measurements, plateau = measured(tmp_path)
     assert all(len(plateau & set(half.tolist())) <= 3 for half in PreparedData(measurements).set)

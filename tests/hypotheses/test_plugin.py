@@ -80,6 +80,7 @@ def test_it_decides_a_hypothesis_and_stands_in_the_result(installed: dict[str, s
     assert rows[0][4] == 39
 
 
+@pytest.mark.slow
 def test_its_own_tests_run_one_id_a_check(installed: dict[str, str], tmp_path: Path) -> None:
     tests = shutil.copytree(PLUGIN / "tests", tmp_path / "tests")
     quick = ["-k", "contract or uniform or batch"]  # all of them were run by `neuronull check`

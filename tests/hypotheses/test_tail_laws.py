@@ -20,6 +20,7 @@ from neuronull.hypotheses.tail_laws import FEWEST, OTHERS, tail_law, tail_laws
 from neuronull.reports import tables
 
 
+@pytest.mark.slow
 def test_a_power_law_is_seldom_called_none():
     rng = np.random.default_rng(0)
     every = [tail_law(1 + rng.pareto(1.5, size=200), seed=s).p_of_fit for s in range(100)]

@@ -32,6 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> PlantedFiles:
     return whole
 
 
+@pytest.mark.slow
 def test_planted_growth_is_found_from_the_weights_and_alike_step_by_step(files: PlantedFiles, tmp_path: Path):
     given = {"model": str(files.model), "corpus": str(files.corpus), **SIZE}
     tests = {"only": "emergence.trend", "replicates": 99}

@@ -145,6 +145,7 @@ def test_a_two_way_row_is_not_drawn_twice():
     assert [r.null_model for r in estimation.panels(rows[:1])] == ["document_swaps+neuron_swaps"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layers", "per_layer"), [(1, 2), (12, 12), (48, 25), (80, 64)])
 def test_head_maps_of_real_sizes(layers, per_layer):
     n = layers * per_layer
@@ -163,6 +164,7 @@ def test_head_maps_of_real_sizes(layers, per_layer):
         assert max(drawing.figure.get_size_inches()) < 12
 
 
+@pytest.mark.slow
 def test_an_album_holds_every_figure(tmp_path):
     names = {p.name for p in save_album(sample_result(replicates=99), tmp_path)}
     assert {"overview.pdf", "curves.pdf", "head-map.pdf", "graph-3.pdf", "finding-clusters.within.pdf"} <= names

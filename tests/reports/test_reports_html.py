@@ -162,6 +162,7 @@ def test_a_bare_result_is_told_too(tmp_path):
     assert Page((tmp_path / "r.html").read_text()).wrong == []
 
 
+@pytest.mark.slow
 def test_every_number_may_be_missing():
     result = sample_result(replicates=19)
     gone = {
