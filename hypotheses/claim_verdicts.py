@@ -26,7 +26,7 @@ def claim_verdicts(prepared: Prepared, findings: Sequence[Finding]) -> list[Clai
                 continue
             rows = [by_id[name] for name in claim.ids if name in by_id]
             tested = [h for h in prepared.choice.hypotheses if h.id in claim.ids]
-            otherwise = _asked_otherwise(prepared, paper, tested)
+            otherwise = _asked_otherwise(prepared, paper, claim, tested)
             found.append(ClaimVerdict(
                 paper=paper.id, number=claim.number, title=prepared.of(tested[0]).filled(claim.title), verdict=verdict,
                 headline=f"{otherwise}: {verdict}." if otherwise else claim.headlines.get(verdict, ""),
@@ -62,15 +62,16 @@ def unasked(claim: Claim, paper: Paper, tested: Mapping[str, object]) -> list[Hy
     return [h for h in paper.hypotheses if h.id in claim.ids and h.id not in tested and h.role is Role.PRIMARY]
 
 
-def _asked_otherwise(prepared: Prepared, paper: Paper, tested: Sequence[Hypothesis]) -> str:
+def _asked_otherwise(prepared: Prepared, paper: Paper, claim: Claim, tested: Sequence[Hypothesis]) -> str:
     """What the claim was asked of, where that is not what the paper means; empty where it is.
 
-    The paper's own headlines speak of its neurons and conditions, and would be false of others.
+    The paper's own headlines speak of its neurons and conditions, and would be false of others.  A paper that names no
+    conditions and writes no headlines leaves the conditions to whoever runs it.
     """
     own, conditions, parts = prepared.own_set, prepared.base.conditions, []
     if own is not None and own != paper.set and any(h.set is None for h in tested):
         parts.append(f"of the {own.name} neurons")
-    if not _compares(paper, conditions):
+    if not _compares(paper, conditions) and (paper.conditions is not None or claim.headlines):
         parts.append(f"of {conditions.a.phrase} against {conditions.b.phrase}")
     return f"Asked {' and '.join(parts)}, in place of the paper's own" if parts else ""
 

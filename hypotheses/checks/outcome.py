@@ -75,7 +75,8 @@ class Report:
     @property
     def summary(self) -> str:
         """How many checks ran and passed, and how many do not apply, in one line."""
-        apart = f", {len(self.skipped)} do not apply ({', '.join(self.skipped)})" if self.skipped else ""
+        do = "does" if len(self.skipped) == 1 else "do"
+        apart = f", {len(self.skipped)} {do} not apply ({', '.join(self.skipped)})" if self.skipped else ""
         return f"{self.target}: {self.run - len(self.failures)} of {self.run} checks passed{apart}"
 
     def __str__(self) -> str:

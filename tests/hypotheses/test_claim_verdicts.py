@@ -14,6 +14,7 @@ from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.claim_verdicts import verdict_on
+from neuronull.hypotheses.paper import Claim, Paper
 from neuronull.hypotheses.result import Result, Verdict
 from neuronull.hypotheses.suite import run_suite
 
@@ -65,7 +66,7 @@ def test_of_neurons_of_ones_own_the_papers_headline_is_not_told(measurements, tm
     assert not any(f.details.calibration for f in asked.findings), "the record is of the declared set and null models"
 
 
-def test_other_conditions_than_the_papers_are_said(measurements):
+def test_other_conditions_than_the_papers_are_said(measurements, monkeypatch):
     conditions = replace(
         measurements.conditions,
         a=replace(measurements.conditions.a, name="code", phrase="code"),
@@ -75,6 +76,12 @@ def test_other_conditions_than_the_papers_are_said(measurements):
     other = replace(measurements, manifest=manifest)
     (claim,) = run_suite(other, TestOptions(replicates=99, only=("clusters",))).claims
     assert claim.headline.startswith("Asked of code against prose, in place of the paper's own: ")
+    within = catalogue.hypothesis("clusters.within")
+    free = Paper(id="free", citation="Nobody (2030), Free", claims=(Claim("{a} differs", (within,)),))
+    monkeypatch.setattr(catalogue.papers, "_entries", dict(catalogue.papers._entries))
+    catalogue.papers.register("free", free, origin="x")
+    (claim,) = run_suite(other, TestOptions(replicates=99, papers=("free",))).claims
+    assert (claim.title, claim.headline) == ("code differs", ""), "it leaves the conditions to whoever runs it"
 
 
 def test_a_set_that_nothing_would_use_is_refused(tmp_path: Path, measurements):
