@@ -248,8 +248,9 @@ class _Form:
         return torch.cat(out, 1)
 
 
-# fastmath lets the inner loop add in lanes; an entry is added by one thread in one order
-@compiled(parallel=True, fastmath=True, error_model="numpy", nogil=True)
+# "reassoc" lets the inner loop add in lanes; an entry is added by one thread in one order.  No "contract": with it the
+# process that compiles rounds otherwise than those that find the loop in the cache (tests/estimators/test_compiled.py)
+@compiled(parallel=True, fastmath={"nnan", "ninf", "nsz", "arcp", "reassoc"}, error_model="numpy", nogil=True)
 def _compiled_sums(
     log_p: Any, z: Any, u: Any, log_q: Any, f: Any, mean_log_p: Any, mean_log_q: Any,
     rho: Any, kappa: Any, frozen: Any, beta: Any, shift: Any, out: Any,

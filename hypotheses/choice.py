@@ -100,7 +100,7 @@ def _of(papers: Sequence[Paper]) -> list[Hypothesis]:
             if known != one:
                 raise InputError(f"{owner} and {paper.id} mean different hypotheses by {one.id}", "--paper",
                                  "run them one by one")  # fmt: skip
-    return list({h.id: h for p in reversed(papers) for h in reversed(p.hypotheses)}.values())[::-1]
+    return [one for _, one in first.values()]
 
 
 def _all_papers(asked: Sequence[Paper]) -> list[Paper]:
@@ -155,6 +155,11 @@ def _with_margins(choice: Choice, options: TestOptions) -> Choice:
             raise InputError(f"{margin:g} is no margin for {name}", "--margin", "give a finite number above 0")
         known[name] = replace(known[name], criterion=replace(criterion, margin=margin))
     return replace(choice, hypotheses=tuple(known.values()))
+
+
+def on_random_weights(choice: Choice, options: TestOptions) -> Choice:
+    """What is tested on random weights: the same; where the control alone was asked for, what a plain run tests."""
+    return choice if choice.hypotheses else choose(replace(options, only=(), margins={}))
 
 
 def check_replicates(wanted: Sequence[Hypothesis], options: TestOptions) -> None:

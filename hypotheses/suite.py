@@ -11,7 +11,7 @@ from ..data.options import Progress, Silent, TestOptions
 from ..data.panel import check_panel
 from . import catalogue, figure_data
 from .cards import describe, hypothesis_cards, set_cards
-from .choice import Choice, check_replicates, choose
+from .choice import Choice, check_replicates, choose, on_random_weights
 from .claim_verdicts import claim_verdicts
 from .controls import ControlRun, flags_an_effect
 from .engine import Assessment, assess, sample
@@ -69,10 +69,7 @@ def run_choice(
     def flagged() -> tuple[list[str], int]:
         if random_init is None:
             raise MissingInput("there is no model to re-initialise")
-        asked = choice
-        if not choice.hypotheses:  # the control alone means what a plain run tests
-            asked = choose(replace(options, only=(), margins={}))
-        return flags(asked, random_init(), options, progress)
+        return flags(on_random_weights(choice, options), random_init(), options, progress)
 
     control_run = ControlRun(main, options, flagged)
     common = FindingBuilder(main, setup, options).common()

@@ -154,7 +154,7 @@ class _Run:
         measured = self.request.measurements is not None
         measurements = self._measurements()
         if not measured:
-            measurements = self._with_joint_ablation(self.request.measure, measurements)
+            measurements = self._with_joint_ablation(self.request.measure, self.choice, measurements)
             measurements = self._with_effects(self.request.measure, measurements)
             if "checkpoints" in self.choice.needs:
                 measurements = replace(measurements, checkpoints=self._checkpoints())
@@ -243,24 +243,28 @@ class _Run:
 
         def remeasure(options: MeasureOptions, told: str) -> Measurements:
             with self.timed.labelled(f"{told}: "):
-                return self._tested(options)
+                return self._tested(options, self.choice)
 
         return explore(design, self.request.measure, self.request.tests, measurements, remeasure, self.timed)
 
     def _random_init(self) -> Measurements:
         """Measure the same model with its weights drawn anew."""
+        from .hypotheses.choice import on_random_weights
+
         options = self.request.measure
         documents = min(RANDOM_INIT_DOCUMENTS, options.documents)
         options = replace(options, random_init=True, documents=documents)
         with self.timed.labelled("random weights: "):
-            return self._tested(options)
+            return self._tested(options, on_random_weights(self.choice, self.request.tests))
 
-    def _tested(self, options: MeasureOptions) -> Measurements:
-        """All that the hypotheses need, measured with these options."""
-        measured = self._with_joint_ablation(options, self._measured(options, self.choice.tested_needs))
-        return self._with_effects(options, measured) if "effects" in self.choice.needs else measured
+    def _tested(self, options: MeasureOptions, choice: Choice) -> Measurements:
+        """All that the hypotheses of a choice need, measured with these options."""
+        from .estimators.effects import measure_effects
 
-    def _with_joint_ablation(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
+        measured = self._with_joint_ablation(options, choice, self._measured(options, choice.tested_needs))
+        return measure_effects(options, measured, self.timed) if "effects" in choice.tested_needs else measured
+
+    def _with_joint_ablation(self, options: MeasureOptions, choice: Choice, measurements: Measurements) -> Measurements:
         """The measurements with the joint ablations that the hypotheses asked for will look up; as they are for none.
 
         A second round of measuring: which sets are needed depends on what the first has chosen.
@@ -270,11 +274,11 @@ class _Run:
         from .hypotheses.joint_sets import joint_sets
         from .hypotheses.views import prepare
 
-        if "joint_ablation" not in self.choice.needs:
+        if "joint_ablation" not in choice.needs:
             return measurements
         # what the suite would refuse is refused before more is measured
         check_panel(measurements.panel, measurements.conditions, measurements.conditions_option)
-        sets = joint_sets(prepare(measurements, self.choice, self.request.tests), self.request.tests)
+        sets = joint_sets(prepare(measurements, choice, self.request.tests), self.request.tests)
         return measure_joint_ablation(options, measurements, sets, self.timed) if sets else measurements
 
     def _with_effects(self, options: MeasureOptions, measurements: Measurements) -> Measurements:

@@ -15,7 +15,7 @@ from .output import staged
 if TYPE_CHECKING:
     from .data.registry import Registry
 
-_NULL_PYPROJECT = """\
+_PYPROJECT = """\
 [build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
@@ -23,13 +23,13 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "neuronull-$dashed"
 version = "0.1.0"
-description = "The null model $name for neuronull"
+description = "The $what $name for neuronull"
 requires-python = ">=3.11"
 dependencies = ["neuronull"]
 
-# This line is what makes `neuronull ls nulls` find it.
-[project.entry-points."neuronull.nulls"]
-$name = "$package:$kind"
+# This line is what makes `$command` find it.
+[project.entry-points."$group"]
+$name = "$package:$target"
 """
 
 _NULL_MODULE = '''\
@@ -101,23 +101,6 @@ A null model for neuronull. It works as it stands; change `src/$package/__init__
     neuronull run --null clusters.within=$name
 """
 
-
-_CLAIM_PYPROJECT = """\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "neuronull-$dashed"
-version = "0.1.0"
-description = "The claim $name for neuronull"
-requires-python = ">=3.11"
-dependencies = ["neuronull"]
-
-# This line is what makes `neuronull run --paper $name` find it.
-[project.entry-points."neuronull.papers"]
-$name = "$package:paper"
-"""
 
 _CLAIM_MODULE = '''\
 """$name: a claim for neuronull."""
@@ -194,8 +177,9 @@ def new_null(name: str, directory: Path) -> Path:
     from .hypotheses.catalogue import nulls
 
     _check_name(name, "a null model", nulls)
-    files = {"pyproject.toml": _NULL_PYPROJECT, "README.md": _NULL_README, "module": _NULL_MODULE, "test": _NULL_TEST}
-    return _written(name, directory, files)
+    files = {"README.md": _NULL_README, "module": _NULL_MODULE, "test": _NULL_TEST}
+    found = {"what": "null model", "group": "neuronull.nulls", "command": "neuronull ls nulls", "target": _class(name)}
+    return _written(name, directory, files, found)
 
 
 def new_claim(name: str, directory: Path) -> Path:
@@ -209,9 +193,10 @@ def new_claim(name: str, directory: Path) -> Path:
     from .hypotheses.catalogue import papers
 
     _check_name(name, "a claim", papers)
-    files = {"pyproject.toml": _CLAIM_PYPROJECT, "README.md": _CLAIM_README, "module": _CLAIM_MODULE,
-             "test": _CLAIM_TEST}  # fmt: skip
-    return _written(name, directory, files)
+    files = {"README.md": _CLAIM_README, "module": _CLAIM_MODULE, "test": _CLAIM_TEST}
+    command = f"neuronull run --paper {name}"
+    found = {"what": "claim", "group": "neuronull.papers", "command": command, "target": "paper"}
+    return _written(name, directory, files, found)
 
 
 def _check_name(name: str, what: str, taken: Registry[Any]) -> None:
@@ -222,17 +207,28 @@ def _check_name(name: str, what: str, taken: Registry[Any]) -> None:
         raise InputError(f"there is a {taken.what} {name} already: {taken.origin(name)}", "NAME", "give another name")
 
 
-def _written(name: str, directory: Path, templates: Mapping[str, str]) -> Path:
-    """The folder of a package made of templates; "module" and "test" go where a package has them."""
+def _class(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _written(name: str, directory: Path, templates: Mapping[str, str], found: Mapping[str, str]) -> Path:
+    """The folder of a package made of templates; "module" and "test" go where a package has them.
+
+    ``found`` is the rest of what pyproject.toml says: how the package is found.
+    """
     words = {
+        **found,
         "name": name,
         "dashed": name.replace("_", "-"),
         "adjective": name.replace("_", " "),
         "package": f"neuronull_{name}",
-        "kind": "".join(word.capitalize() for word in name.split("_")),
+        "kind": _class(name),
     }
     places = {"module": f"src/{words['package']}/__init__.py", "test": f"tests/test_{name}.py"}
-    files = {places.get(key, key): Template(text).substitute(words) for key, text in templates.items()}
+    files = {
+        places.get(key, key): Template(text).substitute(words)
+        for key, text in {"pyproject.toml": _PYPROJECT, **templates}.items()
+    }
     files[f"src/{words['package']}/py.typed"] = ""
     folder = directory / f"neuronull-{words['dashed']}"
     with staged(folder, "NAME") as work:

@@ -242,7 +242,7 @@ def _tested(result: Result) -> str:
         f"This run looked into layer {s.layer} ({count(s.n_neurons)} neurons) of {model}, while it read "
         f"{count(s.n_documents)} documents of the corpus {s.corpus}. "
         f"{subject.held_against(result)}"
-    )
+    ).rstrip()
 
 
 def _embedded(result: Result) -> bool:

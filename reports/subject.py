@@ -80,8 +80,8 @@ def set_terms(result: Result) -> list[tuple[str, str]]:
 
 def held_against(result: Result) -> str:
     """Sentence on the sets under test, and what they are compared with."""
-    told = [f"the {count(s.size)} {s.name} neurons (those {s.rule})" for s in sets_of(result)]
-    return f"{_capital(joined(told))} are held against ordinary ones."
+    told = [f"the {count(s.size)} {s.name} neurons (those {s.rule})" for s in sets_of(result) if s.size]
+    return f"{_capital(joined(told))} are held against ordinary ones." if told else ""
 
 
 def condition_terms(result: Result) -> list[tuple[str, str]]:
@@ -105,6 +105,8 @@ def condition_rows(result: Result) -> list[tuple[str, str]]:
 
 
 def _described(one: SetCard) -> str:
+    if not one.size:
+        return f"neurons {one.rule}; they could not be chosen from what was measured"
     fitted = ", chosen on one half of the documents and read on the other" if one.cross_fitted else ""
     return f"{count(one.size)} neurons {one.rule}{fitted}"
 

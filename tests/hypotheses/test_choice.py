@@ -14,7 +14,7 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted_measurements
 from neuronull.hypotheses import catalogue
 from neuronull.hypotheses.calibration import record
-from neuronull.hypotheses.choice import Choice, choose
+from neuronull.hypotheses.choice import Choice, choose, on_random_weights
 from neuronull.hypotheses.inference.verdicts import Absence
 from neuronull.hypotheses.neuron_sets import neurons
 from neuronull.hypotheses.paper import Claim, Paper
@@ -154,6 +154,15 @@ def test_what_must_be_measured_is_what_the_hypotheses_and_their_sets_need():
 
 
 # margins -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_control_alone_measures_and_tests_what_a_plain_run_would():
+    options = TestOptions(papers=("stolfo2024",), only=("control.random_init",))
+    alone = choose(options)
+    assert not alone.hypotheses
+    assert "effects" in on_random_weights(alone, options).tested_needs
+    one = chosen(papers=("stolfo2024",), only=("entropy.norm",))
+    assert on_random_weights(one, options) is one
 
 
 def test_a_margin_takes_the_place_of_the_declared_one():
