@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.stats
 
 from ..data.errors import InputError
 from ..data.options import Progress, Silent
@@ -23,7 +24,7 @@ from .nulls.base import NullModel
 from .nulls.guard import GuardedNull, blamed
 from .prepared import PreparedData
 from .result import Details
-from .statistic import BoundStatistic
+from .statistic import BoundStatistic, TwoSources
 
 TILE = 50
 """Replicates evaluated together."""
@@ -217,7 +218,9 @@ def assess(
     two_sided = bool(getattr(hypothesis.criterion, "two_sided", False))
     side = "two-sided" if two_sided else "greater"
     per_null = [_p_values(s, side) for s in sampled]
-    without, pairs = bound.leave_one_out(), bound.second_order()
+    without, pairs, both = bound.leave_one_out(), bound.second_order(), bound.two_sources()
+    if both is not None:
+        per_null = [_at_least_tail(ps, sampled[0].estimate[0], both, two_sided) for ps in per_null]
     outputs = []
     for k, name in enumerate(bound.outputs):
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
@@ -230,13 +233,33 @@ def assess(
         else:
             sd_null = max(float(s.sd[k]) for s in sampled)
             estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
-            outputs.append(_output(name, estimate, p, sd_null, left, data, alpha, in_pairs))
+            one = _output(name, estimate, p, sd_null, left, data, alpha, in_pairs)
+            outputs.append(one if both is None else _over_both(one, both, k, alpha))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
     details = bound.describe() if with_details else Details()
     return Assessment(
         hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], details, bound.lacks, bound.outputs_are
     )
+
+
+def _at_least_tail(
+    ps: list[PermutationP], estimate: FloatArray, both: TwoSources, two_sided: bool
+) -> list[PermutationP]:
+    """P-values of the outputs, none below the tail of t at the smaller degrees of freedom.
+
+    With few documents or neurons their rearrangements are all alike in how far one of them pulls; the tail is not.
+    Over several outputs each tail is taken times their number (Bonferroni), as their p-values are adjusted too.
+    """
+    t = np.divide(estimate, both.se, out=np.zeros_like(estimate), where=both.se > 0)
+    tail = len(ps) * (2 * scipy.stats.t.sf(np.abs(t), both.df) if two_sided else scipy.stats.t.sf(t, both.df))
+    return [replace(p, value=max(p.value, min(1.0, float(least)))) for p, least in zip(ps, tail, strict=True)]
+
+
+def _over_both(output: Output, both: TwoSources, k: int, alpha: float) -> Output:
+    """The output with its verdict interval over documents and neurons together."""
+    se = float(both.se[k])
+    return replace(output, se=se, verdict=intervals.t_interval(output.estimate, se, both.df, 1 - 2 * alpha))
 
 
 def _from_null_mean(

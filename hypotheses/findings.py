@@ -60,7 +60,9 @@ def _judge(assessment: Assessment, p_adjusted: float, rows: int, alpha: float) -
     for output in assessment.outputs:
         p = min(1.0, output.p.value * factor)
         familywise = familywise_bounds(output, alpha / (rows * len(assessment.outputs)))
-        evidence = Evidence(output.verdict.low, output.verdict.high, p, output.coverage_warning, familywise)
+        evidence = Evidence(
+            output.estimate, output.verdict.low, output.verdict.high, p, output.coverage_warning, familywise
+        )  # fmt: skip
         judged.append((output, p, decide(criterion, evidence, alpha)))
     output, p, decision = _deciding(judged, criterion)
     return Judged(assessment, p_adjusted, output, decision, rows, tuple(judged))
@@ -178,8 +180,9 @@ class FindingBuilder:
         absence = isinstance(criterion, Absence)
         out: dict[str, Any] = {
             "estimate": output.estimate, "verdict_low": output.verdict.low, "verdict_high": output.verdict.high,
-            "minimal_detectable_effect": intervals.minimal_detectable_effect(
-                output.se, alpha, rows, margin if absence and margin else 0.0),
+            "minimal_detectable_effect": intervals.minimal_detectable_effect(output.se, alpha, rows)
+            if margin is None
+            else intervals.effect_decided_on(output.se, alpha, rows, margin, absence),
         }  # fmt: skip
         if output.document is not None:
             out |= {"ci_low": output.document.low, "ci_high": output.document.high, "ci_level": output.document.level}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.errors import InputError
+from ..estimators.two_sources import two_way_se
 from .neuron_sets import Need
 from .nulls.base import Observed, Randomises
 from .prepared import PreparedData
@@ -78,6 +79,29 @@ class Statistic(ABC):
         """
 
 
+@dataclass(frozen=True)
+class TwoSources:
+    """Standard errors [K] of a statistic that documents and neurons both move, and the degrees of freedom of either.
+
+    ``documents`` and ``neurons`` are the standard errors that each makes alone, with the other taken as given;
+    ``interaction`` is the variance that both hold, because it falls on single cells of document and neuron.
+    """
+
+    documents: npt.NDArray[np.float64]
+    neurons: npt.NDArray[np.float64]
+    interaction: npt.NDArray[np.float64]
+    df: float
+
+    @property
+    def se(self) -> npt.NDArray[np.float64]:
+        """Standard error over both, [K] (`estimators.two_sources.two_way_se`)."""
+        found: npt.NDArray[np.float64] = two_way_se(
+            torch.from_numpy(self.documents) ** 2, torch.from_numpy(self.neurons) ** 2,
+            torch.from_numpy(self.interaction),
+        ).numpy()  # fmt: skip
+        return found
+
+
 class BoundStatistic(ABC):
     """A statistic on one set of prepared data."""
 
@@ -105,6 +129,14 @@ class BoundStatistic(ABC):
         """Variance of the estimate that documents make only two at a time, [K]; None where it is taken for nothing.
 
         It is the whole variance of an estimate whose first derivatives vanish where nothing is there.
+        """
+        return None
+
+    def two_sources(self) -> TwoSources | None:
+        """Errors of a statistic that documents and neurons both move; None where only one of them does.
+
+        With it, the verdict interval rests on both, and a p-value is never below the t tail at the smaller degrees of
+        freedom.  `evaluate` then ranks draws of either kind by the same studentised value.
         """
         return None
 

@@ -28,9 +28,9 @@ def by_margin(finding: Finding) -> bool:
 
 def _ruled(finding: Finding, criterion: type[Presence] | type[Absence]) -> Verdict | None:
     low, high, margin, p = finding.verdict_low, finding.verdict_high, finding.margin, finding.p_adjusted
-    if low is None or high is None or margin is None or not margin > 0:
+    if finding.estimate is None or low is None or high is None or margin is None or not margin > 0:
         return None
-    evidence = Evidence(low, high, 1.0 if p is None else p)
+    evidence = Evidence(finding.estimate, low, high, 1.0 if p is None else p)
     held = criterion(margin, finding.unit, finding.margin_means, finding.two_sided)
     return decide(held, evidence, finding.alpha).verdict
 

@@ -119,9 +119,19 @@ def equivalence_p(estimate: float, se: float, df: float, margin: float, two_side
     return max(upper, lower)
 
 
-def minimal_detectable_effect(se: float, alpha: float, rows: int, beyond: float = 0.0) -> float:
-    """Effect that is decided on with probability .8: (z_{1 - alpha / k} + z_{.8}) se, plus the margin to clear."""
-    return float(scipy.stats.norm.ppf(1 - alpha / rows) + scipy.stats.norm.ppf(0.8)) * se + beyond
+def minimal_detectable_effect(se: float, alpha: float, rows: int) -> float:
+    """Effect that is found with probability .8: (z_{1 - alpha / k} + z_{.8}) se."""
+    return float(scipy.stats.norm.ppf(1 - alpha / rows) + scipy.stats.norm.ppf(0.8)) * se
+
+
+def effect_decided_on(se: float, alpha: float, rows: int, margin: float, absence: bool) -> float:
+    """Effect that a verdict says is there with probability .8.
+
+    An absence is refuted by a whole interval beyond the margin: the margin and `minimal_detectable_effect`.  A presence
+    is supported by an effect that is found and an estimate that reaches the margin: the larger of what each needs.
+    """
+    found = minimal_detectable_effect(se, alpha, rows)
+    return margin + found if absence else max(found, margin + float(scipy.stats.norm.ppf(0.8)) * se)
 
 
 def smallest_supportable_margin(se: float, alpha: float) -> float:

@@ -49,13 +49,14 @@ Criterion: TypeAlias = Presence | Absence | Sensitivity
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict is made of: verdict interval [low, high], adjusted superiority p, and any doubt about coverage.
+    """What a verdict is made of: estimate, verdict interval [low, high], adjusted superiority p, doubt about coverage.
 
     ``familywise``: the same bounds at the level that each of several tests must meet so that all of them
     hold together; None for a single test.  A claim falls with any of its rows, and a row with any of its heads, so
     whatever refutes must be familywise; what supports a claim must hold in every row and every head anyway.
     """
 
+    estimate: float
     low: float
     high: float
     p_adjusted: float
@@ -75,12 +76,11 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     """Verdict on one row; the first rule that matches wins.
 
     Presence: *refuted* if the familywise interval lies below the margin (two-sided: within +-margin); *supported* if
-    adjusted p < alpha.  Absence: *supported* if the interval lies below the margin; *refuted* if adjusted p < alpha and
-    the familywise interval lies at or beyond the margin.  Else *undetermined*: a plain non-rejection never supports
-    anything.
+    adjusted p < alpha and the estimate reaches the margin.  Absence: *supported* if the interval lies below the margin;
+    *refuted* if adjusted p < alpha and the familywise interval lies at or beyond the margin.  Else *undetermined*: a
+    plain non-rejection never supports anything.
 
-    Where the interval's coverage is in doubt, what rests on it (equivalence) is not granted; nor is a presence then
-    supported whose interval lies inside the margin.
+    Where the interval's coverage is in doubt, what rests on it (equivalence) is not granted.
     """
     inside = _inside(criterion, evidence.low, evidence.high)
     familywise = evidence.familywise or (evidence.low, evidence.high)
@@ -90,8 +90,8 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     if isinstance(criterion, Presence):
         if _inside(criterion, *familywise) and not evidence.coverage_warning:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
-        if significant and not inside:
-            return Decision(Verdict.SUPPORTED, f"adjusted p is below {plain_number(alpha)}")
+        if significant and _beyond(criterion, evidence.estimate, evidence.estimate):
+            return Decision(Verdict.SUPPORTED, _there(criterion, evidence, alpha))
     else:
         if inside and not evidence.coverage_warning:
             return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
@@ -101,6 +101,15 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
                 f"adjusted p is below {plain_number(alpha)} and the whole {_level(alpha)} interval is beyond {margin}",
             )
     return Decision(Verdict.UNDETERMINED, _undecided(criterion, evidence, inside, significant, alpha))
+
+
+def _there(criterion: Presence, evidence: Evidence, alpha: float) -> str:
+    """Why a presence is supported; whether more is shown than that there is an effect is said too."""
+    margin = plain_number(criterion.margin)
+    said = f"there is an effect (adjusted p below {plain_number(alpha)}); best estimate at or above the margin {margin}"
+    if _beyond(criterion, evidence.low, evidence.high):
+        said += f", which the {_level(alpha)} interval shows it to exceed"
+    return said
 
 
 def _inside(criterion: Presence | Absence, low: float, high: float) -> bool:
@@ -121,7 +130,8 @@ def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, 
             f"the interval lies beyond {margin}, but not once all the tests that could refute the claim are allowed for"
         )
     if significant:
-        return f"there is an effect (adjusted p below {plain_number(alpha)}), perhaps one smaller than {margin}"
+        best = "; its best estimate is" if isinstance(criterion, Presence) else ", perhaps one"
+        return f"there is an effect (adjusted p below {plain_number(alpha)}){best} smaller than {margin}"
     return f"the interval holds both no effect and effects of {margin} or more"
 
 

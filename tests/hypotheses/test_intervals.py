@@ -166,7 +166,16 @@ def test_detectable_effect_is_detected_four_times_in_five():
     effect = intervals.minimal_detectable_effect(se, alpha, rows)
     power = scipy.stats.norm.sf(scipy.stats.norm.ppf(1 - alpha / rows) - effect / se)
     assert power == pytest.approx(0.8)
-    assert intervals.minimal_detectable_effect(se, alpha, rows, beyond=0.1) == pytest.approx(effect + 0.1)
+    assert intervals.effect_decided_on(se, alpha, rows, 0.1, absence=True) == pytest.approx(effect + 0.1)
+
+
+@pytest.mark.parametrize("margin", [0.05, 2.0])
+def test_a_presence_is_supported_four_times_in_five_at_the_effect_it_is_said_to_detect(margin):
+    """Both an adjusted p and an estimate at the margin are needed, and the harder of the two sets the effect."""
+    se, alpha, rows = 0.3, 0.05, 3
+    effect = intervals.effect_decided_on(se, alpha, rows, margin, absence=False)
+    needed = max(margin, scipy.stats.norm.ppf(1 - alpha / rows) * se)
+    assert scipy.stats.norm.sf((needed - effect) / se) == pytest.approx(0.8)
 
 
 def test_supportable_margin_is_supported_four_times_in_five():

@@ -23,7 +23,9 @@ def expected(kind: str, two_sided: bool, low: float, high: float, p: float, doub
     if kind == "presence":
         if within:
             return U if doubt else R
-        return S if p < ALPHA else U
+        middle = (low + high) / 2
+        reached = middle >= MARGIN or (two_sided and middle <= -MARGIN)
+        return S if p < ALPHA and reached else U
     if within:
         return U if doubt else S
     beyond = low >= MARGIN or (two_sided and high <= -MARGIN)
@@ -35,7 +37,7 @@ def expected(kind: str, two_sided: bool, low: float, high: float, p: float, doub
 def test_every_corner(kind, two_sided):
     criterion = kind(margin=MARGIN, unit="sd", means="", two_sided=two_sided)
     for low, high, p, doubt in CORNERS:
-        verdict = decide(criterion, Evidence(low, high, p, doubt), ALPHA).verdict
+        verdict = decide(criterion, Evidence((low + high) / 2, low, high, p, doubt), ALPHA).verdict
         assert verdict is expected(kind.__name__.lower(), two_sided, low, high, p, doubt), (low, high, p, doubt)
 
 
@@ -43,7 +45,8 @@ def test_every_corner(kind, two_sided):
     ("kind", "two_sided", "low", "high", "p", "verdict"),
     [
         (Presence, False, 0.2, 0.9, 0.001, R),  # significant but small: refuted comes first
-        (Presence, False, 0.2, 1.0, 0.001, S),  # an interval that touches the margin excludes nothing
+        (Presence, False, 0.2, 1.0, 0.001, U),  # an effect, and its best estimate is below the margin
+        (Presence, False, 0.2, 1.8, 0.001, S),  # an effect, and its best estimate reaches the margin
         (Presence, False, -9.0, -5.0, 0.001, R),
         (Presence, True, -9.0, -5.0, 0.001, S),  # two-sided: the other side counts as there
         (Presence, True, -0.9, 0.9, 0.001, R),
@@ -57,7 +60,7 @@ def test_every_corner(kind, two_sided):
 )
 def test_named_corners(kind, two_sided, low, high, p, verdict):
     criterion = kind(margin=MARGIN, unit="sd", means="", two_sided=two_sided)
-    assert decide(criterion, Evidence(low, high, p), ALPHA).verdict is verdict
+    assert decide(criterion, Evidence((low + high) / 2, low, high, p), ALPHA).verdict is verdict
 
 
 @pytest.mark.parametrize("kind", [Presence, Absence])
@@ -67,7 +70,7 @@ def test_what_refutes_must_be_firm_and_what_supports_need_not(kind):
     for (low, high), (firm_low, firm_high), p in product(INTERVALS, INTERVALS, P):
         if not (firm_low <= low and high <= firm_high):
             continue
-        found = decide(criterion, Evidence(low, high, p, familywise=(firm_low, firm_high)), ALPHA)
+        found = decide(criterion, Evidence((low + high) / 2, low, high, p, familywise=(firm_low, firm_high)), ALPHA)
         plain, familywise = (expected(name, False, *ends, p, "") for ends in ((low, high), (firm_low, firm_high)))
         if plain is R:
             assert found.verdict is (R if familywise is R else U)
@@ -81,14 +84,16 @@ def test_non_rejection_alone_never_decides(kind):
     criterion = kind(margin=MARGIN, unit="sd", means="")
     for low, high in INTERVALS:
         if low < MARGIN <= high:
-            assert decide(criterion, Evidence(low, high, 1.0), ALPHA).verdict is U
+            assert decide(criterion, Evidence((low + high) / 2, low, high, 1.0), ALPHA).verdict is U
 
 
 def test_doubt_takes_equivalence_and_nothing_else():
     for kind, two_sided in product((Presence, Absence), (False, True)):
         criterion = kind(margin=MARGIN, unit="sd", means="", two_sided=two_sided)
         for low, high, p, _ in CORNERS:
-            sure, doubted = (decide(criterion, Evidence(low, high, p, d), ALPHA) for d in ("", "few documents"))
+            sure, doubted = (
+                decide(criterion, Evidence((low + high) / 2, low, high, p, d), ALPHA) for d in ("", "few documents")
+            )
             if sure.verdict is not doubted.verdict:
                 assert doubted.verdict is U
                 assert "few documents" in doubted.why
@@ -96,10 +101,10 @@ def test_doubt_takes_equivalence_and_nothing_else():
 
 def test_reasons_name_margin_and_level():
     criterion = Absence(margin=0.05, unit="r", means="")
-    assert "90 %" in decide(criterion, Evidence(-0.1, 0.04, 0.5), ALPHA).why
-    assert "effects of .05 or more" in decide(criterion, Evidence(-0.1, 0.2, 0.5), ALPHA).why
-    assert "smaller than" in decide(criterion, Evidence(0.01, 0.2, 0.001), ALPHA).why
-    assert "within +-" in decide(Presence(1, "", "", True), Evidence(-0.1, 0.1, 0.5), ALPHA).why
+    assert "90 %" in decide(criterion, Evidence(-0.03, -0.1, 0.04, 0.5), ALPHA).why
+    assert "effects of .05 or more" in decide(criterion, Evidence(0.05, -0.1, 0.2, 0.5), ALPHA).why
+    assert "smaller than" in decide(criterion, Evidence(0.1, 0.01, 0.2, 0.001), ALPHA).why
+    assert "within +-" in decide(Presence(1, "", "", True), Evidence(0.0, -0.1, 0.1, 0.5), ALPHA).why
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.1, float("nan")])
