@@ -219,22 +219,22 @@ def assess(
     side = "two-sided" if two_sided else "greater"
     per_null = [_p_values(s, side) for s in sampled]
     without, pairs, both = bound.leave_one_out(), bound.second_order(), bound.two_sources()
+    centred = hypothesis.statistic.centred
     if both is not None:
-        per_null = [_at_least_tail(ps, sampled[0].estimate[0], both, two_sided) for ps in per_null]
+        effects = [s.effect if centred else s.estimate[0] for s in sampled]
+        per_null = [_at_least_tail(ps, e, both, two_sided) for ps, e in zip(per_null, effects, strict=True)]
     outputs = []
     for k, name in enumerate(bound.outputs):
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
         left = None if without is None else without[:, k].numpy()
-        if hypothesis.statistic.centred:
+        if centred:
             se = bound.member_se() or 0.0
-            outputs.append(
-                _hull([_from_null_mean(s, k, name, p, left, se, data, alpha) for s in sampled], sampled, data)
-            )
+            each = [_from_null_mean(s, k, name, p, left, se, data, alpha) for s in sampled]
+            outputs.append(_hull([_over(both, one, k, alpha) for one in each], sampled, data))
         else:
             sd_null = max(float(s.sd[k]) for s in sampled)
             estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
-            one = _output(name, estimate, p, sd_null, left, data, alpha, in_pairs)
-            outputs.append(one if both is None else _over_both(one, both, k, alpha))
+            outputs.append(_over(both, _output(name, estimate, p, sd_null, left, data, alpha, in_pairs), k, alpha))
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
     details = bound.describe() if with_details else Details()
@@ -256,8 +256,10 @@ def _at_least_tail(
     return [replace(p, value=max(p.value, min(1.0, float(least)))) for p, least in zip(ps, tail, strict=True)]
 
 
-def _over_both(output: Output, both: TwoSources, k: int, alpha: float) -> Output:
-    """The output with its verdict interval over documents and neurons together."""
+def _over(both: TwoSources | None, output: Output, k: int, alpha: float) -> Output:
+    """The output with its verdict interval over documents and neurons together, where both move it."""
+    if both is None:
+        return output
     se = float(both.se[k])
     return replace(output, se=se, verdict=intervals.t_interval(output.estimate, se, both.df, 1 - 2 * alpha))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import torch
 
 from neuronull.data.errors import InputError, MissingInput
@@ -24,7 +25,7 @@ from neuronull.hypotheses.inference.verdicts import Absence, Presence
 from neuronull.hypotheses.joint_sets import joint_sets
 from neuronull.hypotheses.nulls.base import Observed
 from neuronull.hypotheses.prepared import PreparedData
-from neuronull.hypotheses.statistic import BoundStatistic, Statistic, Values
+from neuronull.hypotheses.statistic import BoundStatistic, Statistic, TwoSources, Values
 from neuronull.hypotheses.suite import run_suite
 from neuronull.hypotheses.views import prepare
 
@@ -354,6 +355,34 @@ def test_only_a_quadratic_estimate_has_its_pairs_counted(prepared):
         0.95,
     )  # fmt: skip
     assert found.document == expected
+
+
+class BoundBoth(BoundMade):
+    """Documents and neurons move it: errors .3 and .4, and .2 in cells."""
+
+    def two_sources(self):
+        return TwoSources(np.array([0.3]), np.array([0.4]), np.array([0.04]), 7.0)
+
+
+@dataclass(frozen=True)
+class MadeOfBoth(Made):
+    def bind(self, prepared: PreparedData) -> BoundBoth:
+        return BoundBoth(self.values, len(prepared.documents))
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_what_documents_and_neurons_move_has_the_error_of_both(centred, prepared):
+    """Interval and least p come from sqrt(.09 + .16 - .04) at 7 degrees of freedom, whatever the draws say."""
+    hypothesis = made((1.0, *[0.0] * 9), (1.0, *[0.0] * 9), centred)
+    hypothesis = replace(hypothesis, statistic=MadeOfBoth("both", centred, values=hypothesis.statistic.values))
+    found = assessed(hypothesis, prepared, 9)
+    (output,) = found.outputs
+    se = 0.21**0.5
+    reach = scipy.stats.t.ppf(0.95, 7) * se
+    assert (output.verdict.low, output.verdict.high) == pytest.approx((1 - reach, 1 + reach))
+    assert output.p.value == pytest.approx(max(0.1, scipy.stats.t.sf(1 / se, 7)))
+    strong = replace(hypothesis, statistic=MadeOfBoth("both", centred, values=((0.1, *[0.0] * 9),) * 2))
+    assert assessed(strong, prepared, 9).p.value == pytest.approx(scipy.stats.t.sf(0.1 / se, 7))
 
 
 def assessed_with(hypothesis, bound, prepared):
