@@ -99,7 +99,7 @@ class MeasureOptions:
 
 @dataclass(frozen=True)
 class TestOptions:
-    """What is tested and how.  `jobs` never changes a number."""
+    """What is tested and how.  `jobs` (None: as many as there are threads) never changes a number."""
 
     __test__ = False  # not a pytest class
 
@@ -112,7 +112,7 @@ class TestOptions:
     replicates: int = 999
     alpha: float = 0.05
     seed: int = 0
-    jobs: int = 1
+    jobs: int | None = None
     set: str | None = None
     """File that lists the neurons under test; None for those that each paper names."""
     margins: dict[str, float] = field(default_factory=dict)
@@ -124,7 +124,8 @@ class TestOptions:
         _choice("--suite", self.suite, ("default", "full"))
         _within("--alpha", self.alpha, 0.0, 0.5)
         _at_least("--replicates", self.replicates, 1)
-        _at_least("--jobs", self.jobs, 1)
+        if self.jobs is not None:
+            _at_least("--jobs", self.jobs, 1)
         if self.set is not None:
             existing(self.set, "--set")
         _at_least("--seed", self.seed, 0)

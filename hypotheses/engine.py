@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
+import torch
 
 from ..data.errors import InputError
 from ..data.options import Progress, Silent
@@ -202,7 +203,7 @@ def _in_order(work: Any, tiles: list[range], jobs: int) -> Iterator[Any]:
     if jobs == 1:
         yield from map(work, tiles)
         return
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
         yield from pool.map(work, tiles)
 
 

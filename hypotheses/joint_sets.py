@@ -13,11 +13,13 @@ from .hypothesis import Hypothesis
 from .nulls.guard import GuardedNull, blamed
 from .prepared import PreparedData
 from .statistics.joint import JointStatistic, Plan
+from .threads import limited_to
 
 if TYPE_CHECKING:
     from .views import Prepared
 
 
+@limited_to(1)
 def joint_sets(prepared: Prepared, options: TestOptions) -> Sets:
     """Every set that the wanted hypotheses will look up: the observed ones, and those of every null draw.
 

@@ -34,6 +34,7 @@ from .paper import Paper
 from .result import Multiverse, Outcome, Role, Universe, Verdict
 from .statistic import above_zero, number
 from .suite import assess_under, judge
+from .threads import limited_to, with_jobs
 from .views import Prepared, prepare
 
 MOST_UNIVERSES = 200
@@ -238,11 +239,29 @@ def explore(
     Multiverse
         A universe in which nothing can be tested (a set that is too large, too few matched documents) says why.
     """
-    options = replace(tests, replicates=design.replicates)
+    with limited_to(1) as threads:
+
+        def measured(options: MeasureOptions, told: str) -> Measurements:
+            with limited_to(threads):
+                return remeasure(options, told)
+
+        options = replace(with_jobs(tests, threads), replicates=design.replicates)
+        return _explored(design, measure, options, measurements, measured, progress or Silent())
+
+
+def _explored(
+    design: Design,
+    measure: MeasureOptions,
+    options: TestOptions,
+    measurements: Measurements,
+    remeasure: Callable[[MeasureOptions, str], Measurements],
+    progress: Progress,
+) -> Multiverse:
+    """`explore` on one thread a worker."""
     combinations = list(design.universes())
     universes: list[Universe] = []
     multiverse = _Explorer(design, measure, options, measurements, remeasure)
-    with (progress or Silent()).stage("multiverse", len(combinations)) as stage:
+    with progress.stage("multiverse", len(combinations)) as stage:
         for settings in combinations:
             told = {name: told_value(value) for name, value in settings.items()}
             universe = Universe(settings=told, own=settings == combinations[0])

@@ -13,6 +13,7 @@ from .nulls.base import NullModel
 from .prepared import PreparedData
 from .result import Certificate, Finding, NullSummary, Role
 from .statistic import BoundStatistic
+from .threads import limited_to
 
 if TYPE_CHECKING:
     from .views import Prepared
@@ -21,6 +22,7 @@ DRAWS = 20
 """Draws that a null model's diagnostics look at."""
 
 
+@limited_to(1)
 def null_summaries(
     prepared: Prepared, findings: Sequence[Finding], seed: int, certificates: Mapping[str, Certificate]
 ) -> list[NullSummary]:

@@ -23,6 +23,7 @@ from .nulls.guard import blamed
 from .prepared import PreparedData
 from .result import Finding, Result, Role, Setup, Verdict
 from .statistic import BoundStatistic
+from .threads import limited_to, with_jobs
 from .views import Prepared, prepare, set_unused
 
 MOST_SENSITIVITY_DRAWS = 999
@@ -48,7 +49,9 @@ def run_suite(
         For unknown ids, too few replicates or documents, and nulls that do not fit.
     """
     choice = choose(options)
-    return run_choice(prepare(measurements, choice, options), options, progress, random_init)
+    with limited_to(1) as threads:
+        prepared = prepare(measurements, choice, options)
+        return _tested(prepared, with_jobs(options, threads), progress or Silent(), random_init, threads)
 
 
 def run_choice(
@@ -58,7 +61,18 @@ def run_choice(
     random_init: Callable[[], Measurements] | None = None,
 ) -> Result:
     """Test a choice on prepared data; see `run_suite`."""
-    progress = progress or Silent()
+    with limited_to(1) as threads:
+        return _tested(prepared, with_jobs(options, threads), progress or Silent(), random_init, threads)
+
+
+def _tested(
+    prepared: Prepared,
+    options: TestOptions,
+    progress: Progress,
+    random_init: Callable[[], Measurements] | None,
+    threads: int,
+) -> Result:
+    """`run_choice` on one thread a worker; `threads` are for measuring."""
     choice, main = prepared.choice, prepared.main
     check_panel(main.panel, main.measurements.conditions, main.measurements.conditions_option)
     check_replicates(choice.hypotheses, options)
@@ -69,7 +83,9 @@ def run_choice(
     def flagged() -> tuple[list[str], int]:
         if random_init is None:
             raise MissingInput("there is no model to re-initialise")
-        return flags(on_random_weights(choice, options), random_init(), options, progress)
+        with limited_to(threads):
+            measured = random_init()
+        return flags(on_random_weights(choice, options), measured, options, progress)
 
     control_run = ControlRun(main, options, flagged)
     common = FindingBuilder(main, setup, options).common()
@@ -163,7 +179,8 @@ def assess_under(
         why = next(iter(left_out.values()))
         raise InputError(why, "--null", "choose another") if chosen else MissingInput(why)
     drawn = tuple(
-        sample(bound, null, data, replicates, options.seed, options.jobs, progress, hypothesis.id) for null in nulls
+        sample(bound, null, data, replicates, options.seed, options.jobs or 1, progress, hypothesis.id)
+        for null in nulls
     )
     with blamed(hypothesis.statistic):
         found = assess(hypothesis, bound, data, drawn, options.alpha, with_details)

@@ -127,7 +127,7 @@ def run(
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,
     attention: Attention = MeasureOptions.attention,
-    jobs: int = TestOptions.jobs,
+    jobs: int | None = TestOptions.jobs,
     batch: int | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,

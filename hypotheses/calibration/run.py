@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
-import torch
-from threadpoolctl import threadpool_limits
 
 from ...data.errors import InputError
 from ...data.options import Progress, Silent, TestOptions
@@ -32,6 +30,7 @@ from ..joint_sets import joint_sets
 from ..prepared import MOST_INFLUENTIAL, PreparedData
 from ..result import Role
 from ..suite import serving
+from ..threads import limited_to
 from ..truth import TrueWorld
 from ..views import prepare
 from .scenario import Scenario
@@ -77,7 +76,7 @@ def run_chunk(chunk: Chunk) -> dict[str, Any]:
     """One line of the journal: a row a data set and hypothesis."""
     scenario = scenarios()[chunk.scenario]
     rows: dict[str, list[dict[str, Any]]] = {h: [] for h in chunk.hypotheses}
-    with one_thread():
+    with limited_to(1):  # workers are the parallelism, and sums do not depend on the machine
         for index in range(chunk.first, chunk.first + chunk.count):
             seed = dataset_seed(scenario.name, index)
             with_truth = scenario.purpose != "null" or index % TRUTH_EVERY == 0
@@ -157,18 +156,6 @@ def test(
 
 def _short(x: float | None) -> float | None:
     return None if x is None or not np.isfinite(x) else float(f"{x:.6g}")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for numeric libraries: workers are the parallelism, and sums do not depend on the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

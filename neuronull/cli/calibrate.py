@@ -27,7 +27,7 @@ def calibrate(
     ids: Ids = None,
     scenario: Scenario = None,
     datasets: Datasets = 200,
-    jobs: o.Jobs = 1,
+    jobs: o.Workers = 1,
     out: Out = "neuronull-calibration",
 ) -> None:
     """Measure how often each test cries wolf, what it can see, and whether its intervals cover.

@@ -121,7 +121,10 @@ Attention = Annotated[
     option("--attention", "auto|eager|sdpa", MACHINE, "Implementation of attention; auto is what the model's "
            "config.json asks for, else sdpa."),
 ]  # fmt: skip
-Jobs = Annotated[int, option("--jobs", "J", MACHINE, "Workers; never changes a number.")]
+Jobs = Annotated[
+    int | None, option("--jobs", "J", MACHINE, "Workers that test, by default one a core; never changes a number.")
+]
+Workers = Annotated[int, option("--jobs", "J", MACHINE, "Workers; never changes a number.")]
 Batch = Annotated[int | None, option("--batch", "N", MACHINE, "Documents at a time; never changes a number.")]
 
 RunOut = Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
 from neuronull.data.errors import InputError
 from neuronull.data.options import TestOptions
@@ -104,11 +105,19 @@ def test_only_primary_rows_have_a_verdict(null_result: Result) -> None:
         assert (f.verdict is not None) == (f.role is Role.PRIMARY)
 
 
-def test_results_do_not_depend_on_the_number_of_workers() -> None:
+def test_results_depend_neither_on_workers_nor_on_threads() -> None:
     data = planted_measurements(WORLD, 2)
-    only = ("regimes.selectivity", "clusters.within", "routing.heads")
-    one, two = (run_suite(data, TestOptions(replicates=120, only=only, jobs=jobs)).model_dump_json() for jobs in (1, 2))
-    assert one == two
+    only = ("regimes.selectivity", "clusters.within", "clusters.weights", "routing.heads", "tails.weights")
+    told = set()
+    threads = torch.get_num_threads()
+    try:
+        for n, jobs in ((1, 1), (1, 3), (2, None), (3, 1), (3, None)):
+            torch.set_num_threads(n)
+            told.add(run_suite(data, TestOptions(replicates=120, only=only, jobs=jobs)).model_dump_json())
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+    assert len(told) == 1
 
 
 def test_the_seed_decides_the_draws() -> None:

@@ -19,7 +19,7 @@ def _permuted_labels(run: ControlRun) -> Outcome:
     swaps = torch.from_numpy(generator(options.seed, 0, "permuted").random(sums.documents) < 0.5)
     shuffled = ClassSums(torch.where(swaps[:, None, None, None], sums.x.flip(1), sums.x), sums.weight, sums.half)
     bound = BoundContrast(shuffled, *selectivity_of(data.set_size))
-    drawn = sample(bound, DocumentSwaps(), data, options.replicates, options.seed + 1, options.jobs)
+    drawn = sample(bound, DocumentSwaps(), data, options.replicates, options.seed + 1, options.jobs or 1)
     p = permutation_p(float(drawn.statistic[0, 0]), drawn.statistic[1:, 0])
     numbers = {
         "estimate": float(drawn.estimate[0, 0]), "null_model": "document_swaps", "p_value": p.value, "p_low": p.low,
