@@ -111,16 +111,6 @@ def shape(n_head: int) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda means, order: deviations(means, order, n_head)[:, :, 0].mean(1, keepdim=True)
 
 
-def contrast(n_head: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """Score: delta(rare) - delta(common), [R, 1]; + = rare flatter, - = rare head raised above its line."""
-
-    def score(means: Tensor, order: Tensor) -> Tensor:
-        delta = deviations(means, order, n_head)
-        return (delta[:, :, 0] - delta[:, :, 1]).mean(1, keepdim=True)
-
-    return score
-
-
 def nothing_chosen(means: Tensor) -> None:
     """For statistics without a choice."""
 

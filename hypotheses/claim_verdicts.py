@@ -10,18 +10,19 @@ from ..data.errors import InputError
 from .hypothesis import Hypothesis
 from .inference.verdicts import combine
 from .paper import Claim, Paper
-from .result import ClaimVerdict, Finding, Role, Verdict
+from .result import ClaimVerdict, Finding, Outcome, Role, Verdict
 from .views import Prepared
 
 
-def claim_verdicts(prepared: Prepared, findings: Sequence[Finding]) -> list[ClaimVerdict]:
+def claim_verdicts(prepared: Prepared, findings: Sequence[Finding], alpha: float) -> list[ClaimVerdict]:
     """Verdict on each claim of the run's papers that some row bears on."""
     by_id = {f.hypothesis: f for f in findings if f.role is Role.PRIMARY and f.verdict is not None}
     verdicts = {name: f.verdict for name, f in by_id.items() if f.verdict is not None}
     found = []
     for paper in prepared.choice.papers:
         for claim in paper.claims:
-            verdict = verdict_on(claim, paper, verdicts)
+            against = held_against(claim, findings, alpha)
+            verdict = verdict_on(claim, paper, verdicts, against)
             if verdict is None:
                 continue
             rows = [by_id[name] for name in claim.ids if name in by_id]
@@ -30,13 +31,27 @@ def claim_verdicts(prepared: Prepared, findings: Sequence[Finding]) -> list[Clai
             found.append(ClaimVerdict(
                 paper=paper.id, number=claim.number, title=prepared.of(tested[0]).filled(claim.title), verdict=verdict,
                 headline=f"{otherwise}: {verdict}." if otherwise else claim.headlines.get(verdict, ""),
-                sentence=_sentence(rows, verdict, unasked(claim, paper, verdicts)),
+                sentence=_sentence(rows, verdict, unasked(claim, paper, verdicts), against),
                 hypotheses=[f.hypothesis for f in rows],
             ))  # fmt: skip
     return found
 
 
-def verdict_on(claim: Claim, paper: Paper, verdicts: Mapping[str, Verdict]) -> Verdict | None:
+def held_against(claim: Claim, findings: Sequence[Finding | Outcome], alpha: float) -> str:
+    """What stands against *supported* beside the rows that decide (`Claim.unless`); empty where nothing does.
+
+    Such a row that was not run stands against it too: nobody knows what it would have shown.
+    """
+    for name, said in claim.unless.items():
+        p = next((f.p_value for f in findings if f.hypothesis == name), None)
+        if p is None:
+            return f"{name} was not tested"
+        if p < alpha:
+            return said
+    return ""
+
+
+def verdict_on(claim: Claim, paper: Paper, verdicts: Mapping[str, Verdict], against: str = "") -> Verdict | None:
     """Verdict on a claim; None where nothing that was tested bears on it.
 
     A hypothesis that a plain run tests and this run did not stands against *supported*: the claim says more than what
@@ -46,6 +61,8 @@ def verdict_on(claim: Claim, paper: Paper, verdicts: Mapping[str, Verdict]) -> V
     ----------
     verdicts
         Verdict of each hypothesis that was asked for and has one, by id.
+    against
+        What else stands against *supported* (`held_against`).
     """
     rows = [verdicts[name] for name in claim.ids if name in verdicts]
     if not rows:
@@ -54,7 +71,7 @@ def verdict_on(claim: Claim, paper: Paper, verdicts: Mapping[str, Verdict]) -> V
         return Verdict.NOT_RUN
     found = combine(rows)
     left = any(h.default for h in unasked(claim, paper, verdicts))
-    return Verdict.UNDETERMINED if found is Verdict.SUPPORTED and left else found
+    return Verdict.UNDETERMINED if found is Verdict.SUPPORTED and (left or against) else found
 
 
 def unasked(claim: Claim, paper: Paper, tested: Mapping[str, object]) -> list[Hypothesis]:
@@ -87,7 +104,7 @@ def _compares(paper: Paper, conditions: Conditions) -> bool:
     return conditions.a.name == declared.a.name and (declared.b is None or conditions.b.name == declared.b.name)
 
 
-def _sentence(rows: Sequence[Finding], verdict: Verdict, left: Sequence[Hypothesis]) -> str:
+def _sentence(rows: Sequence[Finding], verdict: Verdict, left: Sequence[Hypothesis], against: str) -> str:
     def ids(wanted: Verdict) -> str:
         return ", ".join(f.hypothesis for f in rows if f.verdict is wanted)
 
@@ -101,7 +118,7 @@ def _sentence(rows: Sequence[Finding], verdict: Verdict, left: Sequence[Hypothes
             said = f"all {len(rows)} hypotheses are supported"
         if not several and left:
             said = "the one hypothesis tested is supported"
-        return ", ".join(part for part in (said, unasked_ids) if part)
+        return ", ".join(part for part in (f"{said}, but {against}" if against else said, unasked_ids) if part)
     undecided = sum(f.verdict is Verdict.UNDETERMINED for f in rows)
     missing = sum(f.verdict is Verdict.NOT_RUN for f in rows)
     of = f" of {len(rows)} hypotheses" if several else ""

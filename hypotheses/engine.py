@@ -236,6 +236,10 @@ def assess(
             sd_null = max(float(s.sd[k]) for s in sampled)
             estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
             outputs.append(_over(both, _output(name, estimate, p, sd_null, left, data, alpha, in_pairs), k, alpha))
+    with blamed(bound):
+        doubt = bound.doubt()
+    if doubt:
+        outputs = [replace(o, coverage_warning="; ".join(filter(None, (doubt, o.coverage_warning)))) for o in outputs]
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]
     worst = max(range(len(totals)), key=lambda i: totals[i].value)
     details = bound.describe() if with_details else Details()

@@ -24,7 +24,7 @@ from ..data.panel import check_panel, halves
 from ..data.registry import suggestion
 from . import catalogue
 from .choice import Choice, choose
-from .claim_verdicts import verdict_on
+from .claim_verdicts import held_against, verdict_on
 from .engine import Assessment
 from .hypothesis import Hypothesis
 from .inference.permutation import enough_replicates
@@ -267,7 +267,7 @@ def _explored(
             universe = Universe(settings=told, own=settings == combinations[0])
             try:
                 universe.outcomes = multiverse.outcomes(settings)
-                universe.claims = claims_of(design.choice.papers, universe.outcomes)
+                universe.claims = claims_of(design.choice.papers, universe.outcomes, options.alpha)
             except InputError as error:
                 universe.why_not = str(error)
             universes.append(universe)
@@ -383,10 +383,14 @@ def with_fields(hypothesis: Hypothesis, settings: Settings) -> Hypothesis:
     return replace(hypothesis, statistic=replace(hypothesis.statistic, **carried)) if carried else hypothesis
 
 
-def claims_of(papers: Sequence[Paper], outcomes: Sequence[Outcome]) -> dict[str, Verdict]:
+def claims_of(papers: Sequence[Paper], outcomes: Sequence[Outcome], alpha: float) -> dict[str, Verdict]:
     """Verdict on each claim of the papers that the outcomes bear on, by ``PAPER:NUMBER``."""
     by_id = {o.hypothesis: o.verdict for o in outcomes if o.verdict is not None}
-    every = ((f"{p.id}:{claim.number}", verdict_on(claim, p, by_id)) for p in papers for claim in p.claims)
+    every = (
+        (f"{p.id}:{claim.number}", verdict_on(claim, p, by_id, held_against(claim, outcomes, alpha)))
+        for p in papers
+        for claim in p.claims
+    )
     return {name: verdict for name, verdict in every if verdict is not None}
 
 

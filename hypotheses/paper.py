@@ -31,12 +31,16 @@ class Claim:
         What a reader who has not read the paper is told, by verdict; by default the title with the verdict.
     number
         As the paper, or its order, has it; by default its place among the paper's claims.
+    unless
+        Hypotheses that do not decide it, but leave it undetermined where they find an effect (p below alpha), and what
+        is then said, by id.
     """
 
     title: str
     hypotheses: tuple[str | Hypothesis, ...]
     headlines: Mapping[Verdict, str] = field(default_factory=dict)
     number: int = 0
+    unless: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -99,7 +103,7 @@ class Paper:
         held = [h for c in numbered for h in c.hypotheses if isinstance(h, Hypothesis)]
         every = {h.id: h for h in (*self.hypotheses, *held)}
         for claim in numbered:
-            unknown = sorted(set(claim.ids) - set(every))
+            unknown = sorted({*claim.ids, *claim.unless} - set(every))
             if unknown:
                 raise ValueError(f"claim {claim.number} of {self.id} rests on {unknown[0]}, which is not declared")
         object.__setattr__(self, "short", self.short or self.citation)

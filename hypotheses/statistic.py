@@ -140,6 +140,10 @@ class BoundStatistic(ABC):
         """
         return None
 
+    def doubt(self) -> str:
+        """Why no effect may be excluded on these data, whatever the interval says; empty where it may."""
+        return ""
+
     def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
         """Estimate of null draws without each document in turn, [R, D, K]; None where documents do not move them.
 

@@ -98,7 +98,7 @@ def _tested(
         hypotheses=[*hypothesis_cards(prepared), *(c.card(main) for c in choice.controls)],
         findings=findings,
         left_out=left_out,
-        claims=claim_verdicts(prepared, findings),
+        claims=claim_verdicts(prepared, findings, options.alpha),
         warnings=[*main.measurements.manifest.extra("warnings", []), *set_unused(prepared)],
         **figure_data.collect(prepared, findings, options.seed),
     )

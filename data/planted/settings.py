@@ -52,20 +52,20 @@ class Settings:
         their own sd the neurons' effects (relative to that on the loss), log output norm and the logits of its shares
         rise per sd of log activation scale.
     Effects, strength 0 = absent
-        ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger).  ``flat_rare``,
-        ``flat_both``: share by which the head's log influence is drawn to that of its last neuron (1 = flat), for
-        rare or for both classes; ``raised_rare``, ``raised_both``: log ranks by which the head is lifted above its
-        power law. ``recruited``: share by which the spread of log influence on rare is narrowed.  ``modules``,
-        ``cohesion``, ``mirrored``: shares of latent variance that two blocks of the plateau, all of it, or all of
-        it with random signs have in common. ``routing``: relative excess of one head's effect on the plateau for
-        rare, ``router`` that head's number in order of strength; ``routing_all``: the same of every head.
-        ``concentrated``: relative excess of the spread of log head effect on the plateau.  ``profile``: sd
-        of head x class on the plateau alone, log effect. ``weight_cluster``: cosine that the plateau's weight rows
-        share.  ``weight_tail``: exponent by which the singular values of the plateau's output rows fall.
-        ``index_cluster``: share of the plateau at neighbouring indices.  Of marked entropy neurons: ``entropy_norm``
-        and ``entropy_weak`` raise log output norm and the logit of its share in weak directions; ``entropy_scale`` and
-        ``entropy_frequency`` are relative reductions of what is left of the effect on the loss with the scale, or token
-        frequencies, frozen.  Of marked token-frequency neurons: ``token_effect``, the latter reduction;
+        ``specialists``: relative excess of the plateau's influence on rare (.2 = a fifth stronger). ``flat_rare``,
+        ``flat_both``: share by which the head's log influence is drawn to that of its last neuron (1 = flat, -1 =
+        twice as steep), for rare or for both classes; ``raised_rare``, ``raised_both``: log ranks by which the head is
+        lifted above its power law. ``recruited``: share by which the spread of log influence on rare is narrowed.
+        ``modules``, ``cohesion``, ``mirrored``: shares of latent variance that two blocks of the plateau, all of it,
+        or all of it with random signs have in common. ``routing``: relative excess of one head's effect on the plateau
+        for rare, ``router`` that head's number in order of strength; ``routing_all``: the same of every head.
+        ``concentrated``: relative excess of the spread of log head effect on the plateau. ``profile``: sd of head x
+        class on the plateau alone, log effect. ``weight_cluster``: cosine that the plateau's weight rows share.
+        ``weight_tail``: exponent by which the singular values of the plateau's output rows fall. ``index_cluster``:
+        share of the plateau at neighbouring indices. Of marked entropy neurons: ``entropy_norm`` and ``entropy_weak``
+        raise log output norm and the logit of its share in weak directions; ``entropy_scale`` and
+        ``entropy_frequency`` are relative reductions of what is left of the effect on the loss with the scale, or
+        token frequencies, frozen. Of marked token-frequency neurons: ``token_effect``, the latter reduction;
         ``token_unigram`` raises the log effect on the distance to token frequencies; ``token_direction`` raises the
         logit of the share of output weights along token frequency.
     """
@@ -151,11 +151,12 @@ class Settings:
             "recruited",
             "index_cluster",
             "weight_cluster",
-            "flat_rare",
-            "flat_both",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("flat_rare", "flat_both"):
+            if not getattr(self, name) <= 1:
+                raise ValueError(f"{name} is at most 1 (level), got {getattr(self, name)}")
         for name in ("entropy_scale", "entropy_frequency", "token_effect"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1), got {getattr(self, name)}")

@@ -50,8 +50,9 @@ class Observed:
     float64 [2, N] is what each half's set is the top of (None for a set that was chosen elsewhere), and ``covariates``
     float64 [N, k] what neurons are alike in; ``documents``, ``positions`` and ``half`` int64, one entry per row of
     activations; ``pairs``, for labels, the number of matched pairs where swaps inside them can be scored; ``behind``,
-    for graphs, the activations [T, n] whose correlations they are, with ``sets`` naming columns of it; ``remake``, for
-    a corpus, measures the model again on documents of token ids.
+    for graphs, the activations [T, n] whose correlations they are, with ``sets`` naming columns of it; ``noise``, for
+    influence, the standard deviation [2 (class), N] that documents leave in each log influence of a half; ``remake``,
+    for a corpus, measures the model again on documents of token ids.
     """
 
     kind: Randomises
@@ -65,6 +66,7 @@ class Observed:
     half: npt.NDArray[np.int64] | None = None
     pairs: int | None = None
     behind: torch.Tensor | None = None
+    noise: torch.Tensor | None = None
     remake: Callable[[list[npt.NDArray[np.int64]]], Any] | None = None
 
 

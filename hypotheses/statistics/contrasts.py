@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ...estimators import regimes
+from ...estimators import crossed, regimes
 from ...estimators.class_means import (
     Choose,
     ClassSums,
@@ -28,7 +28,7 @@ from ..neuron_sets import Need
 from ..nulls.base import Observed, Randomises
 from ..prepared import PreparedData
 from ..result import Details
-from ..statistic import BoundStatistic, Statistic, Values
+from ..statistic import BoundStatistic, Statistic, TwoSources, Values
 
 if TYPE_CHECKING:
     from ..truth import TrueWorld
@@ -44,7 +44,8 @@ class InfluenceContrast(Statistic):
 
     It is of the curve's head or of the neurons with the most influence; with ``of_all_neurons`` of the whole layer,
     whatever set is under test.  With ``covariate_lean_stays`` swaps of neurons leave in place what covariates
-    predict of a neuron's lean.
+    predict of a neuron's lean.  With ``two_sources`` its error is that of documents and neurons together.  ``refuse``
+    raises where the statistic means nothing on these data; ``doubt`` says why nothing may be excluded.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("influence",)
@@ -53,17 +54,26 @@ class InfluenceContrast(Statistic):
     of_all_neurons: bool = False
     contrast: Callable[[int], ClassContrast] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
     descriptives: Callable[[PreparedData], Details] | None = None
+    two_sources: bool = False
+    refuse: Callable[[PreparedData], None] | None = None
+    doubt: Callable[[PreparedData], str] | None = None
 
     def bind(self, data: PreparedData) -> BoundContrast:
         """Per-document sums of abs(loss change)."""
         if not self.of_all_neurons:
             data.chosen_by_influence()
+        if self.refuse is not None:
+            self.refuse(data)
         choose, score = self.contrast(data.n_head if not self.of_all_neurons else data.set_size)
-        bound = BoundContrast(
+        kind = BoundCrossed if self.two_sources else BoundContrast
+        bound = kind(
             data.influence_sums, choose, score, pairs=lambda: data.pair_sums, influence=data.influence,
             pair_document=torch.from_numpy(data.pair_document),
             lean=data.lean_prediction if self.covariate_lean_stays else None,
+            head=None if self.of_all_neurons else data.set,
         )  # fmt: skip
+        if self.doubt is not None:
+            bound.doubtful = partial(self.doubt, data)
         if self.descriptives is not None:
             bound.descriptives = partial(self.descriptives, data)
         return bound
@@ -77,9 +87,11 @@ class BoundContrast(BoundStatistic):
     def __init__(
         self, sums: ClassSums, choose: Choose, score: Score, pairs: Callable[[], ClassSums] | None = None,
         influence: Tensor | None = None, pair_document: Tensor | None = None, lean: regimes.Prediction | None = None,
+        head: tuple[Tensor, Tensor] | None = None,
     ) -> None:  # fmt: skip
         self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
-        self.pair_document, self.lean = pair_document, lean
+        self.pair_document, self.lean, self.head = pair_document, lean, head
+        self.doubtful: Callable[[], str] | None = None
         self.groups: Tensor | None = None
         self.descriptives: Callable[[], Details] | None = None
 
@@ -91,7 +103,9 @@ class BoundContrast(BoundStatistic):
             "labels": Observed("labels", swaps, half=self.sums.half.numpy(), pairs=pairs)
         }
         if self.influence is not None:
-            out["influence"] = Observed("influence", self.influence)
+            out["influence"] = Observed(
+                "influence", self.influence, sets=self.head or (), noise=crossed.noise(self.sums)
+            )
         return out
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
@@ -115,6 +129,10 @@ class BoundContrast(BoundStatistic):
         derivative = by_pair.new_zeros(len(swaps), self.sums.documents, by_pair.shape[2])
         return value, derivative.index_add_(1, self.pair_document, by_pair)
 
+    def doubt(self) -> str:
+        """Why nothing may be excluded; empty where it may."""
+        return "" if self.doubtful is None else self.doubtful()
+
     def describe(self) -> Details:
         """What is described beside the finding."""
         return Details() if self.descriptives is None else self.descriptives()
@@ -131,6 +149,39 @@ class BoundContrast(BoundStatistic):
     def leave_one_out(self) -> Tensor:
         """Delete-one-document estimates, [D, K]."""
         return leave_one_out(self.sums, self.choose, self.score)
+
+
+class BoundCrossed(BoundContrast):
+    """A class contrast that documents and neurons both move, with one output."""
+
+    @property
+    def _crossed(self) -> crossed.Crossed:
+        return crossed.Crossed(self.sums, self.choose, self.score, self._band)
+
+    @cached_property
+    def _band(self) -> Tensor:
+        """Neurons of the middle band of both classes together."""
+        if self.influence is None or self.head is None:
+            raise ValueError("an error over neurons needs influences and the set under test")
+        n_head = len(self.head[0])
+        return regimes.top(self.influence.log().mean((0, 1)), regimes.MIDDLE * n_head)[n_head:]
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Over the error of both sources, but for swaps inside pairs and for influences drawn anew."""
+        if kind == "labels" and draws.shape[1] == self.sums.documents:
+            value, variances = self._crossed.under_document_swaps(draws)
+        elif kind == "influence" and draws.dtype == torch.bool and self.influence is not None:
+            value, variances = self._crossed.under_neuron_swaps(self.influence, draws, self.lean)
+        else:
+            return super().evaluate(kind, draws, replicates, seed)
+        return Values(value[:, None], crossed.ranked(value, variances)[:, None])
+
+    def two_sources(self) -> TwoSources:
+        """Errors of documents and neurons; degrees of freedom by the fewer of a half's documents and the band's."""
+        _, variances = self._crossed.under_document_swaps(self.identity("labels"))
+        documents, neurons, cells = (v.numpy() for v in variances)
+        df = min(int(torch.bincount(self.sums.half).min()), len(self._band)) - 1
+        return TwoSources(np.sqrt(documents), np.sqrt(neurons), cells, df)
 
 
 class BoundQuadratic(BoundContrast):

@@ -7,7 +7,7 @@ import pytest
 import slow_oracles as slow
 import torch
 
-from neuronull.estimators import regimes
+from neuronull.estimators import flatness, regimes
 from neuronull.estimators.class_means import (
     ClassSums,
     influence_function,
@@ -30,7 +30,7 @@ def level(means: torch.Tensor, choice: None) -> torch.Tensor:
 STATISTICS = {
     "level": (regimes.nothing_chosen, level),
     "selectivity": (regimes.choose_leaning_sets(N_HEAD), regimes.selectivity),
-    "contrast": (regimes.choose_order(N_HEAD), regimes.contrast(N_HEAD)),
+    "contrast": (regimes.choose_order(N_HEAD), flatness.contrast(N_HEAD)),
     "shape": (regimes.choose_order(N_HEAD), regimes.shape(N_HEAD)),
     "recruitment": (regimes.nothing_chosen, regimes.recruitment),
 }

@@ -193,7 +193,7 @@ def test_the_record_of_a_paper_is_of_hypotheses_and_scenarios_that_are_there(pap
 
 def test_scenarios_are_chosen_by_hypothesis_family_and_prefix():
     assert {s.name for s in scenarios.choose(["routing"], ["heads."])} == {"heads.uneven", "heads.alike"}
-    assert scenarios.choose(["regimes.shape"], ["influence.Pareto"])[0].hypotheses == ("regimes.shape",)
+    assert scenarios.choose(["regimes.flatness"], ["influence.Pareto"])[0].hypotheses == ("regimes.flatness",)
     with pytest.raises(InputError, match=r"no calibration for hypothesis 'routing\.none'"):
         scenarios.choose(["routing.none"])
     with pytest.raises(InputError, match="no scenario 'nowhere'"):

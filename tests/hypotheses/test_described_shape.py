@@ -1,15 +1,13 @@
-"""What stands beside `regimes.shape`: knots of the drawn curves, and distances from smooth laws."""
+"""What stands beside `regimes.flatness`: knots of the drawn curves, and distances from smooth laws."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import scipy.stats
 
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted_measurements
 from neuronull.hypotheses.figure_data import curves
-from neuronull.hypotheses.nulls.influence_law import best_law, law_distances
+from neuronull.hypotheses.nulls.influence_law import LAWS
 from neuronull.hypotheses.prepared import PreparedData
 from neuronull.hypotheses.suite import run_suite
 from neuronull.reports.tables import also_measured
@@ -20,26 +18,11 @@ def measurements():
     return planted_measurements(Settings(), seed=3)
 
 
-def test_distances_are_the_statistic_of_cramer_and_von_mises():
-    logs = np.random.default_rng(0).gumbel(size=80)
-    z = (logs - logs.mean()) / logs.std()
-    laws = {
-        "lognormal": scipy.stats.norm(),
-        "Weibull": scipy.stats.gumbel_l(np.euler_gamma * np.sqrt(6) / np.pi, np.sqrt(6) / np.pi),
-        "power law": scipy.stats.expon(loc=-1),
-    }
-    found = law_distances(logs)
-    for name, law in laws.items():
-        statistic = scipy.stats.cramervonmises(z, law.cdf).statistic
-        assert 80 * found[name] ** 2 + 1 / (12 * 80) == pytest.approx(statistic)
-    assert best_law(logs) == min(found, key=found.__getitem__)
-
-
 def test_the_knots_drawn_are_those_of_the_lowest_bic_and_stand_beside_the_finding(measurements):
-    result = run_suite(measurements, TestOptions(only=("regimes.shape",), replicates=20))
-    beside = result.finding("regimes.shape").details
-    assert set(beside.further["distance_of_the_rare_curve_from"]) == {"lognormal", "Weibull", "power law"}
-    told = dict(also_measured(result.finding("regimes.shape")).rows)
+    result = run_suite(measurements, TestOptions(only=("regimes.flatness",), replicates=20))
+    beside = result.finding("regimes.flatness").details
+    assert set(beside.further["distance_of_the_rare_curve_from"]) == set(LAWS)
+    told = dict(also_measured(result.finding("regimes.flatness")).rows)
     assert told["distance of the rare curve from: lognormal"].startswith(".")
     for curve in result.curves:
         fits = beside.broken_lines[curve.label]

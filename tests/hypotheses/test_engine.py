@@ -292,10 +292,12 @@ def test_members_of_a_weight_cluster_are_a_source_of_error(prepared):
 
 
 def test_the_opposite_of_a_plateau_supports_no_plateau():
-    """A raised head is no flat one: the claim is refuted, however small a two-sided p would be."""
-    settings = Settings(documents=60, neurons=640, covariate_link=0.0, raised_both=3.0)
+    """A head that climbs is no flat one: the claim is refuted, however small a two-sided p would be."""
+    settings = Settings(documents=60, neurons=640, covariate_link=0.0, flat_both=-2.0)
     measurements = planted(settings, 4, ["influence"]).measurements
-    finding = run_suite(measurements, TestOptions(replicates=199, only=("regimes.shape",))).finding("regimes.shape")
+    finding = run_suite(measurements, TestOptions(replicates=199, only=("regimes.flatness",))).finding(
+        "regimes.flatness"
+    )
     assert finding.estimate < -1
     assert finding.p_value > 0.9
     assert finding.verdict == "refuted"

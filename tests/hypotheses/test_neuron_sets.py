@@ -152,7 +152,7 @@ def test_a_listed_set_is_tested_under_matched_sets_alone_and_says_why(result: Re
     assert "entropy neurons" in row.claim
 
 
-@pytest.mark.parametrize("name", ["regimes.shape", "regimes.contrast", "regimes.selectivity"])
+@pytest.mark.parametrize("name", ["regimes.flatness", "regimes.contrast", "regimes.selectivity"])
 def test_what_is_about_influence_is_not_run_on_a_list_and_says_why(result: Result, name: str):
     row = result.finding(name)
     assert row.verdict is Verdict.NOT_RUN

@@ -83,9 +83,9 @@ def test_what_has_no_tail_is_not_described(sample: np.ndarray):
 
 
 def test_it_stands_beside_the_findings():
-    only = ("regimes.shape", "tails.weights")
+    only = ("regimes.flatness", "tails.weights")
     result = run_suite(planted_measurements(Settings(neurons=800), seed=3), TestOptions(only=only, replicates=20))
-    shape = tables.tail_laws(result.finding("regimes.shape"))
+    shape = tables.tail_laws(result.finding("regimes.flatness"))
     assert [row[0] for row in shape.rows] == ["rare curve", "common curve"]
     assert all(float(row[1]) > 1 for row in shape.rows)
     assert "decide nothing" in shape.note

@@ -34,8 +34,10 @@ paper = Paper(
     set=PLATEAU,
     claims=(REGIMES, CLUSTERS, ROUTING),
     hypotheses=(
-        regimes.shape,
+        regimes.flatness,
         regimes.contrast,
+        regimes.flatness_b,
+        regimes.shape,
         regimes.selectivity,
         regimes.recruitment,
         clusters.within,

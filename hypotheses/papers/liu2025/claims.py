@@ -7,7 +7,7 @@ from ...result import Verdict
 
 REGIMES = Claim(
     "{a} have a regime of their own",
-    ("regimes.shape", "regimes.contrast", "regimes.selectivity"),
+    ("regimes.flatness", "regimes.contrast"),
     {
         Verdict.SUPPORTED: "For rare words this model leans on a small group of neurons in a way it does not for "
         "common words.",
@@ -16,6 +16,7 @@ REGIMES = Claim(
         Verdict.UNDETERMINED: "This run cannot tell whether rare words get extra neurons of their own.",
         Verdict.NOT_RUN: "Whether rare words get extra neurons of their own was not measured.",
     },
+    unless={"regimes.flatness_b": "common words have a plateau too (regimes.flatness_b), only less of one"},
 )
 
 CLUSTERS = Claim(

@@ -9,49 +9,78 @@ from ...statistics.contrasts import InfluenceContrast, selectivity_of
 from ...words import Words
 from .statistics import regimes
 
-shape = Hypothesis(
-    id="regimes.shape",
-    claim="Influence on {a} has a flat head that leaves the law of the other neurons.",
+flatness = Hypothesis(
+    id="regimes.flatness",
+    claim="The head of the influence curve for {a} is flat against the law of the next neurons.",
     criterion=Presence(
-        margin=0.1,
-        unit="log ranks",
-        means="the head lies as far below the middle band's line as a tenth of a log rank",
+        margin=0.5,
+        unit="flatness",
+        means="the top of the curve falls half as fast as the law of the next neurons would have it",
     ),
-    statistic=InfluenceContrast("shape", centred=True, contrast=regimes.shape, descriptives=regimes.described_shape),
+    statistic=InfluenceContrast(
+        "flatness",
+        centred=True,
+        contrast=regimes.flatness_of(0),
+        descriptives=regimes.described_shape,
+        refuse=regimes.needs_a_law(0),
+        doubt=regimes.no_law(0),
+    ),
     nulls=("influence_law",),
     words=Words(
         title="A flat top of the curve for {a}",
-        asks="Do the most influential neurons for {a} lie on a plateau, below the power law of the next ones?",
+        asks="Do the most influential neurons for {a} form a plateau, where the law of the next ones would climb?",
         measured=(
-            "Neurons are ranked by influence on {a} on one half of the documents and read off on the other. The "
-            "estimate is how far the top of the curve lies under the straight line through its middle band, in units "
-            "of that line's slope, less the same for curves drawn from smooth laws (lognormal, Weibull, power law). A "
-            "positive finding means: not one of these three laws."
+            "Neurons are ranked by influence on {a} on one half of the documents and read off on the other. Flatness "
+            "is 1 less the slope of the top of the curve over the slope of its middle band: 1 is level, 0 is a law "
+            "that goes on. From that the same is taken off for curves drawn from the smooth law that fits the other "
+            "neurons best."
         ),
         plus="for {a} the influence of the top neurons levels off, as on a plateau",
         minus="for {a} the influence of the top neurons climbs ever faster, the opposite of a plateau",
         none="for {a} the influence of the top neurons follows a smooth law, without a plateau",
     ),
     figures=("curves",),
-    source="Liu 2025, claim 1; docs/methods.md#regimes-shape. Supported reads: not a lognormal, Weibull or power law",
+    source="Liu 2025, claim 1; docs/methods.md#regimes-flatness",
+)
+
+flatness_b = Hypothesis(
+    id="regimes.flatness_b",
+    claim="The head of the influence curve for {b} is flat against the law of the next neurons.",
+    criterion=Sensitivity(kind=Kind.PRESENCE, unit="flatness"),
+    statistic=InfluenceContrast(
+        "flatness", centred=True, contrast=regimes.flatness_of(1), refuse=regimes.needs_a_law(1)
+    ),
+    nulls=("influence_law",),
+    words=Words(
+        title="A flat top of the curve for {b}",
+        asks="Do the most influential neurons for {b} form a plateau too?",
+        measured="The same for {b}. A plateau in both is no regime of {a} alone.",
+        plus="for {b} too the influence of the top neurons levels off",
+        minus="for {b} the influence of the top neurons climbs ever faster",
+        none="for {b} the influence of the top neurons follows a smooth law",
+    ),
+    figures=("curves",),
+    source="Liu 2025, claim 1; docs/methods.md#regimes-flatness",
 )
 
 contrast = Hypothesis(
     id="regimes.contrast",
-    claim="The head of the influence curve is flatter, against its power law, for {a} than for {b}.",
+    claim="The head of the influence curve is flatter, against its law, for {a} than for {b}.",
     criterion=Presence(
-        margin=0.1,
-        unit="log ranks",
-        means="the head of {a} lies further below its line than that of {b}, by a tenth of a log rank",
+        margin=0.5,
+        unit="flatness",
+        means="the top of the curve keeps a half more of its middle band's slope for {b} than for {a}",
     ),
-    statistic=InfluenceContrast("contrast", contrast=regimes.contrast),
+    statistic=InfluenceContrast(
+        "flatness_contrast", contrast=regimes.contrast, two_sources=True, refuse=regimes.needs_a_law(0, 1)
+    ),
     nulls=("document_swaps", "neuron_swaps"),
     words=Words(
         title="A flatter top for {a} than for {b}",
         asks="Is the top of the influence curve flatter for {a} than for {b}?",
         measured=(
-            "The bend of the curve for {a} less the bend for {b}, neurons ranked on one half of the documents and "
-            "measured on the other."
+            "Flatness of the curve for {a} less that of the curve for {b}, neurons ranked on one half of the documents "
+            "and measured on the other."
         ),
         plus="the influence of the top neurons levels off more for {a} than for {b}",
         minus="the influence of the top neurons climbs faster for {a} than for {b}, the opposite of a plateau",
@@ -59,6 +88,27 @@ contrast = Hypothesis(
     ),
     figures=("curves",),
     source="Liu 2025, claim 1; docs/methods.md#regimes-contrast",
+)
+
+shape = Hypothesis(
+    id="regimes.shape",
+    claim="The head of the influence curve for {a} lies on the line of its middle band.",
+    criterion=Sensitivity(kind=Kind.PRESENCE, unit="log ranks", two_sided=True),
+    statistic=InfluenceContrast("shape", centred=True, contrast=regimes.shape),
+    nulls=("influence_law",),
+    words=Words(
+        title="Departure of the head for {a}",
+        asks="Does the top of the curve for {a} lie below (+) or above (-) the straight line through its middle band?",
+        measured=(
+            "How far the top of the curve lies under the line through its middle band, in units of that line's slope, "
+            "less the same for curves drawn from the smooth law that fits best."
+        ),
+        plus="for {a} the top neurons lie below the line of the next ones",
+        minus="for {a} the top neurons lie above the line of the next ones",
+        none="for {a} the top neurons lie on the line of the next ones",
+    ),
+    figures=("curves",),
+    source="docs/methods.md#regimes-shape",
 )
 
 selectivity = Hypothesis(

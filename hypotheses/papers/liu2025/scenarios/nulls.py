@@ -48,7 +48,7 @@ def _influence_nulls() -> list[Scenario]:
             f"influence.{law}",
             change(WIDE, law=law, covariate_link=0.0),
             ON_INFLUENCE,
-            ("regimes.shape", *INFLUENCE),
+            ("regimes.flatness", "regimes.flatness_b", "regimes.shape", *INFLUENCE),
             f"influence of {law} shape in both classes, scatter .15",
         )
         for law in ("lognormal", "Weibull", "Pareto")
@@ -67,7 +67,7 @@ def _influence_nulls() -> list[Scenario]:
             "influence.few-documents",
             Settings(documents=40, pairs=12, neurons=480, law="Weibull", covariate_link=0.0),
             ON_INFLUENCE,
-            ("regimes.shape", *INFLUENCE),
+            ("regimes.flatness", *INFLUENCE),
             "40 documents of 12 pairs",
         ),
         *(

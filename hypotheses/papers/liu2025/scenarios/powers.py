@@ -41,7 +41,7 @@ class Effect:
 
 EFFECTS = (
     Effect(
-        "regimes.shape",
+        "regimes.flatness",
         "flat_both",
         (0.5, 0.75, 1.0),
         UNLINKED,
@@ -49,12 +49,28 @@ EFFECTS = (
         "share by which the heads of both classes are flattened",
     ),
     Effect(
-        "regimes.shape",
+        "regimes.flatness",
         "raised_both",
         (0.5, 1.0, 1.5, 2.0),
         UNLINKED,
         ON_INFLUENCE,
-        "log ranks by which the heads of both classes lie above their power law",
+        "log ranks by which the heads of both classes lie above their power law, as steep as before",
+    ),
+    Effect(
+        "regimes.flatness_b",
+        "flat_both",
+        (0.5, 1.0),
+        UNLINKED,
+        ON_INFLUENCE,
+        "share by which the heads of both classes are flattened",
+    ),
+    Effect(
+        "regimes.shape",
+        "raised_both",
+        (0.5, 1.0, 1.5),
+        UNLINKED,
+        ON_INFLUENCE,
+        "log ranks by which the heads of both classes lie above their power law, as steep as before",
     ),
     Effect(
         "regimes.contrast",
