@@ -14,8 +14,16 @@ from .result import ClaimVerdict, Finding, Outcome, Role, Verdict
 from .views import Prepared
 
 
-def claim_verdicts(prepared: Prepared, findings: Sequence[Finding], alpha: float) -> list[ClaimVerdict]:
-    """Verdict on each claim of the run's papers that some row bears on."""
+def claim_verdicts(
+    prepared: Prepared,
+    findings: Sequence[Finding],
+    alpha: float,
+    doubtful: Mapping[str, Sequence[str]] | None = None,
+) -> list[ClaimVerdict]:
+    """Verdict on each claim of the run's papers that some row bears on.
+
+    `doubtful`: what the controls leave to doubt of each hypothesis (`controls.doubts`); said beside the claim.
+    """
     by_id = {f.hypothesis: f for f in findings if f.role is Role.PRIMARY and f.verdict is not None}
     verdicts = {name: f.verdict for name, f in by_id.items() if f.verdict is not None}
     found = []
@@ -28,13 +36,25 @@ def claim_verdicts(prepared: Prepared, findings: Sequence[Finding], alpha: float
             rows = [by_id[name] for name in claim.ids if name in by_id]
             tested = [h for h in prepared.choice.hypotheses if h.id in claim.ids]
             otherwise = _asked_otherwise(prepared, paper, claim, tested)
+            headline = f"{otherwise}: {verdict}." if otherwise else claim.headlines.get(verdict, "")
+            doubt = _doubt({name: said for name, said in (doubtful or {}).items() if name in claim.ids})
+            sentence = _sentence(rows, verdict, unasked(claim, paper, verdicts), against)
             found.append(ClaimVerdict(
                 paper=paper.id, number=claim.number, title=prepared.of(tested[0]).filled(claim.title), verdict=verdict,
-                headline=f"{otherwise}: {verdict}." if otherwise else claim.headlines.get(verdict, ""),
-                sentence=_sentence(rows, verdict, unasked(claim, paper, verdicts), against),
+                headline=f"{headline} But {doubt}." if headline and doubt else headline,
+                sentence=f"{sentence}; {doubt}" if doubt else sentence,
                 hypotheses=[f.hypothesis for f in rows],
             ))  # fmt: skip
     return found
+
+
+def _doubt(said: Mapping[str, Sequence[str]]) -> str:
+    """What the controls say against the rows of a claim, each thing once."""
+    by_doubt: dict[str, list[str]] = {}
+    for name, doubts in said.items():
+        for doubt in doubts:
+            by_doubt.setdefault(doubt, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {doubt}" for doubt, names in by_doubt.items())
 
 
 def held_against(claim: Claim, findings: Sequence[Finding | Outcome], alpha: float) -> str:

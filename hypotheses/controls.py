@@ -5,7 +5,7 @@ A paper says which of them its tests call for; those here know no paper.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -13,15 +13,18 @@ import numpy as np
 import torch
 
 from ..data.errors import InputError, MissingInput
+from ..data.measurements import Heads
 from ..data.options import TestOptions
+from .hypothesis import Hypothesis
 from .neuron_sets import Need
+from .numbers import plain_number
 from .prepared import PreparedData
 from .result import Details, Finding, HypothesisCard, Kind, Role, Verdict
 
-LARGE = 0.1
-"""Sd units: ablating all heads of a layer must move the neurons it feeds by at least this much."""
+STRICT = 0.01
+"""Level at which random weights must show an effect, over all verdict rows together (Holm)."""
 
-State: TypeAlias = Literal["passed", "failed", "not run"]
+State: TypeAlias = Literal["passed", "failed", "could not see", "not run"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class Outcome:
 class ControlRun:
     """What a control may look at.
 
-    ``random_weights`` tests the same hypotheses on the model with its weights drawn anew: ids of those that find an
-    effect, and how many were tested.
+    ``found`` are the rows of the run; ``random_weights`` tests the same hypotheses on the model with its weights drawn
+    anew and gives the verdict rows, judged together at `STRICT`.
     """
 
     data: PreparedData
     options: TestOptions
-    random_weights: Callable[[], tuple[list[str], int]]
+    found: Sequence[Finding]
+    random_weights: Callable[[], list[Finding]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Control:
         Whether the model must be measured with its weights drawn anew.
     needs
         What must be measured for it.
+    bears_on
+        Which hypotheses are in doubt where it fails; one that names hypotheses of its own accord
+        (`Details.found_in_random_weights`) puts only these in doubt.
     """
 
     id: str
@@ -81,6 +88,7 @@ class Control:
     run: Callable[[ControlRun], Outcome]
     needs_random_weights: bool = False
     needs: tuple[Need, ...] = ()
+    bears_on: Callable[[Hypothesis], bool] = lambda hypothesis: False
 
     def card(self, data: PreparedData) -> HypothesisCard:
         """What a reader is told of it."""
@@ -107,15 +115,67 @@ def flags_an_effect(finding: Finding) -> bool:
     return finding.role is Role.PRIMARY and there.get(finding.kind) is finding.verdict
 
 
+def doubts(
+    controls: Sequence[Control], hypotheses: Sequence[Hypothesis], findings: Sequence[Finding]
+) -> dict[str, list[str]]:
+    """What the controls leave to doubt of each hypothesis, by its id; those without doubt are not in it."""
+    rows = {f.hypothesis: f for f in findings if f.role is Role.CONTROL}
+    effects = {f.hypothesis for f in findings if flags_an_effect(f)}
+    out: dict[str, list[str]] = {}
+    for control in controls:
+        row = rows[control.id]
+        unseen = row.details.further.get("could_not_see")
+        for hypothesis in hypotheses:
+            said = []
+            if row.notes.startswith("failed") and control.bears_on(hypothesis):
+                said.append(f"{control.id} failed")
+            if hypothesis.id in effects and hypothesis.id in row.details.found_in_random_weights:
+                said.append("found with random weights too, so training need not be its cause")
+            if hypothesis.id in effects and isinstance(unseen, Mapping) and hypothesis.id in unseen:
+                said.append("random weights could not have shown an effect of this size")
+            if said:
+                out.setdefault(hypothesis.id, []).extend(said)
+    return out
+
+
 def _random_weights(run: ControlRun) -> Outcome:
-    names, tested = run.random_weights()
-    if not tested:
+    twin = {f.hypothesis: f for f in run.random_weights()}
+    if not twin:
         raise MissingInput("no hypothesis could be tested on random weights")
-    numbers = {"estimate": float(len(names)), "null_model": "random_init"}
-    details = Details(found_in_random_weights=names, further={"tested": tested})
-    if names:
-        return Outcome("failed", f"{', '.join(names)} found an effect, of {tested}", numbers, details)
-    return Outcome("passed", f"none of {tested} hypotheses found an effect", numbers, details)
+    flagged = [name for name, f in twin.items() if flags_an_effect(f)]
+    reported = {f.hypothesis: abs(f.estimate) for f in run.found if flags_an_effect(f) and f.estimate is not None}
+    least = {name: _detectable(twin.get(name), len(twin)) for name in reported}
+    unseen = {name: least[name] for name, effect in reported.items() if least[name] > effect and name not in flagged}
+    further: dict[str, Any] = {"tested": len(twin)}
+    if unseen:
+        further["could_not_see"] = {name: value if np.isfinite(value) else None for name, value in unseen.items()}
+    numbers = {"estimate": float(len(flagged)), "null_model": "random_init"}
+    details = Details(found_in_random_weights=flagged, further=further)
+    at = plain_number(STRICT)
+    if flagged:
+        seen = f"{', '.join(flagged)} found an effect, of {len(twin)} (Holm over all at {at})"
+        return Outcome("failed", seen, numbers, details)
+    none = f"none of {len(twin)} hypotheses found an effect (Holm over all at {at})"
+    if unseen:
+        missed = [f"{name} ({_as_large(value)}, reported {plain_number(reported[name], 2)})"
+                  for name, value in unseen.items()]  # fmt: skip
+        seen = f"{none}, but it could not have seen that of {', '.join(missed)}"
+        return Outcome("could not see", seen, numbers, details)
+    than = "and would have seen those reported" if reported else "and none is reported for the model"
+    return Outcome("passed", f"{none}, {than}", numbers, details)
+
+
+def _detectable(row: Finding | None, rows: int) -> float:
+    """Effect that a row on random weights would have found with probability .8; infinite where no p could be small."""
+    if row is None or row.minimal_detectable_effect is None or row.replicates is None:
+        return float("inf")
+    return row.minimal_detectable_effect if rows / (1 + row.replicates) < STRICT else float("inf")
+
+
+def _as_large(effect: float) -> str:
+    if np.isfinite(effect):
+        return f"detectable from {plain_number(effect, 2)}"
+    return "not tested there, or with too few draws"
 
 
 def _unreachable_heads(run: ControlRun) -> Outcome:
@@ -131,16 +191,38 @@ def _unreachable_heads(run: ControlRun) -> Outcome:
 
 
 def _whole_layer(run: ControlRun) -> Outcome:
+    """Each layer against its own heads: how much a layer matters differs a hundredfold between and within models."""
     heads = run.data.heads
     rows = np.flatnonzero(heads.reachable & (heads.head < 0)).tolist()
     if not rows:
         raise MissingInput("no whole layer was ablated")
-    mean = {f"layer_{heads.layer[r]}": float(heads.effect[r].nanmean(dtype=torch.float64)) for r in rows}
-    smallest = min(mean.values())
-    numbers, details = {"estimate": smallest}, Details(further=dict(mean))
-    if smallest >= LARGE:
-        return Outcome("passed", f"at least {LARGE:g} sd in every layer", numbers, details)
-    return Outcome("failed", f"less than {LARGE:g} sd in a layer", numbers, details)
+    whole = {int(heads.layer[r]): _mean_effect(heads, r) for r in rows}
+    single = {
+        at: float(
+            np.mean([_mean_effect(heads, r) for r in np.flatnonzero((heads.layer == at) & (heads.head >= 0)).tolist()])
+        )
+        for at in whole
+    }
+    unmoved = [at for at, effect in whole.items() if not effect > 0 or effect < single[at]]
+    least = min(whole, key=lambda at: whole[at])
+    numbers = {"estimate": whole[least]}
+    details = Details(further={f"layer_{at}": effect for at, effect in whole.items()})
+    if unmoved:
+        which = ", ".join(map(str, unmoved))
+        return Outcome("failed", f"less than one head of it does, or nothing, in layer {which}", numbers, details)
+    seen = f"more than its heads do one by one in every layer, by at least {plain_number(whole[least], 2)} sd"
+    return Outcome("passed", seen, numbers, details)
+
+
+def _mean_effect(heads: Heads, row: int) -> float:
+    """Mean effect of a row of the heads table over the neurons that are ever moved, sd units; 0 where none is."""
+    live = torch.nan_to_num(heads.effect[heads.reachable]).amax((0, 1, 2)) > 0
+    moved = heads.effect[row][..., live]
+    return float(moved.nanmean(dtype=torch.float64)) if live.any() else 0.0
+
+
+def _rests_on_heads(hypothesis: Hypothesis) -> bool:
+    return "heads" in hypothesis.statistic.needs
 
 
 RANDOM_WEIGHTS = Control(
@@ -158,12 +240,14 @@ UNREACHABLE_HEADS = Control(
     "sd",
     _unreachable_heads,
     needs=("heads",),
+    bears_on=_rests_on_heads,
 )
 WHOLE_LAYER = Control(
     "control.whole_layer",
-    "Ablating all heads of a layer together moves the neurons it feeds.",
+    "Ablating all heads of a layer together moves the neurons it feeds more than one of them does.",
     "Whole attention layers",
     "sd",
     _whole_layer,
     needs=("heads",),
+    bears_on=_rests_on_heads,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..data.errors import InputError, MissingInput
@@ -13,11 +13,12 @@ from . import catalogue, figure_data
 from .cards import describe, hypothesis_cards, set_cards
 from .choice import Choice, check_replicates, choose, on_random_weights
 from .claim_verdicts import claim_verdicts
-from .controls import ControlRun, flags_an_effect
+from .controls import STRICT, ControlRun, doubts
 from .engine import Assessment, assess, sample
 from .findings import FindingBuilder, Judged, judge_family
 from .hypothesis import Hypothesis
 from .inference.multiplicity import adjust
+from .inference.permutation import enough_replicates
 from .nulls.base import NullModel
 from .nulls.guard import blamed
 from .prepared import PreparedData
@@ -80,17 +81,18 @@ def _tested(
     builders = Builders(prepared, setup, options)
     findings, left_out = run_hypotheses(choice.hypotheses, builders, progress)
 
-    def flagged() -> tuple[list[str], int]:
+    def random_weights() -> list[Finding]:
         if random_init is None:
             raise MissingInput("there is no model to re-initialise")
         with limited_to(threads):
             measured = random_init()
-        return flags(on_random_weights(choice, options), measured, options, progress)
+        return twin_rows(on_random_weights(choice, options), measured, options, progress)
 
-    control_run = ControlRun(main, options, flagged)
+    control_run = ControlRun(main, options, tuple(findings), random_weights)
     common = FindingBuilder(main, setup, options).common()
     findings += [control.finding(control_run, common) for control in choice.controls]
-    caution(findings)
+    doubtful = doubts(choice.controls, choice.hypotheses, findings)
+    caution(findings, doubtful)
     return Result(
         setup=setup,
         papers=[paper.card for paper in choice.papers],
@@ -98,7 +100,7 @@ def _tested(
         hypotheses=[*hypothesis_cards(prepared), *(c.card(main) for c in choice.controls)],
         findings=findings,
         left_out=left_out,
-        claims=claim_verdicts(prepared, findings, options.alpha),
+        claims=claim_verdicts(prepared, findings, options.alpha, doubtful),
         warnings=[*main.measurements.manifest.extra("warnings", []), *set_unused(prepared)],
         **figure_data.collect(prepared, findings, options.seed),
     )
@@ -122,9 +124,9 @@ class Builders:
 
 
 def run_hypotheses(
-    wanted: Sequence[Hypothesis], builders: Builders, progress: Progress
+    wanted: Sequence[Hypothesis], builders: Builders, progress: Progress, one_family: bool = False
 ) -> tuple[list[Finding], dict[str, str]]:
-    """Findings of all hypotheses, families adjusted together, and what was left out and why."""
+    """Findings of all hypotheses, families (or, as `one_family`, all) adjusted together; what was left out and why."""
     assessed: dict[str, Assessment] = {}
     sensitivity_rows: dict[str, list[Finding]] = {}
     left_out: dict[str, str] = {}
@@ -138,7 +140,7 @@ def run_hypotheses(
             left_out[hypothesis.id] = str(error)
             continue
         sensitivity_rows[hypothesis.id] = _sensitivity_rows(hypothesis, bound, make, progress)
-    judged = judge(assessed.values(), builders.options.alpha)
+    judged = judge(assessed.values(), builders.options.alpha, one_family)
     q_values = dict(zip(judged, adjust([j.assessment.p.value for j in judged.values()], "fdr_bh"), strict=True))
     findings: list[Finding] = []
     for hypothesis in wanted:
@@ -217,31 +219,28 @@ def _sensitivity_rows(
     return rows
 
 
-def judge(assessed: Iterable[Assessment], alpha: float) -> dict[str, Judged]:
-    """Verdicts of the primary hypotheses by id, each adjusted within its family."""
+def judge(assessed: Iterable[Assessment], alpha: float, one_family: bool = False) -> dict[str, Judged]:
+    """Verdicts of the primary hypotheses by id, each adjusted within its family, or over all of them."""
     families: dict[str, list[Assessment]] = {}
     for assessment in assessed:
         if assessment.hypothesis.role is Role.PRIMARY:
-            families.setdefault(assessment.hypothesis.family, []).append(assessment)
+            families.setdefault("" if one_family else assessment.hypothesis.family, []).append(assessment)
     return {j.assessment.hypothesis.id: j for rows in families.values() for j in judge_family(rows, alpha)}
 
 
-def caution(findings: Sequence[Finding]) -> None:
-    """Say on each finding that random weights showed too, so that nobody credits training with it."""
-    flagged = {name for f in findings for name in f.details.found_in_random_weights}
+def caution(findings: Sequence[Finding], doubtful: Mapping[str, Sequence[str]]) -> None:
+    """Say on each verdict row what the controls leave to doubt of it, so that nobody reads it without."""
     for finding in findings:
-        if finding.role is Role.PRIMARY and finding.hypothesis in flagged and flags_an_effect(finding):
-            said = "found with random weights too, so training need not be its cause"
-            finding.notes = "; ".join(part for part in (finding.notes, said) if part)
+        if finding.role is Role.PRIMARY and finding.hypothesis in doubtful:
+            finding.notes = "; ".join(part for part in (finding.notes, *doubtful[finding.hypothesis]) if part)
 
 
-def flags(
-    choice: Choice, measurements: Measurements, options: TestOptions, progress: Progress
-) -> tuple[list[str], int]:
-    """Names of the verdict rows that find an effect in `measurements`, and how many rows were tested."""
+def twin_rows(choice: Choice, measurements: Measurements, options: TestOptions, progress: Progress) -> list[Finding]:
+    """Verdict rows on measurements of random weights, all as one family at `STRICT`, with draws enough for that."""
     primary = tuple(replace(h, sensitivity=()) for h in choice.hypotheses if h.role is Role.PRIMARY)
+    enough = enough_replicates(options.replicates, STRICT, len(primary)) or options.replicates
+    options = replace(options, alpha=STRICT, replicates=enough)
     prepared = prepare(measurements, replace(choice, hypotheses=primary), options)
     builders = Builders(prepared, describe(prepared.main, options), options)
-    findings, _ = run_hypotheses(primary, builders, progress)
-    rows = [f for f in findings if f.role is Role.PRIMARY and f.verdict is not Verdict.NOT_RUN]
-    return [f.hypothesis for f in rows if flags_an_effect(f)], len(rows)
+    findings, _ = run_hypotheses(primary, builders, progress, one_family=True)
+    return [f for f in findings if f.role is Role.PRIMARY and f.verdict is not Verdict.NOT_RUN]

@@ -322,7 +322,11 @@ def _controls_line(result: Result) -> tuple[str, bool]:
             False,
         )
     passed = outcomes.count("passed")
-    others = f"; {len(outcomes) - passed} not run" if passed < len(outcomes) else ""
+    others = "".join(
+        f"; {outcomes.count(state)} {said}"
+        for state, said in (("could not see", "could not have seen what it looks for"), ("not run", "not run"))
+        if state in outcomes
+    )
     return f"{passed} of {len(outcomes)} checks of the pipeline itself passed{others}.", passed > 0
 
 

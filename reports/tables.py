@@ -250,9 +250,9 @@ def controls(result: Result) -> Table:
 
 
 def control_outcome(finding: Finding) -> tuple[str, str]:
-    """``("passed", what was seen)`` from the notes, which begin with ``passed:``, ``failed:`` or ``not run:``."""
+    """``("passed", what was seen)`` from the notes, which begin with the outcome and a colon."""
     outcome, colon, seen = finding.notes.partition(":")
-    if colon and outcome.strip() in ("passed", "failed", "not run"):
+    if colon and outcome.strip() in ("passed", "failed", "could not see", "not run"):
         return outcome.strip(), seen.strip()
     return "see note", finding.notes
 

@@ -51,10 +51,10 @@ paper = Paper(
             "place of those chosen by weights.",
         ),
         (
-            "Some of this holds in random weights too.",
+            "Moving to or from the unigram distribution decides nothing.",
             "A neuron chosen for the share of its effect that goes through token frequencies moves the output to or "
-            "from token frequencies by construction, at least a little. Read frequency.unigram beside the control with "
-            "random weights: where that fails, the effect says nothing of training.",
+            "from token frequencies by construction, and as much so in random weights: frequency.unigram stands beside "
+            "the claim, which rests on where the weights point.",
         ),
         (
             "Only the last layer can be tested.",

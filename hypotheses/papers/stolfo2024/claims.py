@@ -34,14 +34,14 @@ SCALE = Claim(
 )
 
 FREQUENCY = Claim(
-    "token-frequency neurons move the output towards or away from the unigram distribution",
-    ("frequency.unigram", "frequency.direction"),
+    "token-frequency neurons raise or lower the logits of tokens by how frequent they are",
+    ("frequency.direction",),
     {
-        Verdict.SUPPORTED: "Token-frequency neurons move predictions towards or away from how frequent tokens are.",
-        Verdict.REFUTED: "The claim about token-frequency neurons fails here: at least one thing that it predicts is "
-        "not there.",
-        Verdict.UNDETERMINED: "This run cannot tell whether token-frequency neurons move predictions towards or away "
-        "from how frequent tokens are.",
-        Verdict.NOT_RUN: "What token-frequency neurons do to predictions was not measured.",
+        Verdict.SUPPORTED: "Token-frequency neurons write along how frequent tokens are.",
+        Verdict.REFUTED: "The claim about token-frequency neurons fails here: neurons that act through token "
+        "frequencies write no more along them than others do.",
+        Verdict.UNDETERMINED: "This run cannot tell whether token-frequency neurons write along how frequent tokens "
+        "are.",
+        Verdict.NOT_RUN: "Where token-frequency neurons write was not measured.",
     },
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from ...hypothesis import Hypothesis
-from ...inference.verdicts import Presence
+from ...inference.verdicts import Presence, Sensitivity
+from ...result import Kind
 from ...words import Words
 from .entropy import NULLS
 from .sets import ALIKE, TOKEN_FREQUENCY
@@ -15,11 +14,7 @@ unigram = Hypothesis(
     id="frequency.unigram",
     claim="{Set} neurons move the output towards or away from the unigram distribution more than other neurons with "
     "like activations.",
-    criterion=Presence(
-        margin=math.log(1.25),
-        unit="log ratio",
-        means="a move to or from the unigram distribution that is a quarter larger, at the same effect on the loss",
-    ),
+    criterion=Sensitivity(kind=Kind.PRESENCE, unit="log ratio"),
     statistic=EffectRatio("unigram_ratio", centred=True, above="unigram", below="loss", form="log"),
     nulls=NULLS,
     words=Words(
@@ -31,8 +26,8 @@ unigram = Hypothesis(
             "the output's Kullback-Leibler divergence from the unigram distribution, and that of the loss; mean "
             "over the {set} neurons, less that of null sets of neurons with like activations; what a neuron's "
             "activations predict is taken off first. The neurons are chosen on one half of the documents and scored "
-            "on the other. The choice favours neurons with a large effect on the loss, which makes this ratio "
-            "smaller, if anything."
+            "on the other. Neurons chosen for acting through token frequencies do this by construction, those of "
+            "random weights too, so nothing rests on it."
         ),
         plus="the {set} neurons move the output to or from token frequencies more than neurons with like activations",
         minus="the {set} neurons move the output to or from token frequencies less than neurons with like activations",
