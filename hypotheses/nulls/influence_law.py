@@ -179,7 +179,7 @@ def fitting(n: int, n_head: int) -> Fitting:
     Notes
     -----
     Least squares of the ordered values of rank n_h + 1 to 3 N / 4 on the quantiles of law plus noise, evenly weighted
-    in log rank.  The head takes no part, so that a plateau cannot bend the law that it is compared with; the lowest
+    in log rank.  The head takes no part, so that a flat one cannot bend the law that it is compared with; the lowest
     quarter takes none: no claim is about it, and dead neurons lie there.  The noise is known, so of the quantile tables
     for several ratios of noise to spread the fit uses the one (interpolated) at which ratio times spread is the noise.
     """
