@@ -4,8 +4,9 @@ A statistic f of log mean influence L [2 (half), 2 (class), N] moves with docume
 and with neurons (each leans to a class by more than documents explain).  To first order one document moves it by the
 sum over neurons of g u, with g the gradient by L and u the document's relative share; a neuron that leans to a class by
 l moves it by (g_rare - g_common) l / 2, halves added.  How far neurons lean by chance is read off those of the middle
-band: the head's own lean may be the effect itself, and an error that grows with the effect could never show it.  Noise
-in single cells of document and neuron is in both sums, and is taken off once (`two_sources.two_way_se`).
+band, less what goes with their level: the head's own lean may be the effect itself, and an error that grows with the
+effect could never show it.  Noise in single cells of document and neuron is in both sums, and is taken off once
+(`two_sources.two_way_se`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from . import regimes
-from .class_means import Choose, ClassSums, Score, means_under
+from .class_means import Choose, ClassSums, Score, influence_function, means_under
 from .two_sources import studentised
 
 Variances = tuple[Tensor, Tensor, Tensor]
@@ -52,23 +53,67 @@ class Crossed:
         return value, (of_documents, of_neurons, cells)
 
     def under_neuron_swaps(
-        self, influence: Tensor, swaps: Tensor, prediction: regimes.Prediction | None
+        self,
+        influence: Tensor,
+        swaps: Tensor,
+        prediction: regimes.Prediction | None = None,
+        scale: Tensor | None = None,
     ) -> tuple[Tensor, Variances]:
-        """The same where neurons change classes: `swaps` bool [R, N], `influence` [2, 2, N]; `regimes.swap_neurons`."""
-        value, gradient, of_neurons = self._gradient(
-            regimes.swap_neurons(influence[None, ..., None], swaps, prediction)
-        )
+        """The same where neurons change classes.
+
+        Parameters
+        ----------
+        influence
+            Mean influence [2 (half), 2 (class), N].
+        swaps
+            Bool [R, N].
+        prediction
+            Of leans that stay in place (`regimes.swap_neurons`).
+        scale
+            Of each class, [2]; None for 1.
+        """
+        means = regimes.swap_neurons(influence[None, ..., None], swaps, prediction, scale)
+        value, gradient, of_neurons = self._gradient(means)
+        scale = influence.new_ones(2) if scale is None else scale
+        gradient = gradient * scale[:, None]
         gradient = torch.where(swaps[:, None, None, :], gradient.flip(2), gradient)  # back to where the documents are
         of_documents, cells = value.new_zeros(len(swaps)), value.new_zeros(len(swaps))
         for half in (0, 1):
             rows = self.sums.rows(half)
-            share = _shares(self.sums, rows, influence[half])
+            share = _shares(self.sums, rows, influence[half]) / scale[:, None]
             pull = gradient[:, half].flatten(1) @ share.flatten(1).T
             of_documents += _unbiased(len(rows)) * (pull**2).sum(1)
             a, b = gradient[:, half, 0], gradient[:, half, 1]
             squares = a**2 @ (share[:, 0] ** 2).sum(0) + b**2 @ (share[:, 1] ** 2).sum(0)
             cells += _unbiased(len(rows)) * (squares + 2 * (a * b) @ (share[:, 0] * share[:, 1]).sum(0))
         return value, (of_documents, of_neurons, cells)
+
+    def under_pair_swaps(self, pairs: ClassSums, document: Tensor, swaps: Tensor) -> tuple[Tensor, Variances]:
+        """The same where single matched pairs change classes.
+
+        Parameters
+        ----------
+        pairs
+            Each matched pair as a unit of its own.
+        document
+            Of each pair, int64 [P].
+        swaps
+            Bool [R, P].
+
+        Notes
+        -----
+        The variance of single cells is that of the observed documents.
+        """
+        value, by_pair = influence_function(pairs, swaps, self.choose, self.score)
+        derivative = by_pair.new_zeros(len(swaps), self.sums.documents).index_add_(1, document, by_pair[..., 0])
+        of_neurons = self._gradient(means_under(pairs, swaps))[2]
+        of_documents = value.new_zeros(len(swaps))
+        for half in (0, 1):
+            rows = self.sums.rows(half)
+            of_documents += _unbiased(len(rows)) * (derivative[:, rows] ** 2).sum(1)
+        unswapped = torch.zeros(1, self.sums.documents, dtype=torch.bool)
+        cells = self.under_document_swaps(unswapped)[1][2].expand(len(swaps))
+        return value[:, 0], (of_documents, of_neurons, cells)
 
     def _gradient(self, means: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Statistic [R], its gradient by log means [R, 2, 2, N], and the variance that neurons make, [R]."""
@@ -77,9 +122,10 @@ class Crossed:
         value = self.score(logs.exp(), choice)[:, 0]
         (gradient,) = torch.autograd.grad(value.sum(), logs)
         at, gradient = logs.detach()[..., 0], gradient[..., 0]
-        lean = (at[:, :, 0] - at[:, :, 1])[..., self.band]
-        lean = lean - lean.mean(-1, keepdim=True)
-        spread = lean @ lean.transpose(1, 2) / (len(self.band) - 1)
+        lean, level = (at[:, :, 0] - at[:, :, 1])[..., self.band], at.mean((1, 2))[:, None, self.band]
+        lean, level = lean - lean.mean(-1, keepdim=True), level - level.mean(-1, keepdim=True)
+        lean = lean - level * ((lean * level).sum(-1) / (level**2).sum(-1).clamp_min(regimes.FLOOR))[..., None]
+        spread = lean @ lean.transpose(1, 2) / (len(self.band) - 2)
         slope = (gradient[:, :, 0] - gradient[:, :, 1]) / 2
         return value.detach(), gradient, torch.einsum("rgn,rgh,rhn->r", slope, spread, slope)
 

@@ -64,13 +64,6 @@ Prediction: TypeAlias = tuple[Tensor, Tensor]
 """Least squares as two matrices [N, p] and [p, N] (`neuronull.estimators.strata.covariate_prediction`)."""
 
 
-def covariate_lean(means: Tensor, prediction: Prediction) -> Tensor:
-    """Log ratio of rare to common influence, halves averaged, as covariates of ordinary neurons predict it, [R, N]."""
-    logs = log_influence(means)
-    lean = (logs[:, :, 0] - logs[:, :, 1]).mean(1)
-    return (lean @ prediction[1].T) @ prediction[0].T
-
-
 def choose_order(n_head: int) -> Callable[[Tensor], Tensor]:
     """Neurons of head and middle band by influence on the other half, int64 [R, 2 (scored half), 2 (class), 6 n_h]."""
 
@@ -122,22 +115,29 @@ def recruitment(means: Tensor, choice: None = None) -> Tensor:
     return (entropy[:, :, 0] - entropy[:, :, 1]).mean(1, keepdim=True)
 
 
-def swap_neurons(means: Tensor, swaps: Tensor, prediction: Prediction | None = None) -> Tensor:
+def swap_neurons(
+    means: Tensor, swaps: Tensor, prediction: Prediction | None = None, scale: Tensor | None = None
+) -> Tensor:
     """Means [R, 2, 2, N, 1] with the two scale-normalised influences exchanged where `swaps` [R, N].
 
     Each half's class is divided by its geometric mean over neurons first, so that a swap moves a lean and no scale.
+    With a `scale` [2 (class)] log influences are divided by it for the swap: what is exchanged is what a power relation
+    of the classes leaves (`lean.relation`).
     With a `prediction` only what covariates do not predict of a neuron's lean changes sides, and the rest stays where
     it is (Freedman, Lane 1983): a lean that follows activation scale, say, is none of a specialist's own, and cannot
     change places.  The line is fitted to ordinary neurons: specialists are sparse, and would be explained away by it.
     """
     logs = log_influence(means)
-    centred = logs - logs.mean(-1, keepdim=True)
-    if prediction is None:
-        return torch.where(swaps[:, None, None, :], centred.flip(2), centred).exp()[..., None]
-    stays = covariate_lean(means, prediction)
-    stays = (stays - stays.mean(-1, keepdim=True))[:, None, None, :] / 2 * torch.tensor([1.0, -1.0])[:, None]
-    moves = centred - stays
-    return (torch.where(swaps[:, None, None, :], moves.flip(2), moves) + stays).exp()[..., None]
+    by = logs.new_ones(2, 1) if scale is None else scale[:, None]
+    moves = (logs - logs.mean(-1, keepdim=True)) / by
+    stays = moves.new_zeros(())
+    if prediction is not None:
+        lean = (moves[:, :, 0] - moves[:, :, 1]).mean(1)
+        stays = (lean @ prediction[1].T) @ prediction[0].T
+        stays = (stays - stays.mean(-1, keepdim=True))[:, None, None, :] / 2 * torch.tensor([1.0, -1.0])[:, None]
+        moves = moves - stays
+    swapped = torch.where(swaps[:, None, None, :], moves.flip(2), moves) + stays
+    return (swapped * by).exp()[..., None]
 
 
 def knot_head(influence: Tensor, low: int, high: int) -> int:

@@ -121,6 +121,8 @@ class Output:
     coverage_warning: str
     per_null: tuple[tuple[float, float], ...] = ()
     """Estimate and standard error under each null, where the estimate is a difference from the null's mean."""
+    rival: str = ""
+    """What else the effect could be (`BoundStatistic.rival`)."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,8 @@ def assess(
             estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
             outputs.append(_over(both, _output(name, estimate, p, sd_null, left, data, alpha, in_pairs), k, alpha))
     with blamed(bound):
-        doubt = bound.doubt()
+        doubt, rival = bound.doubt(), bound.rival()
+    outputs = [replace(o, rival=rival) for o in outputs]
     if doubt:
         outputs = [replace(o, coverage_warning="; ".join(filter(None, (doubt, o.coverage_warning)))) for o in outputs]
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]

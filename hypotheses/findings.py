@@ -61,7 +61,8 @@ def _judge(assessment: Assessment, p_adjusted: float, rows: int, alpha: float) -
         p = min(1.0, output.p.value * factor)
         familywise = familywise_bounds(output, alpha / (rows * len(assessment.outputs)))
         evidence = Evidence(
-            output.estimate, output.verdict.low, output.verdict.high, p, output.coverage_warning, familywise
+            output.estimate, output.verdict.low, output.verdict.high, p, output.coverage_warning, familywise,
+            output.rival,
         )  # fmt: skip
         judged.append((output, p, decide(criterion, evidence, alpha)))
     output, p, decision = _deciding(judged, criterion)

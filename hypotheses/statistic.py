@@ -144,6 +144,10 @@ class BoundStatistic(ABC):
         """Why no effect may be excluded on these data, whatever the interval says; empty where it may."""
         return ""
 
+    def rival(self) -> str:
+        """What else the effect could be, in words, where the data cannot tell; then it is never called found."""
+        return ""
+
     def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
         """Estimate of null draws without each document in turn, [R, D, K]; None where documents do not move them.
 

@@ -90,7 +90,9 @@ def true_log_influence(settings: Settings, scale: FloatArray, rng: np.random.Gen
     base[plateau] = _bent(base[order], settings.flat_both, settings.raised_both, settings.n_head)[
         np.argsort(order[: settings.n_head])
     ]
-    out = np.stack([base, base]) + settings.scatter / np.sqrt(2) * rng.standard_normal((2, settings.neurons))
+    away = base - base.mean()
+    related = base.mean() + settings.exponent * away + settings.curvature * (away**2 - away.var())
+    out = np.stack([related, base]) + settings.scatter / np.sqrt(2) * rng.standard_normal((2, settings.neurons))
     out += settings.covariate_lean / 2 * np.outer([1, -1], scale)
     out[0] = out[0].mean() + (1 - settings.recruited) * (out[0] - out[0].mean()) + settings.class_shift
     out[0, plateau] += np.log1p(settings.specialists)
@@ -172,6 +174,10 @@ def changes_around(
         noise *= np.float32(np.sqrt(1 - settings.neighbours))
         noise += np.float32(np.sqrt(settings.neighbours)) * np.repeat(shared, BLOCK, axis=1)[:, :n]
     noise *= np.float32(settings.position_sd)
+    if settings.noise_spread > 0:  # each neuron's own noise, its mean influence as before
+        own = np.exp(settings.noise_spread * rng.standard_normal(n))
+        noise *= own.astype(np.float32)
+        noise += (settings.position_sd**2 * (1 - own**2) / 2).astype(np.float32)
     noise += cell.astype(np.float32)[panel.document, side]
     noise += of_position.astype(np.float32)[:, None]
     np.exp(noise, out=noise)

@@ -27,11 +27,13 @@ class Settings:
         ``plateau_share`` of the neurons, at least 8; ``heads`` reachable single heads.
     Influence (unit: log nats unless said)
         ``law`` and ``influence_sd`` of true log influence; ``document_sd`` of a document, both classes;
-        ``document_class_sd`` of a document in one class, all neurons; ``document_neuron_sd`` of a document, class
-        and neuron; ``scatter`` of a neuron between the classes, without any plateau; ``class_shift`` of all neurons
-        on rare; ``position_sd``; ``neighbours``, the share of position noise that ten neighbouring neurons have in
-        common; ``loss_gap``, nats of loss that rare positions lie above common ones; ``loss_slope`` per nat, by
-        which influence follows the loss.
+        ``document_class_sd`` of a document in one class, all neurons; ``document_neuron_sd`` of a document, class and
+        neuron; ``scatter`` of a neuron between the classes, without any plateau; ``class_shift`` of all neurons on
+        rare; ``position_sd``; ``neighbours``, the share of position noise that ten neighbouring neurons have in
+        common; ``exponent``: influence on rare goes as that power of influence on common, and ``curvature`` adds a
+        parabola in log influence; ``noise_spread``: sd between neurons of the log of their position noise;
+        ``loss_gap``, nats of loss that rare positions lie above common ones; ``loss_slope`` per nat, by which
+        influence follows the loss.
     Covariates
         ``covariate_link``: correlation of true log influence with activation scale and output norm.
         ``covariate_lean``: log ratio of rare to common influence that one sd of the same covariates adds.
@@ -90,6 +92,10 @@ class Settings:
     neighbours: float = 0.2
     loss_gap: float = 0.3
     loss_slope: float = 0.1
+
+    exponent: float = 1.0
+    curvature: float = 0.0
+    noise_spread: float = 0.0
 
     covariate_link: float = 0.3
     covariate_lean: float = 0.0

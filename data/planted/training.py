@@ -107,7 +107,8 @@ def _truth(settings: TrainingSettings, step: int, base: FloatArray, lean: FloatA
         + settings.growth * log_steps
         + spread * (settings.influence_sd * base + settings.scatter / np.sqrt(2) * lean)
     )
-    out[0] += settings.class_shift
+    power = 1 + (settings.exponent - 1) * _gone(settings, step)  # reached at the last checkpoint
+    out[0] = out[0].mean() + power * (out[0] - out[0].mean()) + settings.class_shift
     out[0, plateau] += np.log1p(settings.specialists) + settings.emergence * log_steps
     return out, plateau.astype(np.int64)
 

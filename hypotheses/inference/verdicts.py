@@ -54,6 +54,7 @@ class Evidence:
     ``familywise``: the same bounds at the level that each of several tests must meet so that all of them
     hold together; None for a single test.  A claim falls with any of its rows, and a row with any of its heads, so
     whatever refutes must be familywise; what supports a claim must hold in every row and every head anyway.
+    ``rival``: what else the effect could be, which the data do not rule out.
     """
 
     estimate: float
@@ -62,6 +63,7 @@ class Evidence:
     p_adjusted: float
     coverage_warning: str = ""
     familywise: tuple[float, float] | None = None
+    rival: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     """Verdict on one row; the first rule that matches wins.
 
     Presence: *refuted* if the familywise interval lies below the margin (two-sided: within +-margin); *supported* if
-    adjusted p < alpha and the estimate reaches the margin.  Absence: *supported* if the interval lies below the margin;
-    *refuted* if adjusted p < alpha and the familywise interval lies at or beyond the margin.  Else *undetermined*: a
-    plain non-rejection never supports anything.
+    adjusted p < alpha, the estimate reaches the margin, and no rival explanation stands.  Absence: *supported* if the
+    interval lies below the margin; *refuted* if adjusted p < alpha, the familywise interval lies at or beyond the
+    margin, and no rival stands.  Else *undetermined*: a plain non-rejection never supports anything.
 
     Where the interval's coverage is in doubt, what rests on it (equivalence) is not granted.
     """
@@ -90,12 +92,12 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
     if isinstance(criterion, Presence):
         if _inside(criterion, *familywise) and not evidence.coverage_warning:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
-        if significant and _beyond(criterion, evidence.estimate, evidence.estimate):
+        if significant and not evidence.rival and _beyond(criterion, evidence.estimate, evidence.estimate):
             return Decision(Verdict.SUPPORTED, _there(criterion, evidence, alpha))
     else:
         if inside and not evidence.coverage_warning:
             return Decision(Verdict.SUPPORTED, f"{within}: an effect of the stated size is excluded")
-        if significant and _beyond(criterion, *familywise):
+        if significant and not evidence.rival and _beyond(criterion, *familywise):
             return Decision(
                 Verdict.REFUTED,
                 f"adjusted p is below {plain_number(alpha)} and the whole {_level(alpha)} interval is beyond {margin}",
@@ -129,6 +131,8 @@ def _undecided(criterion: Presence | Absence, evidence: Evidence, inside: bool, 
         return (
             f"the interval lies beyond {margin}, but not once all the tests that could refute the claim are allowed for"
         )
+    if significant and evidence.rival:
+        return f"there is an effect (adjusted p below {plain_number(alpha)}), but {evidence.rival}"
     if significant:
         best = "; its best estimate is" if isinstance(criterion, Presence) else ", perhaps one"
         return f"there is an effect (adjusted p below {plain_number(alpha)}){best} smaller than {margin}"

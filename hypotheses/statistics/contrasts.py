@@ -43,14 +43,12 @@ class InfluenceContrast(Statistic):
     """A statistic of the conditions' mean influences; `contrast` maps the size of the set to (choose, score).
 
     It is of the curve's head or of the neurons with the most influence; with ``of_all_neurons`` of the whole layer,
-    whatever set is under test.  With ``covariate_lean_stays`` swaps of neurons leave in place what covariates
-    predict of a neuron's lean.  With ``two_sources`` its error is that of documents and neurons together.  ``refuse``
+    whatever set is under test.  With ``two_sources`` its error is that of documents and neurons together.  ``refuse``
     raises where the statistic means nothing on these data; ``doubt`` says why nothing may be excluded.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("influence",)
 
-    covariate_lean_stays: bool = False
     of_all_neurons: bool = False
     contrast: Callable[[int], ClassContrast] = lambda n_head: (regimes.nothing_chosen, regimes.recruitment)
     descriptives: Callable[[PreparedData], Details] | None = None
@@ -69,7 +67,6 @@ class InfluenceContrast(Statistic):
         bound = kind(
             data.influence_sums, choose, score, pairs=lambda: data.pair_sums, influence=data.influence,
             pair_document=torch.from_numpy(data.pair_document),
-            lean=data.lean_prediction if self.covariate_lean_stays else None,
             head=None if self.of_all_neurons else data.set,
         )  # fmt: skip
         if self.doubt is not None:
@@ -87,10 +84,10 @@ class BoundContrast(BoundStatistic):
     def __init__(
         self, sums: ClassSums, choose: Choose, score: Score, pairs: Callable[[], ClassSums] | None = None,
         influence: Tensor | None = None, pair_document: Tensor | None = None, lean: regimes.Prediction | None = None,
-        head: tuple[Tensor, Tensor] | None = None,
+        head: tuple[Tensor, Tensor] | None = None, scale: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
-        self.pair_document, self.lean, self.head = pair_document, lean, head
+        self.pair_document, self.lean, self.head, self.scale = pair_document, lean, head, scale
         self.doubtful: Callable[[], str] | None = None
         self.groups: Tensor | None = None
         self.descriptives: Callable[[], Details] | None = None
@@ -116,7 +113,7 @@ class BoundContrast(BoundStatistic):
         if self.influence is None:
             raise ValueError(f"this statistic has no {kind} to randomise")
         means = draws.double()[..., None] if draws.dtype != torch.bool else regimes.swap_neurons(
-            self.influence[None, ..., None], draws, self.lean
+            self.influence[None, ..., None], draws, self.lean, self.scale
         )  # fmt: skip
         value = scored(means, self.choose, self.score)
         return Values(value, value)
@@ -167,11 +164,13 @@ class BoundCrossed(BoundContrast):
         return regimes.top(self.influence.log().mean((0, 1)), regimes.MIDDLE * n_head)[n_head:]
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
-        """Over the error of both sources, but for swaps inside pairs and for influences drawn anew."""
+        """Over the error of both sources, but for influences drawn anew."""
         if kind == "labels" and draws.shape[1] == self.sums.documents:
             value, variances = self._crossed.under_document_swaps(draws)
+        elif kind == "labels" and self.pairs is not None and self.pair_document is not None:
+            value, variances = self._crossed.under_pair_swaps(self.pairs(), self.pair_document, draws)
         elif kind == "influence" and draws.dtype == torch.bool and self.influence is not None:
-            value, variances = self._crossed.under_neuron_swaps(self.influence, draws, self.lean)
+            value, variances = self._crossed.under_neuron_swaps(self.influence, draws, self.lean, self.scale)
         else:
             return super().evaluate(kind, draws, replicates, seed)
         return Values(value[:, None], crossed.ranked(value, variances)[:, None])
@@ -190,8 +189,3 @@ class BoundQuadratic(BoundContrast):
     def second_order(self) -> Tensor:
         """Variance that documents make only two at a time, [K]."""
         return second_order(self.sums, self.choose, self.score)
-
-
-def selectivity_of(n_head: int) -> ClassContrast:
-    """Lean of both conditions' sets, each to its own condition."""
-    return regimes.choose_leaning_sets(n_head), regimes.selectivity

@@ -102,7 +102,9 @@ def slow_errors(sums: ClassSums) -> tuple[float, float, float, float]:
             share = share - share.mean(-1, keepdims=True)
             cells += n / (n - 1) * float(((gradient[h] * share).sum(0) ** 2).sum())
     lean = (logs[:, 0] - logs[:, 1])[:, BAND.numpy()]
-    spread, neurons = np.cov(lean), 0.0
+    level = logs.mean((0, 1))[BAND.numpy()]
+    lean = np.stack([y - np.polyval(np.polyfit(level, y, 1), level) for y in lean])
+    spread, neurons = lean @ lean.T / (len(level) - 2), 0.0
     for i in range(x.shape[-1]):
         slope = (gradient[:, 0, i] - gradient[:, 1, i]) / 2
         neurons += float(slope @ spread @ slope)

@@ -227,7 +227,7 @@ def much() -> tuple[PreparedData, object]:
 @pytest.mark.parametrize(
     "name",
     [
-        "regimes.selectivity",
+        "specialists.selectivity",
         "regimes.contrast",
         "regimes.recruitment",
         "clusters.within",

@@ -13,9 +13,9 @@ from neuronull.data.options import TestOptions
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
 from neuronull.hypotheses import catalogue
-from neuronull.hypotheses.claim_verdicts import verdict_on
+from neuronull.hypotheses.claim_verdicts import held_against, verdict_on
 from neuronull.hypotheses.paper import Claim, Paper
-from neuronull.hypotheses.result import Result, Verdict
+from neuronull.hypotheses.result import Outcome, Result, Verdict
 from neuronull.hypotheses.suite import run_suite
 
 S, R, U, N = Verdict.SUPPORTED, Verdict.REFUTED, Verdict.UNDETERMINED, Verdict.NOT_RUN
@@ -44,6 +44,16 @@ def test_what_only_the_full_suite_tests_may_be_left_out():
     usual = {h.id: S for h in LIU.hypotheses if h.id in routing.ids and h.default}
     assert set(routing.ids) - set(usual) == {"routing.closure"}
     assert verdict_on(routing, LIU, usual) is S
+
+
+@pytest.mark.parametrize(("p", "found"), [(0.5, S), (0.01, U), (None, U)])
+def test_a_plateau_in_both_conditions_leaves_claim_1_undetermined(p, found):
+    claim = next(c for c in LIU.claims if c.number == 1)
+    rows = [] if p is None else [Outcome(hypothesis="regimes.flatness_b", p_value=p)]
+    against = held_against(claim, rows, 0.05)
+    assert verdict_on(claim, LIU, {"regimes.flatness": S, "regimes.contrast": S}, against) is found
+    assert verdict_on(claim, LIU, {"regimes.flatness": S, "regimes.contrast": R}, against) is R
+    assert ("common words have a plateau too" in against) == (p == 0.01)
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def test_a_variance_at_its_bound_is_said():
 @pytest.mark.parametrize("specialists", [0.0, 0.5])
 def test_the_mixed_model_of_pairs_agrees_with_the_estimate_of_selectivity(specialists):
     measurements = planted_measurements(Settings(neurons=640, specialists=specialists), 1, ["influence"])
-    rows = run_suite(measurements, TestOptions(replicates=199, only=("regimes.selectivity",))).findings
+    rows = run_suite(measurements, TestOptions(replicates=199, only=("specialists.selectivity",))).findings
     mixed = rows[0].details.further["mixed_model"]
     assert abs(mixed["estimate"] - rows[0].estimate) < 2 * mixed["se"]
     assert rows[0].details.document_effect is None, "a Bayes factor over documents would take neurons as given"

@@ -183,7 +183,7 @@ def test_a_draw_without_a_value_is_an_error(prepared):
 
 
 def test_a_null_of_another_object_is_an_error(prepared):
-    _, bound = bound_of("regimes.selectivity", prepared)
+    _, bound = bound_of("specialists.selectivity", prepared)
     with pytest.raises(InputError, match="matched_sets randomises neurons; this hypothesis offers labels, influence"):
         sample(bound, catalogue.nulls.get("matched_sets"), prepared, 9, 0)
 
@@ -401,7 +401,7 @@ def test_the_two_baseline_design_is_refused_and_says_why(baselines, prepared):
     assert f"with {baselines} null draws" in said
     assert f"{1 / (1 + baselines):.3g}" in said
     assert "give at least 20" in said
-    with pytest.raises(InputError, match="give at least 60"):
+    with pytest.raises(InputError, match="give at least 40"):
         run_suite(prepared.measurements, TestOptions(replicates=baselines, only=("regimes",)))
 
 

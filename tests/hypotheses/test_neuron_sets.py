@@ -152,9 +152,9 @@ def test_a_listed_set_is_tested_under_matched_sets_alone_and_says_why(result: Re
     assert "entropy neurons" in row.claim
 
 
-@pytest.mark.parametrize("name", ["regimes.flatness", "regimes.contrast", "regimes.selectivity"])
-def test_what_is_about_influence_is_not_run_on_a_list_and_says_why(result: Result, name: str):
-    row = result.finding(name)
+@pytest.mark.parametrize("name", ["regimes.flatness", "regimes.contrast", "specialists.selectivity"])
+def test_what_is_about_influence_is_not_run_on_a_list_and_says_why(measurements, listed, name: str):
+    row = run_suite(measurements, TestOptions(set=listed, only=(name,), replicates=39)).finding(name)
     assert row.verdict is Verdict.NOT_RUN
     assert "about the neurons with the most influence" in row.notes
     assert "use --set influence" in row.notes

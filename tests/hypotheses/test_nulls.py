@@ -279,7 +279,7 @@ GRAPHS = ("hqs", "correlation_cm", "random_matrix", "rewired", "signed_rewired",
     ("hypothesis", "null"),
     [
         *(("clusters.within", name) for name in (*GRAPHS, "document_permuted", "circular_shift", "random_sets")),
-        ("regimes.selectivity", "label_swaps"), ("regimes.shape", "neuron_swaps"), ("tails.weights", "random_init"),
+        ("specialists.selectivity", "label_swaps"), ("regimes.shape", "neuron_swaps"), ("tails.weights", "random_init"),
         ("clusters.weights", "random_init"),
     ],
 )  # fmt: skip
@@ -309,7 +309,7 @@ def test_pair_swaps_studentise_by_document_as_the_observed_value_is() -> None:
     """The unswapped pairs give the statistic of the unswapped documents."""
     settings = Settings(documents=24, pairs=6, spare=0, neurons=120)
     small = PreparedData(planted_measurements(settings, 2, ("influence",)), TestOptions.set_size)
-    bound = catalogue.hypothesis("regimes.selectivity").statistic.bind(small)
+    bound = catalogue.hypothesis("specialists.selectivity").statistic.bind(small)
     pairs = bound.offers()["labels"].pairs
     by_pair = bound.evaluate("labels", torch.zeros(1, pairs, dtype=torch.bool), range(1), 0)
     by_document = bound.evaluate("labels", bound.identity("labels"), range(1), 0)

@@ -19,7 +19,7 @@ from neuronull.hypotheses.choice import Choice, choose
 from neuronull.hypotheses.neuron_sets import neurons
 from neuronull.hypotheses.plan import canonical, declared, plan_hash
 
-MEASURE, TESTS = MeasureOptions(), TestOptions(only=("clusters", "regimes.selectivity"))
+MEASURE, TESTS = MeasureOptions(), TestOptions(only=("clusters", "specialists.selectivity"))
 
 
 def hash_of(measure: MeasureOptions = MEASURE, tests: TestOptions = TESTS) -> str:

@@ -28,7 +28,7 @@ def measured(folder: Path, seed: int = 0, **planted: float) -> tuple[Measurement
 @pytest.mark.parametrize(
     ("planted", "hypothesis"),
     [
-        ({"specialists": 2.0}, "regimes.selectivity"),
+        ({"specialists": 2.0}, "specialists.selectivity"),
         ({"modules": 1.5}, "clusters.within"),
         ({"routing": 1.0}, "routing.heads"),
     ],

@@ -35,7 +35,7 @@ def null_result() -> Result:
 @pytest.mark.parametrize(
     ("setting", "strength", "hypothesis"),
     [
-        ("specialists", 1.5, "regimes.selectivity"),
+        ("specialists", 1.5, "specialists.selectivity"),
         ("modules", 0.35, "clusters.within"),
         ("cohesion", 0.3, "clusters.cohesion"),
         ("routing", 1.0, "routing.heads"),
@@ -62,7 +62,7 @@ def test_null_worlds_are_flagged_no_more_often_than_chance_has_it(null_result: R
 def test_every_declared_hypothesis_and_control_has_a_row(null_result: Result) -> None:
     found = {f.hypothesis for f in null_result.findings}
     declared = {h.id for paper in catalogue.shipped() if paper.default for h in paper.hypotheses}
-    assert found == declared | CONTROLS
+    assert found == (declared | CONTROLS) - {"specialists.closure"}, "a family stands for what would run of it"
 
 
 def test_a_family_stands_for_what_would_run_of_it() -> None:
@@ -71,7 +71,7 @@ def test_a_family_stands_for_what_would_run_of_it() -> None:
 
     assert chosen(only=("routing",)) == ["routing.heads", "routing.concentration", "routing.profile"]
     assert chosen(only=("routing",), suite="full")[-1] == "routing.closure"
-    assert chosen(only=("specialists",)) == ["specialists.closure"], "a family of none that would run stands for all"
+    assert chosen(only=("emergence",)) == ["emergence.trend"], "a family of none that would run stands for all"
     assert {"specialists.closure", "routing.closure"} <= set(chosen(suite="full")) - set(chosen())
 
 
@@ -93,9 +93,9 @@ def test_holm_is_over_the_verdict_rows_of_a_family(null_result: Result) -> None:
 
 
 def test_a_two_way_row_carries_the_larger_p(null_result: Result) -> None:
-    row = null_result.finding("regimes.selectivity")
+    row = null_result.finding("specialists.selectivity")
     assert row.null_model == "document_swaps+neuron_swaps"
-    parts = [null_result.finding("regimes.selectivity", name) for name in ("document_swaps", "neuron_swaps")]
+    parts = [null_result.finding("specialists.selectivity", name) for name in ("document_swaps", "neuron_swaps")]
     assert row.p_value == max(p.p_value or 0 for p in parts)
     assert all(p.role is Role.SENSITIVITY and p.verdict is None for p in parts)
 
@@ -107,7 +107,7 @@ def test_only_primary_rows_have_a_verdict(null_result: Result) -> None:
 
 def test_results_depend_neither_on_workers_nor_on_threads() -> None:
     data = planted_measurements(WORLD, 2)
-    only = ("regimes.selectivity", "clusters.within", "clusters.weights", "routing.heads", "tails.weights")
+    only = ("specialists.selectivity", "clusters.within", "clusters.weights", "routing.heads", "tails.weights")
     told = set()
     threads = torch.get_num_threads()
     try:
@@ -133,7 +133,7 @@ def test_the_seed_decides_the_draws() -> None:
 
 def test_what_was_not_measured_is_left_out_with_its_reason() -> None:
     data = planted_measurements(WORLD, 3, pieces=("influence",))
-    only = ("regimes.selectivity", "routing.heads", "clusters.within")
+    only = ("specialists.selectivity", "routing.heads", "clusters.within")
     result = run_suite(data, TestOptions(replicates=99, only=only))
     assert set(result.left_out) == {"routing.heads", "clusters.within"}
     row = result.finding("routing.heads")
@@ -146,11 +146,11 @@ def test_what_was_not_measured_is_left_out_with_its_reason() -> None:
 
 def test_random_weights_control_reports_what_it_flags() -> None:
     planted = planted_measurements(dataclasses.replace(WORLD, specialists=3.0), 0)
-    options = TestOptions(replicates=99, only=("regimes.selectivity", "control.random_init"))
+    options = TestOptions(replicates=99, only=("specialists.selectivity", "control.random_init"))
     clean = run_suite(planted, options, random_init=lambda: planted_measurements(WORLD, 5))
     assert clean.finding("control.random_init").notes.startswith("passed")
     dirty = run_suite(planted, options, random_init=lambda: planted)
-    assert dirty.finding("control.random_init").notes.startswith("failed: regimes.selectivity")
+    assert dirty.finding("control.random_init").notes.startswith("failed: specialists.selectivity")
     assert run_suite(planted, options).finding("control.random_init").notes.startswith("not run")
 
 
@@ -225,3 +225,13 @@ def test_rows_that_decide_nothing_draw_no_more_than_they_need() -> None:
     drawn = {(f.hypothesis, f.null_model): f.replicates for f in rows}
     assert drawn[("clusters.weights", "reselected_sets+matched_sets")] == 1100
     assert drawn[("clusters.index", "random_sets")] == 999
+
+
+def test_a_curved_relation_is_never_called_specialists_and_specialists_are() -> None:
+    options = TestOptions(replicates=99, only=("specialists.selectivity",))
+    for changed, verdict in (({"curvature": 0.06}, Verdict.UNDETERMINED), ({"specialists": 1.5}, Verdict.SUPPORTED)):
+        row = run_suite(planted_measurements(dataclasses.replace(WORLD, **changed), 4), options).findings[0]
+        assert row.p_value is not None
+        assert row.p_value < 0.05
+        assert row.verdict is verdict
+        assert ("curved would explain it as well" in row.details.why) == (verdict is Verdict.UNDETERMINED)

@@ -38,7 +38,6 @@ paper = Paper(
         regimes.contrast,
         regimes.flatness_b,
         regimes.shape,
-        regimes.selectivity,
         regimes.recruitment,
         clusters.within,
         clusters.rewired,

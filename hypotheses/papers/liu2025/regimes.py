@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...hypothesis import Hypothesis
 from ...inference.verdicts import Presence, Sensitivity
 from ...result import Kind
-from ...statistics.contrasts import InfluenceContrast, selectivity_of
+from ...statistics.contrasts import InfluenceContrast
 from ...words import Words
 from .statistics import regimes
 
@@ -109,37 +109,6 @@ shape = Hypothesis(
     ),
     figures=("curves",),
     source="docs/methods.md#regimes-shape",
-)
-
-selectivity = Hypothesis(
-    id="regimes.selectivity",
-    claim="{A} have specialist neurons that {b} have not.",
-    criterion=Presence(
-        margin=0.05,
-        unit="log ratio",
-        means="the {set} neurons lean 5 % more to {a} than those chosen on {b} lean to {b}",
-    ),
-    statistic=InfluenceContrast(
-        "selectivity",
-        covariate_lean_stays=True,
-        contrast=selectivity_of,
-        descriptives=regimes.mixed_selectivity,
-    ),
-    nulls=("document_swaps", "neuron_swaps"),
-    words=Words(
-        title="Specialist neurons",
-        asks="Do {a} have neurons that matter for them far more than for {b}?",
-        measured=(
-            "Mean log ratio of influence on {a} to {b} over the {set} neurons, plus the mirrored ratio over those "
-            "chosen on {b}, so that ordinary differences between neurons cancel. Chosen on one half of the documents, "
-            "measured on the other."
-        ),
-        plus="{a} have specialist neurons",
-        minus="the {set} neurons work more for {b} than for {a}",
-        none="{a} have no specialist neurons worth the name",
-    ),
-    figures=("curves",),
-    source="Liu 2025, claim 1; docs/methods.md#regimes-selectivity",
 )
 
 recruitment = Hypothesis(

@@ -19,6 +19,15 @@ def _headlines(so: str, not_so: str, whether: str) -> Mapping[Verdict, str]:
 
 CLAIMS = (
     Claim(
+        "{a} have specialist neurons",
+        ("specialists.selectivity",),
+        _headlines(
+            "Rare words have neurons that work for them more than for common words.",
+            "The neurons that matter most for rare words work as much for common words.",
+            "rare words have neurons that work for them more than for common words",
+        ),
+    ),
+    Claim(
         "{a} depend on the {set} neurons as a whole",
         ("specialists.closure",),
         _headlines(

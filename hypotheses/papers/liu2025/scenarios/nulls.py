@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from .....data.planted import Piece, Settings
 from ....calibration.scenario import Scenario
@@ -28,10 +29,11 @@ def _null(name: str, settings: Settings, pieces: tuple[Piece, ...], hypotheses: 
 
 def nulls() -> list[Scenario]:
     """Every world without an effect, but for joint ablation."""
-    return [*_influence_nulls(), *activation_nulls(), *weight_nulls(), *_head_nulls()]
+    return [*influence_nulls(), *activation_nulls(), *weight_nulls(), *_head_nulls()]
 
 
-def _influence_nulls() -> list[Scenario]:
+def influence_nulls() -> list[Scenario]:
+    """Influence without a regime of rare tokens, and without specialists."""
     change = dataclasses.replace
     scattered = [
         _null(
@@ -53,7 +55,21 @@ def _influence_nulls() -> list[Scenario]:
         )
         for law in ("lognormal", "Weibull", "Pareto")
     ]
+    related: dict[str, tuple[dict[str, Any], str]] = {
+        "power-1.05": ({"exponent": 1.05}, "influence on rare is that on common to the power of 1.05"),
+        "power-1.1": ({"exponent": 1.1}, "influence on rare is that on common to the power of 1.1"),
+        "power-.91": ({"exponent": 0.91}, "influence on rare is that on common to the power of .91"),
+        "curved": ({"curvature": 0.02}, "influence on rare follows that on common along a parabola"),
+        "uneven-noise": (
+            {"noise_spread": 0.3},
+            "noise of single positions that differs between neurons (sd .3 of its log)",
+        ),
+    }
     return [
+        *(
+            _null(f"influence.{name}", change(WIDE, **changed), ON_INFLUENCE, INFLUENCE, says)
+            for name, (changed, says) in related.items()
+        ),
         _null(
             "influence.scatter-0",
             change(WIDE, scatter=0.0),

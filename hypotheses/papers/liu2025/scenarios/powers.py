@@ -89,14 +89,6 @@ EFFECTS = (
         "log ranks by which the head of rare lies above its power law",
     ),
     Effect(
-        "regimes.selectivity",
-        "specialists",
-        (0.05, 0.1, 0.2, 0.35, 0.5),
-        WIDE,
-        ON_INFLUENCE,
-        "relative excess of the plateau's influence on rare tokens",
-    ),
-    Effect(
         "regimes.recruitment",
         "recruited",
         (0.01, 0.02, 0.05),

@@ -7,7 +7,7 @@ from typing import Any
 
 from .....data.planted import Piece, Settings, TrainingSettings
 
-INFLUENCE = ("regimes.selectivity", "regimes.contrast")
+INFLUENCE = ("regimes.contrast",)
 ACTIVATIONS = ("clusters.within", "clusters.rewired", "clusters.cohesion")
 WEIGHTS = ("clusters.weights", "clusters.index")
 HEADS = ("routing.heads", "routing.concentration")

@@ -23,6 +23,7 @@ from .....estimators.class_means import (
     means_under,
     studentised,
 )
+from .....estimators.lean import scale
 from .....estimators.trend import log_step_slope
 from ....inference.intervals import jackknife_se
 from ....neuron_sets import Need
@@ -30,7 +31,8 @@ from ....nulls.base import Observed, Randomises
 from ....prepared import FEWEST_DOCUMENTS, PreparedData
 from ....result import Details
 from ....statistic import BoundStatistic, Statistic, Values
-from ....statistics.contrasts import BoundContrast, ClassContrast, selectivity_of
+from ....statistics.contrasts import BoundContrast, ClassContrast
+from ....statistics.lean import lean_of
 
 if TYPE_CHECKING:
     from ....truth import TrueWorld
@@ -72,7 +74,7 @@ class Trend(Statistic):
 
     needs: ClassVar[tuple[Need, ...]] = ("influence", "checkpoints")
 
-    contrast: Callable[[int], ClassContrast] = selectivity_of
+    contrast: Callable[[int], ClassContrast] = lean_of
 
     def bind(self, data: PreparedData) -> BoundTrend:
         """Per-document sums at every step, on the documents that hold pairs at all of them."""
@@ -92,15 +94,16 @@ class Trend(Statistic):
             raise MissingInput(f"at all of steps {', '.join(map(str, trained))}, {lacking}", "checkpoints/",
                                "take more or longer documents")  # fmt: skip
         choose, score = self.contrast(data.n_head)
-        parts = {step: _contrast(one.on(documents), choose, score) for step, one in trained.items()}
+        parts = {step: _contrast(one.on(documents), choose, score, data.n_head) for step, one in trained.items()}
         before = steps.get(0)
-        start = None if before is None or before.unfit else _contrast(before.sums, choose, score)
+        start = None if before is None or before.unfit else _contrast(before.sums, choose, score, data.n_head)
         return BoundTrend(parts, start, left_out)
 
 
-def _contrast(sums: ClassSums, choose: Choose, score: Score) -> BoundContrast:
+def _contrast(sums: ClassSums, choose: Choose, score: Score, n_head: int) -> BoundContrast:
+    """Swaps of neurons exchange what the power relation of the step leaves: its exponent may change over training."""
     influence = means_under(sums, torch.zeros(1, sums.documents, dtype=torch.bool))[0, ..., 0]
-    return BoundContrast(sums, choose, score, influence=influence)
+    return BoundContrast(sums, choose, score, influence=influence, scale=scale(influence, n_head))
 
 
 def training_steps(data: PreparedData) -> dict[int, Step]:
