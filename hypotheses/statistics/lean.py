@@ -1,4 +1,4 @@
-"""How far the plateaus lean to a condition beyond the power relation that all neurons follow."""
+"""How far the conditions' sets lean beyond the power relation that all neurons follow."""
 
 from __future__ import annotations
 
