@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..data.condition_files import read_conditions
 from ..data.conditions import DEFAULT_NAMES, Conditions
 from ..data.errors import InputError
 from .hypothesis import Hypothesis
+from .inference.several_models import NOTHING, ClaimP, of_claim
 from .inference.verdicts import combine
 from .paper import Claim, Paper
 from .result import ClaimVerdict, Finding, Outcome, Role, Verdict
@@ -38,14 +40,23 @@ def claim_verdicts(
             otherwise = _asked_otherwise(prepared, paper, claim, tested)
             headline = f"{otherwise}: {verdict}." if otherwise else claim.headlines.get(verdict, "")
             doubt = _doubt({name: said for name, said in (doubtful or {}).items() if name in claim.ids})
-            sentence = _sentence(rows, verdict, unasked(claim, paper, verdicts), against)
+            left = unasked(claim, paper, verdicts)
+            sentence = _sentence(rows, verdict, left, against)
+            p = _p(rows, bool(against) or any(h.default for h in left))
             found.append(ClaimVerdict(
                 paper=paper.id, number=claim.number, title=prepared.of(tested[0]).filled(claim.title), verdict=verdict,
                 headline=f"{headline} But {doubt}." if headline and doubt else headline,
                 sentence=f"{sentence}; {doubt}" if doubt else sentence,
-                hypotheses=[f.hypothesis for f in rows],
+                hypotheses=[f.hypothesis for f in rows], p_holds=p.holds, p_fails=p.fails,
             ))  # fmt: skip
     return found
+
+
+def _p(rows: Sequence[Finding], against: bool) -> ClaimP:
+    """P of a claim in this model; `against`: whether something beside its rows stands against *supported*."""
+    each = [(f.details.p_holds, f.details.p_fails) for f in rows]
+    found = of_claim([NOTHING if p is None or q is None else ClaimP(p, q) for p, q in each])
+    return replace(found, holds=1.0) if against else found
 
 
 def _doubt(said: Mapping[str, Sequence[str]]) -> str:

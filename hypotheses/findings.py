@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from .hypothesis import Hypothesis, null_names
 from .inference import intervals
 from .inference.effects import DocumentEffect, document_effect
 from .inference.multiplicity import adjust
+from .inference.several_models import NOTHING, ClaimP
 from .inference.verdicts import Absence, Decision, Evidence, Presence, decide
 from .nulls.base import NullModel
 from .numbers import plain_number
@@ -76,6 +77,25 @@ def familywise_bounds(output: Output, alpha: float) -> tuple[float, float]:
         for estimate, se in output.per_null or ((output.estimate, output.se),)
     ]
     return min(i.low for i in familywise), max(i.high for i in familywise)
+
+
+def _claim_p(a: Assessment) -> ClaimP:
+    """P of what a row claims, and of its opposite, over all its outputs; no part of it is adjusted for other rows."""
+    criterion, outputs = a.hypothesis.criterion, a.outputs
+    if not isinstance(criterion, (Presence, Absence)):
+        return NOTHING
+    margin, two_sided = criterion.margin, criterion.two_sided
+
+    def over_nulls(p: Callable[..., float], o: Output) -> float:
+        each = o.per_null or ((o.estimate, o.se),)
+        return max(p(estimate, se, o.verdict.df, margin, two_sided) for estimate, se in each)
+
+    within = max(1.0 if o.coverage_warning else over_nulls(intervals.equivalence_p, o) for o in outputs)
+    if isinstance(criterion, Presence):
+        reach = [o.p.value for o in outputs if (abs(o.estimate) if two_sided else o.estimate) >= margin]
+        return ClaimP(min(reach, default=1.0), within)
+    beyond = min(max(o.p.value, min(1.0, len(outputs) * over_nulls(intervals.beyond_p, o))) for o in outputs)
+    return ClaimP(within, beyond)
 
 
 def _deciding(
@@ -211,8 +231,12 @@ class FindingBuilder:
         # a row with neurons as a second source of chance has no effect over documents alone
         over_documents = effect is not None and a.kinds == ("labels",)
         chosen, measured = self.options.nulls.get(a.hypothesis.id, ""), calibration_line(a.hypothesis.id)
+        p = _claim_p(a)
         told: dict[str, Any] = {
             "why": judged.decision.why,
+            "se": output.se,
+            "p_holds": p.holds,
+            "p_fails": p.fails,
             "coverage_warning": output.coverage_warning,
             "document_effect": DocumentEffectCard(**asdict(effect)) if effect is not None and over_documents else None,
             "enough": self._enough(judged),

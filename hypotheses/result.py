@@ -137,6 +137,17 @@ class Details(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
     why: str = Field(default="", description="The rule that decided, in words")
     coverage_warning: str = Field(default="", description="Why the interval is not trusted; empty where it is")
+    se: float | None = Field(default=None, description="Standard error that the verdict interval was made from")
+    p_holds: float | None = Field(
+        default=None,
+        description="P of what the row claims, margin and all: of a presence "
+        "that it is there, 1 with an estimate under the margin; of an absence of equivalence",
+    )
+    p_fails: float | None = Field(
+        default=None,
+        description="P of its opposite: of a presence of equivalence; of an "
+        "absence that the effect is beyond the margin",
+    )
     per_output: list[OutputRow] = Field(default_factory=list, description="One row per output, e.g. per head")
     deciding_output: str = ""
     document_effect: DocumentEffectCard | None = None
@@ -245,6 +256,8 @@ class ClaimVerdict(BaseModel):
     headline: str = Field(default="", description="The verdict in one sentence for a reader who has not read the paper")
     sentence: str
     hypotheses: list[str]
+    p_holds: float | None = Field(default=None, description="Largest p of its rows; 1 where one was not run")
+    p_fails: float | None = Field(default=None, description="Smallest p against a row, times the number of rows")
 
 
 class ConditionCard(BaseModel):

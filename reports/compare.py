@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.errors import InputError
+from ..hypotheses.inference.several_models import partial_conjunction
 from ..hypotheses.result import FORMAT, Finding, HypothesisCard, PaperCard, Result, Role, Setup
 from . import glossary, meta, origin, references, subject, tables
-from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, number, percent, printable
+from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, number, p_cell, printable
 from .story import Story, tell
 from .tables import Table
 
@@ -52,6 +53,7 @@ class Comparison:
     labels: tuple[str, ...]
     stories: tuple[Story, ...]
     claims: Table
+    models: Table
     matrix: Table
     differences: Table
     shared: Table
@@ -99,6 +101,7 @@ def compare(results: Sequence[Result]) -> Comparison:
         labels=tuple(names),
         stories=stories,
         claims=_claims(results, names),
+        models=_models(results),
         matrix=_matrix(results, names),
         differences=different,
         shared=same,
@@ -150,6 +153,43 @@ def _claims(results: Sequence[Result], names: Sequence[str]) -> Table:
         verdicts = [ABSENT if c is None else str(c.verdict) for c in found]
         rows.append((f"{subject.claim_name(claim, several)}: {claim.title}", *(_marked(v) for v in verdicts)))
     return Table("Verdict on each claim", ("Claim", *names), tuple(rows))
+
+
+def _models(results: Sequence[Result]) -> Table:
+    """In how many of the models each claim holds, and in how many it fails; nothing for one model alone."""
+    hashes = list(dict.fromkeys(r.setup.model_hash for r in results))
+    if len(hashes) < 2 or len({(r.setup.set_rule, _between(r.setup)) for r in results}) > 1:
+        return Table("In how many models", (), ())
+    several, alpha = subject.several(results), min(r.setup.alpha for r in results)
+    claims = {(c.paper, c.number): c for r in results for c in r.claims}
+    order = [paper.id for paper in subject.papers(results)]
+    rows = []
+    for key, claim in sorted(claims.items(), key=lambda item: (_place(order, item[0][0]), item[0][1])):
+        for what, way in (("holds", "p_holds"), ("fails", "p_fails")):
+            each = [max(_claim_p(r, key, way) for r in results if r.setup.model_hash == one) for one in hashes]
+            p = partial_conjunction(each)
+            shown = sum(value <= alpha for value in p)
+            rows.append(
+                (
+                    f"{subject.claim_name(claim, several)}: {claim.title}", what, f"{shown} of {len(each)}",
+                    p_cell(p[shown - 1]) if shown else ABSENT, p_cell(p[0]), p_cell(p[-1]),
+                )
+            )  # fmt: skip
+    note = (
+        f"In at least so many of {count(len(hashes))} models, at {number(alpha)} and under any dependence between them "
+        "(Benjamini and Heller 2008). The p of a claim in a model is the largest of its rows, 1 where one was not run "
+        "or an estimate is under its margin; that it fails, the smallest times the number of rows. Several runs of one "
+        "model count once, with the largest."
+    )
+    columns = ("Claim", "It", "Shown in at least", "p", "p, in one or more", "p, in all")
+    return Table("In how many models", columns, tuple(rows), frozenset({2, 3, 4, 5}), note if rows else "")
+
+
+def _claim_p(result: Result, claim: tuple[str, int], way: str) -> float:
+    """P of a claim in a run; 1 where the run has none of it."""
+    found = next((c for c in result.claims if (c.paper, c.number) == claim), None)
+    p = None if found is None else getattr(found, way)
+    return 1.0 if p is None else float(p)
 
 
 def _place(order: Sequence[str], paper: str) -> int:
@@ -294,12 +334,13 @@ def summary_decimals(findings: Sequence[Finding]) -> int:
 def _told(s: meta.Summary, findings: Sequence[Finding]) -> str:
     d = summary_decimals(findings)
     text = (
-        f"Mean over {count(s.models)} models {fixed(s.estimate, d, sign=True)} {interval(s.low, s.high, d)} (95 %, "
-        "random effects); "
-        f"between models the effect scatters with a standard deviation of {fixed(s.tau, max(d, decimals_for(s.tau)))}."
+        f"Mean over {count(s.models)} models of {count(s.families)} families {fixed(s.estimate, d, sign=True)} "
+        f"{interval(s.low, s.high, d)} (95 %, random effects); the effect scatters with a standard deviation of "
+        f"{fixed(s.between, max(d, decimals_for(s.between)))} between families and "
+        f"{fixed(s.within, max(d, decimals_for(s.within)))} between models of one."
     )
     if s.predicted_low is not None:
-        text += f" One more model of the kind: {interval(s.predicted_low, s.predicted_high, d)} (95 %)."
+        text += f" A model of one more family: {interval(s.predicted_low, s.predicted_high, d)} (95 %)."
     return text
 
 
@@ -312,22 +353,22 @@ def _pooled(compared: Sequence[Compared]) -> Table:
         rows.append(
             (
                 f"{c.title} ({c.hypothesis})",
-                count(s.models),
+                f"{count(s.models)} of {count(s.families)}",
                 fixed(s.estimate, d, sign=True),
                 interval(s.low, s.high, d),
                 c.findings[0].unit,
-                fixed(s.tau, max(d, decimals_for(s.tau))),
-                percent(round(s.i2, 2)),
+                fixed(s.between, max(d, decimals_for(s.between))),
+                fixed(s.within, max(d, decimals_for(s.within))),
                 interval(s.predicted_low, s.predicted_high, d),
             )
         )
     note = (
-        "DerSimonian and Laird's random effects, with Hartung and Knapp's interval where it is the wider. Few models "
-        "make wide intervals, "
-        "and models trained on the same text by the same people are not a random sample of anything; read this as a "
-        "description."
+        "Random effects by restricted maximum likelihood, models nested in families (the letters with which a model's "
+        "name begins), with Hartung and Knapp's interval where it is the wider. Models trained on the same text by the "
+        "same people are not a random sample of anything; read this as a description."
     )
-    columns = ("Finding", "Models", "Mean", "95 % interval", "Unit", "Sd between models", "I\u00b2", "One more model")
+    columns = ("Finding", "Models of families", "Mean", "95 % interval", "Unit", "Sd between families",
+               "Sd within families", "One more family")  # fmt: skip
     return Table("Over all models", columns, tuple(rows), frozenset({1, 2, 3, 5, 6, 7}), note if rows else "")
 
 
@@ -349,7 +390,12 @@ def render(results: Sequence[Result], format: str) -> str:
         return markdown(comparison)
     from . import latex
 
-    return "\n\n".join(latex.table(t) for t in (comparison.claims, comparison.matrix, comparison.pooled) if t) + "\n"
+    return (
+        "\n\n".join(
+            latex.table(t) for t in (comparison.claims, comparison.models, comparison.matrix, comparison.pooled) if t
+        )
+        + "\n"
+    )
 
 
 def html(comparison: Comparison) -> str:
@@ -377,6 +423,7 @@ def markdown(comparison: Comparison) -> str:
         f"# {escape(comparison.title)}",
         escape(f"{comparison.claimed} {comparison.method}"),
         table(comparison.claims, 2),
+        table(comparison.models, 2),
         table(comparison.matrix, 2),
     ]
     blocks += [
@@ -391,5 +438,5 @@ def markdown(comparison: Comparison) -> str:
         f"- {escape(c.title)}: {escape(c.told)}" for c in comparison.hypotheses if c.told != comparison.mostly
     )
     told = [part for part in (escape(comparison.once), notes) if part]
-    blocks.insert(5, "\n\n".join(["## Each finding over the runs", *told]) if told else "")
+    blocks.insert(6, "\n\n".join(["## Each finding over the runs", *told]) if told else "")
     return printable("\n\n".join(b for b in blocks if b) + "\n")

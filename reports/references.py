@@ -67,24 +67,25 @@ METHODS: dict[str, str] = {
   journal = {Statistics in Medicine},
   volume = {20}, number = {24}, pages = {3875--3889}, year = {2001}
 }""",
-    "higgins2002": """@article{higgins2002,
-  author = {Higgins, Julian P. T. and Thompson, Simon G.},
-  title = {Quantifying Heterogeneity in a Meta-Analysis},
-  journal = {Statistics in Medicine},
-  volume = {21}, number = {11}, pages = {1539--1558}, year = {2002}
+    "harville1977": """@article{harville1977,
+  author = {Harville, David A.},
+  title = {Maximum Likelihood Approaches to Variance Component Estimation and to Related Problems},
+  journal = {Journal of the American Statistical Association},
+  volume = {72}, number = {358}, pages = {320--338}, year = {1977}
 }""",
-    "dersimonian1986": """@article{dersimonian1986,
-  author = {DerSimonian, Rebecca and Laird, Nan},
-  title = {Meta-Analysis in Clinical Trials},
-  journal = {Controlled Clinical Trials},
-  volume = {7}, number = {3}, pages = {177--188}, year = {1986}
+    "benjamini2008": """@article{benjamini2008,
+  author = {Benjamini, Yoav and Heller, Ruth},
+  title = {Screening for Partial Conjunction Hypotheses},
+  journal = {Biometrics},
+  volume = {64}, number = {4}, pages = {1215--1222}, year = {2008}
 }""",
 }
 """Methods of the framework itself; those of a paper, a hypothesis or a null model stand in its card."""
 
 _MULTIVERSE = ("steegen2016", "simonsohn2020")
 _EFFECTS = ("stolfo2024",)
-_POOLED = ("dersimonian1986", "hartung2001", "higgins2002")
+_SEVERAL = ("benjamini2008",)
+_POOLED = ("harville1977", "hartung2001")
 _ALWAYS = ("phipson2010", "holm1979", "schuirmann1987", "benjamini1995")
 _KEY = re.compile(r"@\w+\s*\{\s*([^,\s]+)")
 
@@ -99,6 +100,8 @@ def bibtex(*results: Result, pooled: bool = False) -> str:
         wanted += _MULTIVERSE
     if any(result.set_effects for result in results):
         wanted += _EFFECTS
+    if len(results) > 1:
+        wanted += _SEVERAL
     if pooled:
         wanted += _POOLED
     said = results[0].setup.versions.get("neuronull", "")

@@ -119,6 +119,14 @@ def equivalence_p(estimate: float, se: float, df: float, margin: float, two_side
     return max(upper, lower)
 
 
+def beyond_p(estimate: float, se: float, df: float, margin: float, two_sided: bool) -> float:
+    """Smallest alpha at which the 1 - 2 alpha interval lies beyond the margin (one-sided: above +margin)."""
+    away = abs(estimate) if two_sided else estimate
+    if se == 0:
+        return 0.0 if away >= margin else 1.0
+    return float(scipy.stats.t.sf((away - margin) / se, df))
+
+
 def minimal_detectable_effect(se: float, alpha: float, rows: int) -> float:
     """Effect that is found with probability .8: (z_{1 - alpha / k} + z_{.8}) se."""
     return float(scipy.stats.norm.ppf(1 - alpha / rows) + scipy.stats.norm.ppf(0.8)) * se

@@ -184,7 +184,9 @@ class _Maker:
             "two_sided": two_sided,
             **test,
         }
-        return self.row(hypothesis, kind, Role.PRIMARY, null, **{**fields, **more})
+        made = self.row(hypothesis, kind, Role.PRIMARY, null, **{**fields, **more})
+        made.details = made.details.model_copy(update={"se": se})
+        return made
 
     def sensitivity(
         self, hypothesis: str, kind: Kind, null: str, estimate: float, sd: float, **more: object
