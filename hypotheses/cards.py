@@ -58,7 +58,8 @@ def set_cards(prepared: Prepared) -> list[SetCard]:
         own = data.neuron_set
         if own not in cards:
             cards[own] = SetCard(name=own.name, rule=data.filled(own.rule), chosen_by=own.chosen_by,
-                                 cross_fitted=own.cross_fitted, size=_size(data))  # fmt: skip
+                                 cross_fitted=own.cross_fitted, size=_size(data),
+                                 reliability=data.reliability if own.cross_fitted else None)  # fmt: skip
         cards[own].hypotheses.append(hypothesis.id)
     return list(cards.values())
 

@@ -23,6 +23,7 @@ from .inference import intervals
 from .inference.permutation import PermutationP, max_t, permutation_p
 from .nulls.base import NullModel
 from .nulls.guard import GuardedNull, blamed
+from .numbers import plain_number
 from .prepared import PreparedData
 from .result import Details
 from .statistic import BoundStatistic, TwoSources
@@ -34,6 +35,10 @@ JACKKNIFED = 10
 """Null draws whose mean is taken without each document, for the standard error of a difference from that mean."""
 MOST_SHARED = 0.5
 """Share of its terms that null sets may have in common with the observed set before no equivalence is granted."""
+
+LEAST_RELIABLE = 0.25
+"""Agreement of the halves' sets beyond chance under which nothing may be excluded of the set that is meant."""
+SMALLEST_SHARE = 1e-3
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -121,6 +126,8 @@ class Output:
     coverage_warning: str
     per_null: tuple[tuple[float, float], ...] = ()
     """Estimate and standard error under each null, where the estimate is a difference from the null's mean."""
+    found_share: float = 1.0
+    """Share of the effect on the set that is meant which the set that was found holds."""
     rival: str = ""
     """What else the effect could be (`BoundStatistic.rival`)."""
 
@@ -239,8 +246,14 @@ def assess(
             estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
             outputs.append(_over(both, _output(name, estimate, p, sd_null, left, data, alpha, in_pairs), k, alpha))
     with blamed(bound):
-        doubt, rival = bound.doubt(), bound.rival()
-    outputs = [replace(o, rival=rival) for o in outputs]
+        doubt, rival, found = bound.doubt(), bound.rival(), bound.found_share(data.reliability)
+    if found < 1 and data.reliability < LEAST_RELIABLE:
+        unfound = (
+            f"the {data.neuron_set.name} neurons were not found: the sets of the two halves agree by "
+            f"{plain_number(data.reliability, 2)} beyond chance, {plain_number(LEAST_RELIABLE)} are needed"
+        )
+        doubt = "; ".join(filter(None, (unfound, doubt)))
+    outputs = [replace(o, rival=rival, found_share=max(found, SMALLEST_SHARE)) for o in outputs]
     if doubt:
         outputs = [replace(o, coverage_warning="; ".join(filter(None, (doubt, o.coverage_warning)))) for o in outputs]
     totals = [min(ps, key=lambda one: one.value) for ps in per_null]

@@ -63,7 +63,7 @@ def _judge(assessment: Assessment, p_adjusted: float, rows: int, alpha: float) -
         familywise = familywise_bounds(output, alpha / (rows * len(assessment.outputs)))
         evidence = Evidence(
             output.estimate, output.verdict.low, output.verdict.high, p, output.coverage_warning, familywise,
-            output.rival,
+            output.rival, output.found_share,
         )  # fmt: skip
         judged.append((output, p, decide(criterion, evidence, alpha)))
     output, p, decision = _deciding(judged, criterion)
@@ -208,12 +208,14 @@ class FindingBuilder:
         if output.document is not None:
             out |= {"ci_low": output.document.low, "ci_high": output.document.high, "ci_level": output.document.level}
         if absence:
-            out["smallest_supportable_margin"] = intervals.smallest_supportable_margin(output.se, alpha)
+            supportable = intervals.smallest_supportable_margin(output.se, alpha)
+            out["smallest_supportable_margin"] = supportable / output.found_share
         if margin is not None:
             two_sided = bool(getattr(criterion, "two_sided", False))
             per_null = output.per_null or ((output.estimate, output.se),)
             out["p_equivalence"] = max(
-                intervals.equivalence_p(estimate, se, output.verdict.df, margin, two_sided) for estimate, se in per_null
+                intervals.equivalence_p(estimate, se, output.verdict.df, margin * output.found_share, two_sided)
+                for estimate, se in per_null
             )
         return out | _effect_size(a, output)
 
@@ -283,7 +285,7 @@ class FindingBuilder:
         had = self.setup.n_documents
         if output.coverage_warning and output.coverage_warning != intervals.coverage_warning(had, None):
             return None  # skewness, one heavy document, null sets too much like the observed: no formula tells
-        reach = intervals.smallest_supportable_margin(output.se, self.options.alpha)
+        reach = intervals.smallest_supportable_margin(output.se, self.options.alpha) / output.found_share
         if reach > margin and (output.se_documents is None or output.se_documents < output.se):
             return EnoughCard(null_sd=output.se, smallest_margin=reach, larger=judged.assessment.lacks)
         needed = int(np.ceil(had * (reach / margin) ** 2 / 10) * 10) if reach > margin else had

@@ -240,6 +240,19 @@ class PreparedData:
         """The set under test, chosen on half 0 and on half 1, int64 [n] each (ascending)."""
         return self.chosen.sets
 
+    @cached_property
+    def reliability(self) -> float:
+        """How far the two halves' sets agree: their overlap beyond chance, 1 the same, 0 as chance has it.
+
+        With o_0 the shared part of n of N neurons, (o_0 - n/N) / (1 - n/N), as Cohen's kappa takes out chance; 1 for
+        sets that no half chose.
+        """
+        if not self.neuron_set.cross_fitted:
+            return 1.0
+        first, second = self.set
+        expected = len(second) / self.measurements.n_neurons
+        return max(0.0, (torch.isin(first, second).double().mean().item() - expected) / (1 - expected))
+
     def chosen_by_influence(self) -> None:
         """Refuse a set that was chosen otherwise, for statistics of the influence curve and its head.
 

@@ -286,6 +286,9 @@ class SetCard(BaseModel):
     chosen_by: str = Field(description="influence, effects, weights or elsewhere")
     cross_fitted: bool = Field(description="Whether it was chosen on one half of the documents and scored on the other")
     size: int
+    reliability: float | None = Field(
+        default=None, description="Agreement of the two halves' sets beyond chance, 0 to 1; None where no half chose it"
+    )
     hypotheses: list[str] = Field(default_factory=list, description="Which hypotheses are about it")
 
 

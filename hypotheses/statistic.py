@@ -140,6 +140,16 @@ class BoundStatistic(ABC):
         """
         return None
 
+    def found_share(self, reliability: float) -> float:
+        """Share of the effect on the set that is meant which the set that was found holds, in (0, 1].
+
+        Parameters
+        ----------
+        reliability
+            Agreement of the two halves' sets beyond chance (`PreparedData.reliability`).
+        """
+        return 1.0
+
     def doubt(self) -> str:
         """Why no effect may be excluded on these data, whatever the interval says; empty where it may."""
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..hypotheses.result import ClaimVerdict, HypothesisCard, PaperCard, Result, SetCard
-from .numbers import count, percent
+from .numbers import count, number, percent
 
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
@@ -108,7 +108,10 @@ def _described(one: SetCard) -> str:
     if not one.size:
         return f"neurons {one.rule}; they could not be chosen from what was measured"
     fitted = ", chosen on one half of the documents and read on the other" if one.cross_fitted else ""
-    return f"{count(one.size)} neurons {one.rule}{fitted}"
+    agree = ""
+    if one.reliability is not None:
+        agree = f"; the two halves' sets agree by {number(one.reliability, 2)} beyond chance"
+    return f"{count(one.size)} neurons {one.rule}{fitted}{agree}"
 
 
 def _capital(text: str) -> str:

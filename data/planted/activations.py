@@ -81,13 +81,15 @@ def _strengthened(loadings: FloatArray, strength: FloatArray) -> FloatArray:
 
 
 def _planted(settings: Settings, plateau: IntArray, rng: np.random.Generator) -> FloatArray:
-    """Loadings on four planted factors: two modules of the plateau, the plateau as one, and one with random signs."""
-    out = np.zeros((settings.neurons, 4))
+    """Loadings on planted factors: two modules of the plateau, all of it, the same with random signs, and a core."""
+    out = np.zeros((settings.neurons, 5 if settings.core else 4))
     shuffled = rng.permutation(plateau)
     split = len(shuffled) // 2
     out[shuffled[:split], 0] = np.sqrt(settings.modules)
     out[shuffled[split:], 1] = np.sqrt(settings.modules)
     out[plateau, 2] = np.sqrt(settings.cohesion)
+    if settings.core:
+        out[shuffled[: settings.core_neurons], 4] = np.sqrt(settings.core)
     out[shuffled, 3] = np.sqrt(settings.mirrored) * np.where(np.arange(len(shuffled)) % 2, 1.0, -1.0)
     return out
 

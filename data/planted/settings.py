@@ -58,18 +58,18 @@ class Settings:
         ``flat_both``: share by which the head's log influence is drawn to that of its last neuron (1 = flat, -1 =
         twice as steep), for rare or for both classes; ``raised_rare``, ``raised_both``: log ranks by which the head is
         lifted above its power law. ``recruited``: share by which the spread of log influence on rare is narrowed.
-        ``modules``, ``cohesion``, ``mirrored``: shares of latent variance that two blocks of the plateau, all of it,
-        or all of it with random signs have in common. ``routing``: relative excess of one head's effect on the plateau
-        for rare, ``router`` that head's number in order of strength; ``routing_all``: the same of every head.
-        ``concentrated``: relative excess of the spread of log head effect on the plateau. ``profile``: sd of head x
-        class on the plateau alone, log effect. ``weight_cluster``: cosine that the plateau's weight rows share.
-        ``weight_tail``: exponent by which the singular values of the plateau's output rows fall. ``index_cluster``:
-        share of the plateau at neighbouring indices. Of marked entropy neurons: ``entropy_norm`` and ``entropy_weak``
-        raise log output norm and the logit of its share in weak directions; ``entropy_scale`` and
-        ``entropy_frequency`` are relative reductions of what is left of the effect on the loss with the scale, or
-        token frequencies, frozen. Of marked token-frequency neurons: ``token_effect``, the latter reduction;
-        ``token_unigram`` raises the log effect on the distance to token frequencies; ``token_direction`` raises the
-        logit of the share of output weights along token frequency.
+        ``core``: share that ``core_neurons`` neurons of the plateau have in common; ``modules``, ``cohesion``,
+        ``mirrored``: shares of latent variance that two blocks of the plateau, all of it, or all of it with random
+        signs have in common. ``routing``: relative excess of one head's effect on the plateau for rare, ``router``
+        that head's number in order of strength; ``routing_all``: the same of every head. ``concentrated``: relative
+        excess of the spread of log head effect on the plateau. ``profile``: sd of head x class on the plateau alone,
+        log effect. ``weight_cluster``: cosine that the plateau's weight rows share. ``weight_tail``: exponent by which
+        the singular values of the plateau's output rows fall. ``index_cluster``: share of the plateau at neighbouring
+        indices. Of marked entropy neurons: ``entropy_norm`` and ``entropy_weak`` raise log output norm and the logit
+        of its share in weak directions; ``entropy_scale`` and ``entropy_frequency`` are relative reductions of what is
+        left of the effect on the loss with the scale, or token frequencies, frozen. Of marked token-frequency neurons:
+        ``token_effect``, the latter reduction; ``token_unigram`` raises the log effect on the distance to token
+        frequencies; ``token_direction`` raises the logit of the share of output weights along token frequency.
     """
 
     documents: int = 60
@@ -126,6 +126,8 @@ class Settings:
     raised_both: float = 0.0
     recruited: float = 0.0
     modules: float = 0.0
+    core: float = 0.0
+    core_neurons: int = 8
     cohesion: float = 0.0
     mirrored: float = 0.0
     routing: float = 0.0
@@ -186,4 +188,4 @@ class Settings:
     def latent_shares(self) -> float:
         """Largest share of a neuron's latent variance that it has in common with anything."""
         common = self.loading * 2 + self.document_share + self.block_share + self.background * math.sqrt(6) * 2
-        return common + self.modules + self.cohesion + self.mirrored
+        return common + self.modules + self.core + self.cohesion + self.mirrored

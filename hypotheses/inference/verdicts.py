@@ -54,7 +54,9 @@ class Evidence:
     ``familywise``: the same bounds at the level that each of several tests must meet so that all of them
     hold together; None for a single test.  A claim falls with any of its rows, and a row with any of its heads, so
     whatever refutes must be familywise; what supports a claim must hold in every row and every head anyway.
-    ``rival``: what else the effect could be, which the data do not rule out.
+    ``rival``: what else the effect could be, which the data do not rule out.  ``found_share``: share of the effect on
+    the set that is meant which the set that was found holds; what is excluded of the latter by a margin is excluded of
+    the former by the margin over this share.
     """
 
     estimate: float
@@ -64,6 +66,7 @@ class Evidence:
     coverage_warning: str = ""
     familywise: tuple[float, float] | None = None
     rival: str = ""
+    found_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,16 @@ def decide(criterion: Presence | Absence, evidence: Evidence, alpha: float) -> D
 
     Where the interval's coverage is in doubt, what rests on it (equivalence) is not granted.
     """
-    inside = _inside(criterion, evidence.low, evidence.high)
+    share = evidence.found_share
+    inside = _inside(criterion, evidence.low / share, evidence.high / share)
     familywise = evidence.familywise or (evidence.low, evidence.high)
     significant = evidence.p_adjusted < alpha
     side, margin = "within +-" if criterion.two_sided else "below ", plain_number(criterion.margin)
     within = f"the {_level(alpha)} interval lies {side}{margin}"
+    if share < 1:
+        within += f", also over the {plain_number(share, 2)} of the effect that a set found in part holds"
     if isinstance(criterion, Presence):
-        if _inside(criterion, *familywise) and not evidence.coverage_warning:
+        if _inside(criterion, familywise[0] / share, familywise[1] / share) and not evidence.coverage_warning:
             return Decision(Verdict.REFUTED, f"{within}: an effect of the stated size is excluded")
         if significant and not evidence.rival and _beyond(criterion, evidence.estimate, evidence.estimate):
             return Decision(Verdict.SUPPORTED, _there(criterion, evidence, alpha))

@@ -126,6 +126,13 @@ class BoundContrast(BoundStatistic):
         derivative = by_pair.new_zeros(len(swaps), self.sums.documents, by_pair.shape[2])
         return value, derivative.index_add_(1, self.pair_document, by_pair)
 
+    of_set = False
+    """Whether it is a mean over the members of a set that a half chose."""
+
+    def found_share(self, reliability: float) -> float:
+        """The root of the reliability for a mean over members."""
+        return reliability**0.5 if self.of_set else 1.0
+
     def doubt(self) -> str:
         """Why nothing may be excluded; empty where it may."""
         return "" if self.doubtful is None else self.doubtful()

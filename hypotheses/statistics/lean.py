@@ -60,6 +60,7 @@ class BoundLean(BoundCrossed):
     """The lean on one data, with what other readings of it say."""
 
     with_rivals = True
+    of_set = True
 
     def rival(self) -> str:
         """Names a curved relation that would do as well, or a raw lean that goes the other way."""

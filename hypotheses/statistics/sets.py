@@ -52,6 +52,10 @@ class BoundSet(BoundStatistic):
         self.data = data
         self.sets: Sets = data.blind_set if self.label_blind else data.set
 
+    def found_share(self, reliability: float) -> float:
+        """Of pairs the reliability, of members its root: each half holds that share of the set that is meant."""
+        return reliability if self.terms == "pairs" else reliability**0.5
+
     def offers(self) -> Mapping[Randomises, Observed]:
         """The neurons' places, and what the sets were chosen by."""
         return {"neurons": offered_neurons(self.data, self.label_blind)}

@@ -21,18 +21,20 @@ from neuronull.hypotheses.suite import run_suite
 S, R, U, N = Verdict.SUPPORTED, Verdict.REFUTED, Verdict.UNDETERMINED, Verdict.NOT_RUN
 LIU = catalogue.papers.get("liu2025")
 CLUSTERS = next(c for c in LIU.claims if c.number == 2)
-WITHIN, COHESION, WEIGHTS = "clusters.within", "clusters.cohesion", "clusters.weights"
+WITHIN, CORE, COHESION, WEIGHTS = "clusters.within", "clusters.core", "clusters.cohesion", "clusters.weights"
 
 
 @pytest.mark.parametrize(
     ("verdicts", "found"),
     [
         ({}, None),
-        ({WITHIN: S, COHESION: S, WEIGHTS: S}, S),
+        ({WITHIN: S, CORE: S, COHESION: S, WEIGHTS: S}, S),
+        ({WITHIN: S, CORE: U, COHESION: S, WEIGHTS: S}, U),
+        ({WITHIN: S, CORE: R, COHESION: S, WEIGHTS: S}, R),
         ({WITHIN: S, COHESION: S}, U),
         ({WITHIN: R}, R),
-        ({WITHIN: N, COHESION: N, WEIGHTS: N}, N),
-        ({WITHIN: S, COHESION: N, WEIGHTS: S}, U),
+        ({WITHIN: N, CORE: N, COHESION: N, WEIGHTS: N}, N),
+        ({WITHIN: S, CORE: S, COHESION: N, WEIGHTS: S}, U),
     ],
 )
 def test_a_claim_that_was_tested_in_part_is_not_supported(verdicts, found):

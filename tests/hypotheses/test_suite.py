@@ -235,3 +235,31 @@ def test_a_curved_relation_is_never_called_specialists_and_specialists_are() -> 
         assert row.p_value < 0.05
         assert row.verdict is verdict
         assert ("curved would explain it as well" in row.details.why) == (verdict is Verdict.UNDETERMINED)
+
+
+def test_a_small_tight_group_refutes_that_there_are_no_modules() -> None:
+    world = Settings(
+        documents=60,
+        pairs=20,
+        neurons=960,
+        plateau_share=0.0625,
+        raised_both=3.0,
+        core=0.6,
+        loading=0.03,
+        background=0.0,
+    )
+    options = TestOptions(replicates=99, only=("clusters.core", "clusters.within"), set_size="0.0625")
+    result = run_suite(planted_measurements(world, 3, pieces=("influence", "activations")), options)
+    assert result.finding("clusters.core").verdict is Verdict.REFUTED
+    assert next(c for c in result.claims if c.paper == "liu2025").verdict is Verdict.REFUTED
+
+
+def test_of_a_set_that_was_not_found_nothing_is_excluded() -> None:
+    """Influence that differs little between neurons, measured with much noise: the halves choose other sets."""
+    noisy = Settings(documents=60, pairs=4, neurons=480, influence_sd=0.05, position_sd=1.5, cohesion=0.3)
+    options = TestOptions(replicates=99, only=("clusters.cohesion",))
+    result = run_suite(planted_measurements(noisy, 1, pieces=("influence", "activations")), options)
+    assert (result.sets[0].reliability or 0) < 0.25
+    row = result.finding("clusters.cohesion")
+    assert row.verdict is Verdict.UNDETERMINED
+    assert "were not found" in row.notes

@@ -167,7 +167,7 @@ def test_a_null_that_fails_its_checks_is_warned_of(tmp_path, monkeypatch):
 def test_nothing_is_said_to_be_enough_that_would_not_be(documents, doubt, se, se_documents, needs):
     maker = Namespace(options=Namespace(alpha=0.05), setup=Namespace(n_documents=documents))
     judged = Namespace(
-        output=Namespace(coverage_warning=doubt, se=se, se_documents=se_documents),
+        output=Namespace(coverage_warning=doubt, se=se, se_documents=se_documents, found_share=1.0),
         assessment=Namespace(hypothesis=Namespace(margin=0.05), lacks="more heads"),
         decision=Namespace(verdict=Verdict.UNDETERMINED),
     )

@@ -40,6 +40,7 @@ paper = Paper(
         regimes.shape,
         regimes.recruitment,
         clusters.within,
+        clusters.core,
         clusters.rewired,
         clusters.cohesion,
         clusters.weights,

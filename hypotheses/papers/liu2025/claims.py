@@ -21,7 +21,7 @@ REGIMES = Claim(
 
 CLUSTERS = Claim(
     "{set} neurons form no modular clusters",
-    ("clusters.within", "clusters.cohesion", "clusters.weights"),
+    ("clusters.within", "clusters.core", "clusters.cohesion", "clusters.weights"),
     {
         Verdict.SUPPORTED: "The neurons that matter most for rare words form no clusters of any size that would "
         "matter.",

@@ -7,7 +7,7 @@ from ...inference.verdicts import Absence, Sensitivity
 from ...result import Kind
 from ...statistics.weights import WeightStatistic
 from ...words import Words
-from .statistics.clusters import Cohesion, RewiredExcess, Within, index_clustering, weight_cosine
+from .statistics.clusters import Cohesion, Core, RewiredExcess, Within, index_clustering, weight_cosine
 
 within = Hypothesis(
     id="clusters.within",
@@ -32,6 +32,33 @@ within = Hypothesis(
     ),
     figures=("graphs", "balance"),
     source="Liu 2025, section 4; docs/methods.md#clusters-within",
+)
+
+core = Hypothesis(
+    id="clusters.core",
+    claim="No small group of the {set} neurons is a tight module, more than in ordinary sets.",
+    criterion=Absence(
+        margin=0.2,
+        unit="correlation",
+        means="a group of a sixth of the {set} neurons, five at least, that correlate .2 more with each other than "
+        "with the rest",
+    ),
+    statistic=Core("separation", centred=True),
+    nulls=("reselected_sets", "matched_sets"),
+    words=Words(
+        title="A small tight group among the {set} neurons",
+        asks="Is there a small group among the {set} neurons that fires together, tighter than in ordinary sets?",
+        measured=(
+            "The tightest group of at least five neurons (or 15 % of the set) is found on one half of the documents "
+            "and scored on the other: mean correlation inside the group less that with the rest of the set. From that "
+            "the same is taken off for sets of ordinary neurons."
+        ),
+        plus="a small group of the {set} neurons is a tight module, more than ordinary sets have",
+        minus="the tightest group of the {set} neurons is looser than that of ordinary neurons",
+        none="the {set} neurons hold no small tight group that ordinary neurons do not hold",
+    ),
+    figures=("graphs", "balance"),
+    source="docs/methods.md#clusters-core",
 )
 
 rewired = Hypothesis(

@@ -105,6 +105,14 @@ EFFECTS = (
         "share of latent variance that each of two blocks of the plateau has in common",
     ),
     Effect(
+        "clusters.core",
+        "core",
+        (0.2, 0.4, 0.5),
+        Settings(neurons=960, plateau_share=0.0625, loading=0.03, background=0.02, raised_both=3.0),
+        ON_ACTIVATIONS,
+        "share of latent variance that 8 of 60 plateau neurons have in common",
+    ),
+    Effect(
         "clusters.rewired",
         "modules",
         (0.1, 0.2, 0.3, 0.4),

@@ -8,7 +8,7 @@ from typing import Any
 from .....data.planted import Piece, Settings, TrainingSettings
 
 INFLUENCE = ("regimes.contrast",)
-ACTIVATIONS = ("clusters.within", "clusters.rewired", "clusters.cohesion")
+ACTIVATIONS = ("clusters.within", "clusters.core", "clusters.rewired", "clusters.cohesion")
 WEIGHTS = ("clusters.weights", "clusters.index")
 HEADS = ("routing.heads", "routing.concentration")
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .....estimators import coactivation
+from .....estimators import coactivation, core_module
 from .....estimators import weights as weight_space
 from .....estimators.communities import (
     contrast_of,
@@ -120,6 +120,52 @@ class BoundWithin(BoundSet):
         r = coactivation.correlations_without(self.data.activation_a[other], self.data.document_a[other], sets)
         scores = contrast_of(np.repeat(modules, r.shape[1], axis=0), r.flatten(0, 1).numpy())
         return torch.from_numpy(scores).view(len(sets), -1)
+
+
+@dataclass(frozen=True)
+class Core(Statistic):
+    """How tight the best small module of the set is (`clusters.core`)."""
+
+    needs: ClassVar[tuple[Need, ...]] = ("activations",)
+
+    def bind(self, data: PreparedData) -> BoundCore:
+        """Correlations of the two halves."""
+        return BoundCore(data)
+
+
+class BoundCore(BoundSet):
+    """The module found on the half the set was chosen on, scored on the other."""
+
+    def scored_on(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """Separation of each set's best module."""
+        found, scored = (coactivation.submatrices(self.data.correlation[half], sets) for half in (chosen, 1 - chosen))
+        return core_module.separation(scored.double(), core_module.best_module(found.double()))
+
+    def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
+        """The same without each document, the modules fixed."""
+        module = core_module.best_module(coactivation.submatrices(self.data.correlation[chosen], sets).double())
+        other = 1 - chosen
+        r = coactivation.correlations_without(self.data.activation_a[other], self.data.document_a[other], sets)
+        return core_module.separation(r, module[:, None].expand(-1, r.shape[1], -1))
+
+    def on_truth(self, there: BoundStatistic, draws: Any, replicates: range, seed: int) -> Tensor:
+        """Modules found on the data, scored on the truth, [R]."""
+        if not isinstance(there, BoundCore):
+            raise TypeError("the truth of modules needs the same statistic")
+        scores, images = [], self.images(draws)
+        for chosen in (0, 1):
+            on_data = coactivation.submatrices(self.data.correlation[chosen], images[chosen]).double()
+            truth = coactivation.submatrices(there.data.correlation[0], images[chosen]).double()
+            scores.append(core_module.separation(truth, core_module.best_module(on_data)))
+        return (scores[0] + scores[1]) / 2
+
+    def describe(self) -> Details:
+        """Which neurons the module of either half has."""
+        said: dict[str, Any] = {"smallest_module_sought": core_module.smallest_module(len(self.sets[0]))}
+        for chosen, sets in enumerate(self.sets):
+            module = core_module.best_module(coactivation.submatrices(self.data.correlation[chosen], sets[None]))[0]
+            said[f"module_of_half_{chosen}"] = [str(neuron) for neuron in sets[module].tolist()]
+        return Details(further=said)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class HeadPreference(Statistic):
         bound.outputs = (*major, "minor") if len(major) < len(heads) else tuple(heads)
         bound.groups = group
         bound.outputs_are = "head"
+        bound.of_set = True
         return bound
 
 
@@ -52,7 +53,9 @@ class HeadProfile(Statistic):
         """Per-document effects on the label-blind set."""
         effect = head_effects_on_sets(data)[..., 0]
         sums = ClassSums(effect.permute(1, 2, 0)[..., None].contiguous(), *_unit_weights(data))
-        return BoundQuadratic(sums, regimes.nothing_chosen, routing.profile_distance)
+        bound = BoundQuadratic(sums, regimes.nothing_chosen, routing.profile_distance)
+        bound.of_set = True
+        return bound
 
 
 def head_effects_on_sets(data: PreparedData) -> Tensor:
