@@ -14,7 +14,7 @@ import torch
 
 from ..data.errors import InputError, MissingInput
 from ..data.measurements import Heads
-from ..data.options import TestOptions
+from ..data.options import Progress, Silent, TestOptions
 from .hypothesis import Hypothesis
 from .neuron_sets import Need
 from .numbers import plain_number
@@ -54,6 +54,7 @@ class ControlRun:
     options: TestOptions
     found: Sequence[Finding]
     random_weights: Callable[[], list[Finding]]
+    progress: Progress = field(default_factory=Silent)
 
 
 @dataclass(frozen=True)

@@ -86,16 +86,19 @@ def _claim_p(a: Assessment) -> ClaimP:
         return NOTHING
     margin, two_sided = criterion.margin, criterion.two_sided
 
-    def over_nulls(p: Callable[..., float], o: Output) -> float:
+    def over_nulls(p: Callable[..., float], o: Output, margin: float) -> float:
         each = o.per_null or ((o.estimate, o.se),)
         return max(p(estimate, se, o.verdict.df, margin, two_sided) for estimate, se in each)
 
-    within = max(1.0 if o.coverage_warning else over_nulls(intervals.equivalence_p, o) for o in outputs)
+    within = max(
+        1.0 if o.coverage_warning else over_nulls(intervals.equivalence_p, o, margin * o.found_share) for o in outputs
+    )
+    effects = [o for o in outputs if not o.rival]
     if isinstance(criterion, Presence):
-        reach = [o.p.value for o in outputs if (abs(o.estimate) if two_sided else o.estimate) >= margin]
+        reach = [o.p.value for o in effects if (abs(o.estimate) if two_sided else o.estimate) >= margin]
         return ClaimP(min(reach, default=1.0), within)
-    beyond = min(max(o.p.value, min(1.0, len(outputs) * over_nulls(intervals.beyond_p, o))) for o in outputs)
-    return ClaimP(within, beyond)
+    beyond = [max(o.p.value, len(outputs) * over_nulls(intervals.beyond_p, o, margin)) for o in effects]
+    return ClaimP(within, min([1.0, *beyond]))
 
 
 def _deciding(

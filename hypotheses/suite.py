@@ -88,7 +88,7 @@ def _tested(
             measured = random_init()
         return twin_rows(on_random_weights(choice, options), measured, options, progress)
 
-    control_run = ControlRun(main, options, tuple(findings), random_weights)
+    control_run = ControlRun(main, options, tuple(findings), random_weights, progress)
     common = FindingBuilder(main, setup, options).common()
     findings += [control.finding(control_run, common) for control in choice.controls]
     doubtful = doubts(choice.controls, choice.hypotheses, findings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import combinations
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ import scipy.stats
 from neuronull.data.options import TestOptions
 from neuronull.data.planted.measurements import planted_measurements
 from neuronull.data.planted.settings import Settings
+from neuronull.hypotheses.findings import _claim_p
 from neuronull.hypotheses.inference.intervals import beyond_p, t_interval
 from neuronull.hypotheses.inference.several_models import NOTHING, ClaimP, of_claim, partial_conjunction
+from neuronull.hypotheses.inference.verdicts import Absence, Presence
 from neuronull.hypotheses.result import Kind, Result, Role, Verdict
 from neuronull.hypotheses.suite import run_suite
 
@@ -61,6 +65,35 @@ def test_beyond_the_margin_is_the_interval_read_the_other_way() -> None:
         else:
             assert estimate < 0.15
     assert (beyond_p(0.2, 0.0, 9, 0.1, False), beyond_p(-0.2, 0.0, 9, 0.1, False)) == (0.0, 1.0)
+
+
+def test_the_p_of_a_row_of_heads_by_hand() -> None:
+    def output(estimate: float, p: float, warning: str = "", rival: str = "", found: float = 1.0) -> Any:
+        return SimpleNamespace(
+            estimate=estimate, se=0.05, p=SimpleNamespace(value=p), per_null=(), coverage_warning=warning,
+            verdict=SimpleNamespace(df=20), rival=rival, found_share=found,
+        )  # fmt: skip
+
+    def row(criterion: Any, *outputs: Any) -> ClaimP:
+        given: Any = SimpleNamespace(hypothesis=SimpleNamespace(criterion=criterion), outputs=outputs)
+        return _claim_p(given)
+
+    absence, presence = Absence(0.1, "sd", ""), Presence(0.1, "sd", "")
+    one, other = output(0.3, 0.01), output(0.12, 0.001)
+    beyond = [2 * float(scipy.stats.t.sf(x, 20)) for x in (4, 0.4)]
+    assert row(absence, one, other) == ClaimP(
+        pytest.approx(float(scipy.stats.t.cdf(4, 20))), max(0.01, min(beyond[0], 1))
+    )
+    assert row(absence, other).fails == pytest.approx(max(0.001, beyond[1] / 2))
+    assert row(absence, output(0.0, 1.0)).holds == pytest.approx(float(scipy.stats.t.sf(2, 20)))
+    assert row(absence, output(0.0, 1.0, "few documents")).holds == 1
+    assert row(presence, one) == ClaimP(0.01, pytest.approx(float(scipy.stats.t.cdf(4, 20))))
+    assert row(presence, output(0.09, 0.001)) == ClaimP(1.0, pytest.approx(float(scipy.stats.t.sf(0.2, 20))))
+    assert row(presence, output(-0.2, 1.0, "few documents")) == NOTHING
+    assert row(presence, output(0.3, 0.01, rival="another reason")).holds == 1
+    assert row(absence, output(0.3, 0.01, rival="another reason")).fails == 1
+    half_found = row(absence, output(0.0, 1.0, found=0.5)).holds
+    assert half_found == pytest.approx(float(scipy.stats.t.sf(1, 20)))
 
 
 @pytest.fixture(scope="module")
