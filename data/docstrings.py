@@ -1,9 +1,9 @@
-"""Docstrings of installed distributions as documents of real technical English, read with `ast` and never imported.
+"""Docstrings of distributions as documents of real technical English, read with `ast` and never imported.
 
 What a document is: the docstring of a public or private module, class, method or function, cleaned of its indentation
 (`inspect.cleandoc`) and of doctest examples, at least `MIN_CHARACTERS` long. Tests and vendored copies of other
-packages are left out. Reading is tolerant (a file that cannot be read or parsed is skipped), deterministic, and a
-matter of seconds for the held-out packages.
+packages are left out. Reading is tolerant (a file that cannot be read or parsed is skipped) and deterministic. A
+distribution is installed (`harvest`) or a wheel that nobody installed (`harvest_wheel`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import hashlib
 import inspect
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 MIN_CHARACTERS = 200
 """A shorter docstring is a label rather than a document."""
@@ -123,6 +124,12 @@ def module_name(path: PurePath) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
+def _is_read(path: PurePath) -> bool:
+    """Return whether a file of a distribution, relative to ``site-packages``, is a source that is read."""
+    own = path.suffix == ".py" and path.name != "conftest.py"
+    return own and ".." not in path.parts and not _LEFT_OUT.intersection(path.parts)
+
+
 def source_files(package: str) -> tuple[str, list[tuple[str, Path]]]:
     """Return the version of an installed distribution and its (module, path) pairs, sorted by module.
 
@@ -134,20 +141,16 @@ def source_files(package: str) -> tuple[str, list[tuple[str, Path]]]:
     distribution = metadata.distribution(package)
     found: dict[str, Path] = {}
     for file in distribution.files or ():
-        parts = file.parts
-        if file.suffix != ".py" or ".." in parts or _LEFT_OUT.intersection(parts) or file.name == "conftest.py":
-            continue
-        found[module_name(PurePath(*parts))] = Path(str(file.locate()))
+        path = PurePath(*file.parts)
+        if _is_read(path):
+            found[module_name(path)] = Path(str(file.locate()))
     return distribution.version, sorted(found.items())
 
 
-def harvest(
-    package: str, *, min_characters: int = MIN_CHARACTERS, modules: Iterable[str] | None = None
-) -> list[Docstring]:
+def harvest(package: str, *, min_characters: int = MIN_CHARACTERS) -> list[Docstring]:
     """Return the documents of one installed distribution, sorted by qualified name.
 
-    Exact repeats of a text within the package are kept: `drop_near_duplicates` removes them, and a hash index must be
-    able to find each by its name.
+    Exact repeats of a text within the package are kept: `drop_near_duplicates` removes them.
 
     Parameters
     ----------
@@ -155,8 +158,6 @@ def harvest(
         Name of the distribution (not of the module).
     min_characters
         Length below which a docstring is left out.
-    modules
-        Read these modules only (dotted names); all by default.
 
     Raises
     ------
@@ -164,21 +165,57 @@ def harvest(
         If the distribution is not installed.
     """
     version, files = source_files(package)
-    wanted = None if modules is None else frozenset(modules)
     documents = [
         document
         for module, path in files
-        if wanted is None or module in wanted
-        for document in _harvest_file(path, module, package.lower(), version, min_characters)
+        for document in _documents(_contents(path), module, package.lower(), version, min_characters)
     ]
+    return _sorted(documents)
+
+
+def harvest_wheel(path: Path, *, min_characters: int = MIN_CHARACTERS) -> list[Docstring]:
+    """Return the documents of a wheel, sorted by qualified name, as `harvest` would if it were installed.
+
+    Parameters
+    ----------
+    path
+        The ``.whl`` file; its name gives the distribution and the version.
+    min_characters
+        Length below which a docstring is left out.
+
+    Raises
+    ------
+    OSError, zipfile.BadZipFile
+        If the file is no wheel that can be read.
+    """
+    package, version = path.name.split("-")[:2]
+    documents: list[Docstring] = []
+    with zipfile.ZipFile(path) as archive:
+        for name in sorted(archive.namelist()):
+            file = PurePosixPath(name)
+            if _is_read(file) and not file.parts[0].endswith((".dist-info", ".data")):
+                own = package.lower().replace("_", "-")
+                documents += _documents(archive.read(name), module_name(file), own, version, min_characters)
+    return _sorted(documents)
+
+
+def _sorted(documents: list[Docstring]) -> list[Docstring]:
     return sorted(documents, key=lambda document: (document.name, document.sha256))
 
 
-def _harvest_file(path: Path, module: str, package: str, version: str, min_characters: int) -> Iterator[Docstring]:
-    """Yield the documents of one file; none when it cannot be read or is no Python."""
+def _contents(path: Path) -> bytes:
+    """Return the bytes of a source; none where it cannot be read."""
     try:
-        found = list(docstrings_of_source(path.read_bytes(), module))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _documents(source: bytes, module: str, package: str, version: str, min_characters: int) -> Iterator[Docstring]:
+    """Yield the documents of one source; none when it is no Python."""
+    try:
+        found = list(docstrings_of_source(source, module))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for name, text in found:
         if len(text) < min_characters:
@@ -211,7 +248,11 @@ def shingles(text: str) -> frozenset[int]:
 
 
 def drop_near_duplicates(
-    documents: Iterable[Docstring], *, max_seen_share: float = MAX_SEEN_SHARE, seen: set[int] | None = None
+    documents: Iterable[Docstring],
+    *,
+    max_seen_share: float = MAX_SEEN_SHARE,
+    seen: set[int] | None = None,
+    most: int | None = None,
 ) -> list[Docstring]:
     """Return the documents of which at most `max_seen_share` of the shingles occur in documents kept before.
 
@@ -222,8 +263,10 @@ def drop_near_duplicates(
     max_seen_share
         Largest share of a document's shingles that may have been seen, in [0, 1).
     seen
-        Shingles that count as seen from the start (for instance those of the held-out documents); it is updated in
-        place with the shingles of the documents that are kept.
+        Shingles that count as seen from the start (for instance those of the training text); it is updated in place
+        with the shingles of the documents that are kept.
+    most
+        Stop once so many are kept; all by default.
 
     Raises
     ------
@@ -233,8 +276,10 @@ def drop_near_duplicates(
     if not 0 <= max_seen_share < 1:
         raise ValueError(f"max_seen_share must be in [0, 1), got {max_seen_share}")
     known = set() if seen is None else seen
-    kept = []
+    kept: list[Docstring] = []
     for document in documents:
+        if len(kept) == most:
+            break
         own = shingles(document.text)
         if len(own & known) > max_seen_share * len(own):
             continue

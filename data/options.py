@@ -14,7 +14,7 @@ from .conditions import BY_FREQUENCY
 from .errors import InputError
 
 EMBEDDED_CORPUS = "docs"
-"""Name of the embedded corpus: held-out docstrings of installed packages."""
+"""Name of the embedded corpus: held-out docstrings."""
 
 _HEADS = re.compile(r"all|last:0*[1-9][0-9]*|[0-9]+(,[0-9]+)*")
 

@@ -128,10 +128,8 @@ def _path_and_field(corpus: str) -> tuple[Path, str | None]:
 def _embedded() -> Texts:
     from .embedded.corpus import held_out_documents
 
-    held_out = held_out_documents()
-    warnings = [held_out.warning] if held_out.warning else []
-    texts = (Text(source, text) for source, text in held_out.documents)
-    return Texts(EMBEDDED_CORPUS, texts, f"{OPTION} {EMBEDDED_CORPUS}", warnings=warnings)
+    texts = (Text(source, text) for source, text in held_out_documents().documents)
+    return Texts(EMBEDDED_CORPUS, texts, f"{OPTION} {EMBEDDED_CORPUS}")
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:

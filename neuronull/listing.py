@@ -69,8 +69,7 @@ def corpora() -> list[Entry]:
     from .data.embedded.corpus import corpus_record
 
     held_out = corpus_record()["held_out"]
-    packages = len(held_out["packages"])
-    what = f"{held_out['documents']:,} docstrings of {packages} installed packages, kept out of training"
+    what = f"{held_out['documents']:,} docstrings of {len(held_out['packages'])} packages, kept out of training"
     return [Entry(EMBEDDED_CORPUS, what, BUILT_IN)]
 
 

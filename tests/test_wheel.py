@@ -59,7 +59,7 @@ def sdist(built: Path) -> Path:
 
 def package_files(tree: Path) -> set[str]:
     """Every file that the installed package must hold, by its path in it."""
-    kept = (".py", ".json", ".gz", ".safetensors", ".npz", ".j2", ".html", ".css", ".js", ".typed", ".tex")
+    kept = (".py", ".json", ".gz", ".safetensors", ".npz", ".j2", ".html", ".css", ".js", ".typed", ".tex", ".txt")
     own = {p.relative_to(tree).as_posix() for p in (tree / "neuronull").rglob("*") if p.is_file() and p.suffix in kept}
     rooms = {f"neuronull/{p.relative_to(tree).as_posix()}" for room in ROOMS for p in (tree / room).rglob("*")
              if p.is_file() and p.suffix in kept}  # fmt: skip

@@ -1,15 +1,13 @@
-"""Prepare what the embedded models are trained and evaluated on: ``python -m neuronull.data.training.build --out DIR``.
+"""Prepare what the embedded models are trained on: ``python -m neuronull.data.training.build --out DIR``.
 
-Held-out packages are whole direct dependencies of neuronull, so that every installation has them; models train on all
-other installed distributions. The overlap between the two is removed in both directions before anything else is done.
-Written to DIR: the shared tokenizer, the token stream, the index of the held-out documents and ``corpus.json``, which
-records the package versions and the figures.
+Models train on the docstrings of the installed distributions, but for those that text is held out from
+(`neuronull.data.training.held_out`, which needs DIR) and a few more. Written to DIR: the shared tokenizer, the token
+stream, the shingles of the training text, and ``corpus.json``, which records the package versions and the figures.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 from collections.abc import Sequence
@@ -28,67 +26,58 @@ from ..docstrings import (
     harvest,
     shingles,
 )
+from .pins import read_pins
 
-HELD_OUT = ("igraph", "leidenalg", "networkx", "pingouin", "powerlaw", "statsmodels")
-"""Distributions kept for evaluation, whole."""
+NOT_TRAINED = ("igraph", "leidenalg", "networkx", "pingouin", "powerlaw", "statsmodels")
+"""Installed distributions that the models were not trained on.
+
+Three are under the GPL. All six were the held-out text when the models were trained, and training text near theirs was
+dropped, so that without them the training text would be another.
+"""
 
 VOCABULARY = 6144
 END = "<|endoftext|>"
-MIN_HELD_OUT_TOKENS = 128
-MAX_HELD_OUT_IN_TRAINING = 0.1
-"""A training document with a larger share of its shingles in held-out text is dropped."""
-
-MAX_TRAINING_IN_HELD_OUT = 0.1
-"""A held-out document with a larger share of its shingles in the training text is dropped."""
+MAX_NEAR = 0.1
+"""A training document with a larger share of its shingles in the text of `NOT_TRAINED` is dropped."""
 
 _OWN = "neuronull"
-_ORDER_KEY = "neuronull held-out order 1"
 
 
-def training_packages(held_out: Sequence[str] = HELD_OUT) -> list[str]:
-    """Return the installed distributions that are not held out, in lower case and sorted."""
+def training_packages() -> list[str]:
+    """Return the installed distributions that are trained on, in lower case and sorted."""
     installed = {str(distribution.metadata["Name"]).lower() for distribution in metadata.distributions()}
-    return sorted(installed - {*held_out, _OWN})
+    return sorted(installed - {_OWN, *NOT_TRAINED, *(pin.package for pin in read_pins())})
 
 
-def split_corpus(
-    held_out: Sequence[str], packages: Sequence[str]
-) -> tuple[list[Docstring], list[Docstring], dict[str, str]]:
-    """Harvest distributions and return (training documents, held-out documents, training versions).
-
-    Both lists are free of near-duplicates, within themselves and of each other.
+def training_documents(
+    packages: Sequence[str], not_trained: Sequence[str] = NOT_TRAINED
+) -> tuple[list[Docstring], dict[str, str], set[int]]:
+    """Harvest distributions and return (training documents without near-duplicates, their versions, their shingles).
 
     Parameters
     ----------
-    held_out
-        Distributions for evaluation, whole.
     packages
         Distributions to train on.
+    not_trained
+        Distributions near whose text nothing is trained on.
     """
-    evaluation = drop_near_duplicates(document for package in held_out for document in harvest(package))
-    evaluation_shingles: set[int] = set().union(*(shingles(document.text) for document in evaluation))
+    apart: set[int] = set()
+    drop_near_duplicates((document for package in not_trained for document in harvest(package)), seen=apart)
     versions: dict[str, str] = {}
     training: list[Docstring] = []
     seen: set[int] = set()
     for package in packages:
-        found = [d for d in harvest(package) if _share(d, evaluation_shingles) <= MAX_HELD_OUT_IN_TRAINING]
-        kept = drop_near_duplicates(found, seen=seen)
+        kept = drop_near_duplicates((d for d in harvest(package) if _share(d, apart) <= MAX_NEAR), seen=seen)
         if kept:
             versions[package] = kept[0].version
             training.extend(kept)
-    evaluation = [d for d in evaluation if _share(d, seen) <= MAX_TRAINING_IN_HELD_OUT]
-    return training, evaluation, versions
+    return training, versions, seen
 
 
 def _share(document: Docstring, seen: set[int]) -> float:
     """Return the share of a document's shingles that were seen elsewhere."""
     own = shingles(document.text)
     return len(own & seen) / len(own)
-
-
-def index_order(document: Docstring) -> str:
-    """Return the key that orders the index: a keyed hash, so that any first D documents mix all packages."""
-    return hashlib.sha256(f"{_ORDER_KEY}\0{document.name}\0{document.sha256}".encode()).hexdigest()
 
 
 def train_tokenizer(texts: Sequence[str]) -> Any:
@@ -108,58 +97,43 @@ def train_tokenizer(texts: Sequence[str]) -> Any:
     return tokenizer
 
 
-def write_index(path: Path, documents: Sequence[Docstring]) -> None:
-    """Write the held-out index, one JSON object a line, in index order; the bytes depend on the documents alone."""
-    rows = [{"package": d.package, "name": d.name, "sha256": d.sha256} for d in sorted(documents, key=index_order)]
-    body = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(body, mtime=0))
-
-
 def build(out: Path, seed: int = 0) -> dict[str, Any]:
-    """Write tokenizer, token stream, index and ``corpus.json`` to a directory and return what ``corpus.json`` says.
+    """Write tokenizer, token stream, shingles and ``corpus.json`` to a directory; return what ``corpus.json`` says.
 
-    The stream holds the documents in a seeded random order, each behind one `END`, as uint16.
+    The stream holds the documents in a seeded random order, each behind one `END`, as uint16; the shingles are uint64,
+    sorted.
     """
     from transformers import PreTrainedTokenizerFast
 
     out.mkdir(parents=True, exist_ok=True)
-    training, evaluation, versions = split_corpus(HELD_OUT, training_packages())
+    training, versions, seen = training_documents(training_packages())
     tokenizer = train_tokenizer([document.text for document in training])
     end = tokenizer.token_to_id(END)
     order = np.random.default_rng(seed).permutation(len(training))
     encoded = tokenizer.encode_batch([training[i].text for i in order])
     stream = np.concatenate([np.asarray([end, *e.ids], dtype=np.uint16) for e in encoded])
-    lengths = [len(e.ids) for e in tokenizer.encode_batch([d.text for d in evaluation])]
-    indexed = [d for d, n in zip(evaluation, lengths, strict=True) if n >= MIN_HELD_OUT_TOKENS]
 
     fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, bos_token=END, eos_token=END, unk_token=END, model_max_length=256
     )
     fast.save_pretrained(out)
     np.save(out / "stream.npy", stream)
-    write_index(out / "index.jsonl.gz", indexed)
+    np.save(out / "shingles.npy", np.sort(np.fromiter(seen, dtype=np.uint64, count=len(seen))))
     record = {
-        "rules": {
-            "min_characters": MIN_CHARACTERS,
-            "shingle_words": SHINGLE_WORDS,
-            "max_seen_share": MAX_SEEN_SHARE,
-            "max_held_out_in_training": MAX_HELD_OUT_IN_TRAINING,
-            "max_training_in_held_out": MAX_TRAINING_IN_HELD_OUT,
-            "min_held_out_tokens": MIN_HELD_OUT_TOKENS,
-        },
-        "seed": seed,
-        "vocabulary": VOCABULARY,
         "training": {
+            "rules": {
+                "min_characters": MIN_CHARACTERS,
+                "shingle_words": SHINGLE_WORDS,
+                "max_seen_share": MAX_SEEN_SHARE,
+                "max_near_not_trained": MAX_NEAR,
+            },
+            "seed": seed,
+            "vocabulary": VOCABULARY,
             "documents": len(training),
             "characters": sum(len(d.text) for d in training),
             "tokens": len(stream),
             "stream_sha256": hashlib.sha256(stream.tobytes()).hexdigest(),
             "packages": versions,
-        },
-        "held_out": {
-            "documents": len(indexed),
-            "documents_by_package": {p: sum(d.package == p for d in indexed) for p in HELD_OUT},
-            "packages": {p: metadata.version(p) for p in HELD_OUT},
         },
     }
     (out / "corpus.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,6 @@ name only when it is whole.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import math
 import os
@@ -25,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..docstrings import harvest
+from ..embedded.corpus import held_out_documents
 from .build import END, VOCABULARY
 
 CONTEXT = 256
@@ -152,14 +151,11 @@ def sequences(stream: NDArray[np.uint16], seed: int) -> Iterator[NDArray[np.int6
 
 
 def evaluation_ids(corpus: Path, count: int = EVALUATION_DOCUMENTS) -> list[list[int]]:
-    """Return the token ids of the first held-out documents of the index, truncated to `CONTEXT`."""
+    """Return the token ids of the first held-out documents by the tokenizer of a corpus, truncated to `CONTEXT`."""
     from tokenizers import Tokenizer
 
-    lines = gzip.decompress((corpus / "index.jsonl.gz").read_bytes()).decode().splitlines()
-    rows = [json.loads(line) for line in lines[:count]]
-    texts = {(d.name, d.sha256): d.text for package in sorted({r["package"] for r in rows}) for d in harvest(package)}
     tokenizer = Tokenizer.from_file(str(corpus / "tokenizer.json"))
-    return [tokenizer.encode(texts[r["name"], r["sha256"]]).ids[:CONTEXT] for r in rows]
+    return [tokenizer.encode(text).ids[:CONTEXT] for _, text in held_out_documents().documents[:count]]
 
 
 @torch.no_grad()

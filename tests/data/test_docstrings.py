@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from neuronull.data.docstrings import (
     docstrings_of_source,
     drop_near_duplicates,
     harvest,
+    harvest_wheel,
     shingles,
     text_hash,
 )
@@ -122,9 +124,24 @@ def test_harvest_survives_files_that_are_no_python(site: Path) -> None:
         assert document.sha256 == hashlib.sha256(document.text.encode()).hexdigest()
 
 
-def test_harvest_can_be_narrowed_to_modules(site: Path) -> None:
-    install(site, "toymodules", "1", {f"toymodules/{m}.py": f'"""{m} {LONG}"""\n' for m in "abc"})
-    assert [d.name for d in harvest("toymodules", modules=["toymodules.b"])] == ["toymodules.b"]
+def test_a_wheel_reads_as_if_it_were_installed(site: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "toy_wheel/__init__.py": f'"""{LONG}"""\n',
+        "toy_wheel/sub/__init__.py": f'def f():\n    """{LONG} More of f."""\n',
+        "toy_wheel/broken.py": f'"""{LONG}"""\ndef f(:\n',
+        "toy_wheel/tests/test_it.py": f'"""{LONG}"""\n',
+        "conftest.py": f'"""{LONG}"""\n',
+        "toy_wheel-1.2.data/scripts/run.py": f'"""{LONG}"""\n',
+    }
+    wheel = site / "toy_wheel-1.2-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, body in files.items():
+            archive.writestr(name, body)
+    del files["toy_wheel-1.2.data/scripts/run.py"]  # pip puts it on the path, not into the package
+    install(site, "toy_wheel", "1.2", files)
+    documents = harvest_wheel(wheel)
+    assert [d.name for d in documents] == ["toy_wheel", "toy_wheel.sub.f"]
+    assert documents == harvest("toy-wheel")
 
 
 def document(name: str, text: str) -> Docstring:
@@ -140,6 +157,9 @@ def test_near_duplicates_go_and_the_first_stays() -> None:
     assert [d.name for d in kept] == ["a", "c"]
     assert [d.name for d in drop_near_duplicates([original, half_new], max_seen_share=0.2)] == ["a"]
     assert drop_near_duplicates([half_new], seen=set(shingles(half_new.text))) == []
+    seen: set[int] = set()
+    assert drop_near_duplicates([original, half_new], seen=seen, most=1) == [original]
+    assert seen == shingles(original.text)  # what comes after the last one kept is not read
 
 
 def test_shingles_set_digits_case_and_spacing_aside() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
-import tomllib
+import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,27 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from neuronull.data.docstrings import Docstring, harvest, text_hash
+from neuronull.data.docstrings import Docstring, drop_near_duplicates, shingles, text_hash
 from neuronull.data.embedded import embedded_checkpoints, embedded_model_path, embedded_models
-from neuronull.data.embedded.corpus import EmbeddedCorpus, corpus_record, held_out_documents, read_index
+from neuronull.data.embedded.corpus import EmbeddedCorpus, corpus_record, held_out_documents
 from neuronull.data.errors import InputError
 from neuronull.data.training import build as build_module
 from neuronull.data.training import train as train_module
-from neuronull.data.training.build import HELD_OUT, index_order, split_corpus, write_index
+from neuronull.data.training.build import training_documents
+from neuronull.data.training.held_out import (
+    MAX_SEEN,
+    MIN_TOKENS,
+    MOST,
+    attribution,
+    choose,
+    licence_texts,
+    order_key,
+    wheels,
+)
+from neuronull.data.training.pins import Pin, read_pins
 from neuronull.data.training.train import Settings, fresh_model, mean_loss, sequences, train, unigram_loss
 
-ROOT = Path(__file__).resolve().parents[2]
+EMBEDDED = Path(__file__).resolve().parents[2] / "data" / "embedded"
 NAMES = ("docs-gpt2", "docs-pythia")
 
 
@@ -44,99 +57,125 @@ def _one_thread() -> Iterator[None]:
 # --- the corpus
 
 
-def test_index_matches_this_installation(corpus: EmbeddedCorpus) -> None:
-    indexed = corpus_record()["held_out"]["packages"]
-    assert corpus.expected == len(read_index()) == corpus_record()["held_out"]["documents"] >= 1000
-    assert corpus.matched == len(corpus.documents) >= 0.8 * corpus.expected
-    assert corpus.warning is None
-    if corpus.versions == indexed:
-        assert corpus.matched == corpus.expected
+def test_the_text_is_the_recorded_one(corpus: EmbeddedCorpus) -> None:
+    held_out = corpus_record()["held_out"]
+    body = gzip.decompress((EMBEDDED / "documents.jsonl.gz").read_bytes())
+    assert hashlib.sha256(body).hexdigest() == held_out["sha256"]
+    assert len(corpus.documents) == len(corpus.packages) == held_out["documents"] >= 1000
+    counted = {package: entry["documents"] for package, entry in held_out["packages"].items()}
+    assert Counter(corpus.packages) == counted
+    assert max(counted.values()) <= MOST
 
 
-def test_documents_are_the_indexed_ones_in_index_order(corpus: EmbeddedCorpus) -> None:
-    texts = {(name, text_hash(text)) for name, text in corpus.documents}
-    wanted = [(row["name"], row["sha256"]) for row in read_index()]
-    assert [name for name, _ in corpus.documents] == [name for name, digest in wanted if (name, digest) in texts]
-    keys = [index_order(Docstring(r["package"], "", r["name"], "", r["sha256"])) for r in read_index()]
-    assert keys == sorted(keys)
+def test_any_first_documents_mix_at_least_30_packages_evenly(corpus: EmbeddedCorpus) -> None:
+    for first in range(60, len(corpus.packages) + 1):
+        shares = Counter(corpus.packages[:first])
+        assert len(shares) >= 30
+        assert max(shares.values()) <= 0.05 * first
 
 
-def test_the_first_documents_mix_the_packages() -> None:
-    packages = [row["package"] for row in read_index()]
-    assert set(packages) == set(HELD_OUT)
-    for package in ("statsmodels", "networkx"):
-        share = packages.count(package) / len(packages)
-        assert packages[:200].count(package) == pytest.approx(200 * share, abs=4 * (200 * share * (1 - share)) ** 0.5)
+def test_no_document_is_short_or_near_another(corpus: EmbeddedCorpus) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(embedded_model_path("docs-gpt2"))
+    assert min(len(tokenizer(text).input_ids) for _, text in corpus.documents) >= MIN_TOKENS
+    by_package: dict[str, list[Docstring]] = {}
+    for package, (name, text) in zip(corpus.packages, corpus.documents, strict=True):
+        by_package.setdefault(package, []).append(Docstring(package, "", name, text, text_hash(text)))
+    assert all(documents == sorted(documents, key=order_key) for documents in by_package.values())
+    pins = [pin.package for pin in read_pins()]
+    in_order = [document for package in pins for document in by_package[package]]
+    assert drop_near_duplicates(in_order, max_seen_share=MAX_SEEN) == in_order
 
 
-def test_held_out_packages_are_direct_dependencies_and_not_trained_on() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    dependencies = {requirement.split(">")[0] for requirement in project["dependencies"]}
-    assert set(HELD_OUT) <= dependencies
-    assert not set(HELD_OUT) & set(corpus_record()["training"]["packages"])
+def test_held_out_packages_are_pinned_under_permissive_licences_and_not_trained_on() -> None:
+    record = corpus_record()
+    pins = {pin.package: {"version": pin.version, "licence": pin.licence} for pin in read_pins()}
+    recorded = record["held_out"]["packages"]
+    assert {p: {k: entry[k] for k in ("version", "licence")} for p, entry in recorded.items()} == pins
+    for name in NAMES:  # what each model says of its own training, and what the corpus says of it
+        assert record_of(name)["corpus"]["training"]["packages"] == record["training"]["packages"]
+        assert record_of(name)["corpus"]["training"]["stream_sha256"] == record["training"]["stream_sha256"]
+    assert not set(pins) & set(record["training"]["packages"])
+    told = (EMBEDDED / "licences.txt").read_text(encoding="utf-8")
+    assert [p for p, pin in pins.items() if f"\n{p} {pin['version']} ({pin['licence']})\n" not in told] == []
 
 
-def make_index(directory: Path, rows: list[dict[str, str]], packages: dict[str, str]) -> Path:
-    (directory / "index.jsonl.gz").write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode()))
-    (directory / "corpus.json").write_text(json.dumps({"held_out": {"packages": packages}}))
-    return directory
+def test_a_pin_without_a_hash_or_under_the_gpl_is_refused(tmp_path: Path) -> None:
+    good = f"toy==1.0 --hash=sha256:{'0' * 64}  # MIT"
+    (tmp_path / "pins.txt").write_text(f"# said\n{good}\n")
+    assert read_pins(tmp_path / "pins.txt") == [Pin("toy", "1.0", "0" * 64, "MIT")]
+    for bad in (good.replace("MIT", "GPL-3.0-only"), good[:-6], "toy==1.0  # MIT"):
+        (tmp_path / "pins.txt").write_text(bad + "\n")
+        with pytest.raises(ValueError, match="no pin of a wheel under a permissive licence: toy"):
+            read_pins(tmp_path / "pins.txt")
 
 
-def test_changed_texts_are_left_out_and_the_versions_named(tmp_path: Path) -> None:
-    found = harvest("powerlaw")[:10]
-    rows = [{"package": "powerlaw", "name": d.name, "sha256": d.sha256} for d in found]
-    packages = {"powerlaw": "0.1", "no-such-distribution": "2.0"}
-    assert held_out_documents(make_index(tmp_path, rows, packages)).warning is None
-    for row in rows[:3]:
-        row["sha256"] = "0" * 64
-    changed = held_out_documents(make_index(tmp_path, rows, packages))
-    assert (changed.matched, changed.expected) == (7, 10)
-    assert changed.documents == [(d.name, d.text) for d in found[3:]]
-    assert changed.warning is not None
-    assert "\n" not in changed.warning
-    assert changed.warning.startswith("only 7 of 10 documents")
-    assert f"powerlaw {changed.versions['powerlaw']} (indexed 0.1)" in changed.warning
-    assert "no-such-distribution missing (indexed 2.0)" in changed.warning
+def words(tag: str) -> str:
+    return " ".join(f"{tag}{'abcdefghij'[i % 10]}{'abcdefghij'[i // 10]}" for i in range(60))
 
 
-def test_no_match_at_all_is_an_error_with_a_mend(tmp_path: Path) -> None:
-    rows = [{"package": "powerlaw", "name": "powerlaw.nothing", "sha256": "0" * 64}]
-    with pytest.raises(
-        InputError, match=r"none of the 1 documents .*; give another --corpus, or pip install powerlaw==9"
-    ):
-        held_out_documents(make_index(tmp_path, rows, {"powerlaw": "9"}))
+def documents_of(package: str, texts: dict[str, str]) -> list[Docstring]:
+    return [Docstring(package, "1", name, text, text_hash(text)) for name, text in texts.items()]
 
 
-def test_split_keeps_training_and_held_out_text_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    def words(tag: str) -> str:
-        return " ".join(f"{tag}{'abcdefghij'[i % 10]}{'abcdefghij'[i // 10]}" for i in range(60))
-
+def test_training_text_keeps_away_from_what_is_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {
-        "eval": {
-            "e.shared": words("s"),
-            "e.own": words("o"),
-            "e.copied": words("o").upper(),
-            "e.part": words("m")[:120],
-        },
-        "fit": {"f.leak": words("s") + " and more", "f.own": words("f"), "f.mixed": words("m")},
+        "apart": {"a.shared": words("s"), "a.part": words("m")[:120]},
+        "fit": {"f.leak": words("s") + " and more", "f.own": words("f"), "f.again": words("f"), "f.mixed": words("m")},
     }
-    texts["eval"]["e.part"] += " " + words("p")
-
-    def fake_harvest(package: str) -> list[Docstring]:
-        return [Docstring(package, "1", name, text, text_hash(text)) for name, text in texts[package].items()]
-
-    monkeypatch.setattr(build_module, "harvest", fake_harvest)
-    training, evaluation, versions = split_corpus(["eval"], ["fit"])
-    assert [d.name for d in evaluation] == ["e.shared", "e.own", "e.part"]
-    assert [d.name for d in training] == ["f.own"]  # f.leak repeats e.shared, f.mixed holds a fifth of e.part
+    monkeypatch.setattr(build_module, "harvest", lambda package: documents_of(package, texts[package]))
+    training, versions, seen = training_documents(["fit"], ["apart"])
+    assert [d.name for d in training] == ["f.own"]  # f.leak repeats a.shared, f.mixed holds a fifth of a.part
     assert versions == {"fit": "1"}
+    assert seen == shingles(words("f"))
 
 
-def test_index_bytes_depend_on_the_documents_alone(tmp_path: Path) -> None:
-    documents = [Docstring("p", "1", f"p.f{i}", "", text_hash(str(i))) for i in range(20)]
-    write_index(tmp_path / "a.gz", documents)
-    write_index(tmp_path / "b.gz", documents[::-1])
-    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+def test_packages_take_turns_and_nothing_near_training_text_is_held_out() -> None:
+    found = {
+        "many": documents_of("many", {f"many.{c}": words(c) for c in "abcdefgh"}),
+        "few": documents_of("few", {"few.p": words("p"), "few.q": words("q"), "few.short": "too short"}),
+        "near": documents_of("near", {"near.trained": words("t")[:180] + " " + words("u"), "near.copy": words("p")}),
+    }
+    seen = set(shingles(words("t")))
+    chosen = choose(found, seen, lambda text: 200 if len(text) > 100 else 3, most=4)
+    assert [d.package for d in chosen[4:]] == ["many", "many"]
+    assert sorted(d.package for d in chosen[:2]) == sorted(d.package for d in chosen[2:4]) == ["few", "many"]
+    of_many = [d for d in chosen if d.package == "many"]
+    assert of_many == sorted(found["many"], key=order_key)[:4]
+    assert {d.name for d in chosen} - {d.name for d in of_many} == {"few.p", "few.q"}
+
+
+def wheel(directory: Path, files: dict[str, str]) -> Path:
+    path = directory / "toy-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, body in files.items():
+            archive.writestr(name, body)
+    return path
+
+
+def test_licences_are_those_of_the_package_itself(tmp_path: Path) -> None:
+    info = "toy-1.0.dist-info"
+    files = {
+        f"{info}/licenses/LICENSE-BSD.txt": "BSD\r\n",
+        f"{info}/NOTICE": "noticed",
+        f"{info}/licenses/vendored/LICENSE": "of another",
+        f"{info}/METADATA": "License: BSD",
+        "toy/licenses.py": "code",
+    }
+    assert licence_texts(wheel(tmp_path, files)) == ["noticed", "BSD"]
+    with pytest.raises(ValueError, match=r"toy-1\.0-py3-none-any\.whl holds no licence"):
+        licence_texts(wheel(tmp_path, {f"{info}/METADATA": "License: BSD"}))
+    pins = [Pin("toy", "1.0", "", "MIT"), Pin("other", "2.0", "", "MIT")]
+    told = attribution(pins, {"toy": ["same"], "other": ["same", "more"]})
+    assert told.count("\nsame\n") == 1
+    assert "\ntoy 1.0 (MIT)\nother 2.0 (MIT)\n" in told
+
+
+def test_another_wheel_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    path = wheel(tmp_path, {"toy.py": ""})
+    pin = Pin("toy", "1.0", hashlib.sha256(path.read_bytes()).hexdigest(), "MIT")
+    assert wheels(tmp_path, [pin]) == {"toy": path}
+    with pytest.raises(ValueError, match=r"lacks the pinned wheels of other==1\.0$"):
+        wheels(tmp_path, [pin, Pin("other", "1.0", "0" * 64, "MIT")])
 
 
 # --- the models
