@@ -74,13 +74,17 @@ def test_any_first_documents_mix_at_least_30_packages_evenly(corpus: EmbeddedCor
         assert max(shares.values()) <= 0.05 * first
 
 
-def test_no_document_is_short_or_near_another(corpus: EmbeddedCorpus) -> None:
+def test_no_document_is_short_or_near_another_or_out_of_order(corpus: EmbeddedCorpus) -> None:
     tokenizer = AutoTokenizer.from_pretrained(embedded_model_path("docs-gpt2"))
     assert min(len(tokenizer(text).input_ids) for _, text in corpus.documents) >= MIN_TOKENS
     by_package: dict[str, list[Docstring]] = {}
+    by_turn: dict[int, list[Docstring]] = {}
     for package, (name, text) in zip(corpus.packages, corpus.documents, strict=True):
-        by_package.setdefault(package, []).append(Docstring(package, "", name, text, text_hash(text)))
-    assert all(documents == sorted(documents, key=order_key) for documents in by_package.values())
+        own = by_package.setdefault(package, [])
+        own.append(Docstring(package, "", name, text, text_hash(text)))
+        by_turn.setdefault(len(own), []).append(own[-1])
+    for documents in (*by_package.values(), *by_turn.values()):
+        assert documents == sorted(documents, key=order_key)
     pins = [pin.package for pin in read_pins()]
     in_order = [document for package in pins for document in by_package[package]]
     assert drop_near_duplicates(in_order, max_seen_share=MAX_SEEN) == in_order
