@@ -10,14 +10,18 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from .clusters import clusters
 from .errors import InputError
 from .prose import Text
 from .readers import Texts, open_texts
 from .tokens import Encoder, Tokenizer, unknown_ids
+
+ClusterRule: TypeAlias = Literal["auto", "none"]
 
 MIN_LENGTH_SHARE = 0.5
 """Share of the context that a document must fill.
@@ -49,7 +53,8 @@ class Corpus:
     hash
         SHA-256 of the token ids fed, document by document.
     documents
-        Columns ``document`` (int64, 0 to D-1), ``source`` (str), ``input_ids`` (list of int, special tokens included).
+        Columns ``document`` (int64, 0 to D-1), ``source`` (str), ``input_ids`` (list of int, special tokens included),
+        and ``cluster`` (int64) where documents were clustered.
     warnings
         What the reader of a result must know about it.
     available
@@ -63,7 +68,9 @@ class Corpus:
     available: int
 
 
-def load_corpus(corpus: str | Sequence[str], tokenizer: Tokenizer, documents: int, context: int) -> Corpus:
+def load_corpus(
+    corpus: str | Sequence[str], tokenizer: Tokenizer, documents: int, context: int, cluster: ClusterRule = "auto"
+) -> Corpus:
     """Return the first documents of a corpus that are long enough, tokenized and cut to the context.
 
     Parameters
@@ -80,6 +87,9 @@ def load_corpus(corpus: str | Sequence[str], tokenizer: Tokenizer, documents: in
         How many to take, D.  Fewer are taken, with a warning, where fewer are long enough.
     context
         Tokens of a document at most; one with fewer than `MIN_LENGTH_SHARE` of it is passed over.
+    cluster
+        *auto*: documents of one package of the embedded corpus, of one sub-folder, blocks of one running text, and
+        near-copies are a cluster; *none*: each document is its own.
 
     Raises
     ------
@@ -90,13 +100,15 @@ def load_corpus(corpus: str | Sequence[str], tokenizer: Tokenizer, documents: in
     encoder = Encoder(tokenizer, context)
     shortest = int(np.ceil(MIN_LENGTH_SHARE * context))
     sources: list[str] = []
+    groups: list[str] = []
     rows: list[list[int]] = []
     read, pseudo = 0, False
-    for source, ids, is_block in _encoded(texts.texts, encoder):
+    for source, group, ids, is_block in _encoded(texts.texts, encoder):
         read += 1
         if len(ids) >= shortest:
             pseudo |= is_block
             sources.append(source)
+            groups.append(group)
             rows.append(ids)
         if len(rows) == documents or read == MOST_READ:
             break
@@ -104,6 +116,8 @@ def load_corpus(corpus: str | Sequence[str], tokenizer: Tokenizer, documents: in
     warnings = [*texts.warnings, *_warnings(rows, read, documents, shortest, context, pseudo)]
     warnings += _check_known(rows, tokenizer, texts.where)
     table = pd.DataFrame({"document": np.arange(len(rows)), "source": sources, "input_ids": rows})
+    if cluster == "auto":
+        table["cluster"] = clusters([] if not groups else _told_apart(groups), rows)
     return Corpus(texts.id, hash_ids(rows), table, warnings, read)
 
 
@@ -116,13 +130,19 @@ def hash_ids(rows: Iterable[list[int]]) -> str:
     return digest.hexdigest()
 
 
-def _encoded(texts: Iterator[Text], encoder: Encoder) -> Iterator[tuple[str, list[int], bool]]:
-    """Yield (source, token ids, whether it is a block of running text)."""
-    for (source, running), parts in groupby(texts, key=lambda text: (text.source, text.running)):
+def _encoded(texts: Iterator[Text], encoder: Encoder) -> Iterator[tuple[str, str, list[int], bool]]:
+    """Yield (source, group, token ids, whether it is a block of running text)."""
+    for (source, running, group), parts in groupby(texts, key=lambda text: (text.source, text.running, text.group)):
         if running:
-            yield from _blocks(source, (part.text for part in parts), encoder)
+            blocks = _blocks(source, (part.text for part in parts), encoder)
+            yield from ((name, group or source, ids, is_block) for name, ids, is_block in blocks)
         else:
-            yield from ((source, encoder.document(part.text), False) for part in parts)
+            yield from ((source, group, encoder.document(part.text), False) for part in parts)
+
+
+def _told_apart(groups: list[str]) -> list[str]:
+    """The groups, or none where all documents are of one: then there is nothing to tell apart."""
+    return [""] * len(groups) if len(set(groups)) == 1 else groups
 
 
 def _blocks(source: str, parts: Iterable[str], encoder: Encoder) -> Iterator[tuple[str, list[int], bool]]:

@@ -55,7 +55,7 @@ def read_manifest(directory: Path) -> tuple[Manifest, Any]:
 
 
 def read_documents(directory: Path) -> pd.DataFrame:
-    """Return `documents.parquet`: document int64, source str, input_ids list of int.
+    """Return `documents.parquet`: document int64, source str, input_ids list of int, and cluster int64 if it is there.
 
     Raises
     ------
@@ -72,7 +72,10 @@ def read_documents(directory: Path) -> pd.DataFrame:
     if not (pa.types.is_string(source.type) or pa.types.is_large_string(source.type)):
         raise InputError(f"the column source holds {source.type}", where, "it must hold text")
     texts = ["" if text is None else text for text in source.to_pylist()]
-    return pd.DataFrame({"document": _integers(table, "document", where), "source": texts, "input_ids": rows})
+    columns = {"document": _integers(table, "document", where), "source": texts, "input_ids": rows}
+    if schema.CLUSTER in table.column_names:
+        columns[schema.CLUSTER] = _integers(table, schema.CLUSTER, where)
+    return pd.DataFrame(columns)
 
 
 def read_panel(directory: Path) -> Panel:

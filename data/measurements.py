@@ -258,6 +258,14 @@ class Measurements:
         return step
 
     @property
+    def cluster(self) -> IntArray:
+        """Cluster of each row of the documents table, int64 [D]; without the column each document is its own."""
+        if "cluster" not in self.documents:
+            return np.arange(len(self.documents), dtype=np.int64)
+        found: IntArray = self.documents["cluster"].to_numpy(dtype=np.int64)
+        return found
+
+    @property
     def n_documents(self) -> int:
         """Documents fed, D."""
         return len(self.documents)

@@ -45,6 +45,7 @@ class MeasureOptions:
     ablation: Literal["mean", "zero", "resample"] = "mean"
     documents: int = 200
     context: int = 256
+    cluster: Literal["auto", "none"] = "auto"
     seed: int = 0
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -66,6 +67,7 @@ class MeasureOptions:
         _choice("--attention", self.attention, ("auto", "eager", "sdpa"))
         _at_least("--documents", self.documents, 20)
         _at_least("--context", self.context, 16)
+        _choice("--cluster", self.cluster, ("auto", "none"))
         _at_least("--seed", self.seed, 0)
         if self.batch is not None:
             _at_least("--batch", self.batch, 1)

@@ -134,14 +134,28 @@ def halves(documents: pd.DataFrame, seed: int, split: int = 0) -> IntArray:
     """Return the half of each document, int64 [D]: sorted by keyed hash, the first ceil(D/2) are half 0.
 
     The hash is of the token ids alone, so that neither a document's place nor its file's name decides; documents with
-    the same tokens go by their place.
+    the same tokens go by their place.  Clusters of documents (column ``cluster``) stay whole: the largest goes first,
+    each to the half that has fewer documents, and the hash of its first document breaks ties.
     """
     digests = [
         keyed_hash(f"half {split}", seed, np.asarray(ids, dtype="<i8").tobytes()) for ids in documents["input_ids"]
     ]
     order = sorted(range(len(digests)), key=lambda document: (digests[document], document))
+    if "cluster" in documents and documents["cluster"].nunique() < len(documents):
+        return _halves_of_clusters(documents["cluster"].to_numpy(dtype=np.int64), order)
     half = np.ones(len(digests), dtype=np.int64)
     half[order[: math.ceil(len(order) / 2)]] = 0
+    return half
+
+
+def _halves_of_clusters(cluster: IntArray, order: Sequence[int]) -> IntArray:
+    place = {int(cluster[document]): rank for rank, document in reversed(list(enumerate(order)))}
+    size = {c: int((cluster == c).sum()) for c in place}
+    filled, half = [0, 0], np.empty(len(cluster), dtype=np.int64)
+    for c in sorted(place, key=lambda c: (-size[c], place[c])):
+        lighter = int(filled[1] < filled[0])
+        half[cluster == c] = lighter
+        filled[lighter] += size[c]
     return half
 
 

@@ -37,11 +37,15 @@ _JSON = re.compile(r'\s*(\[\s*)?\{\s*"[^"\n]*"\s*:')
 
 @dataclass(frozen=True)
 class Text:
-    """One text with its source; `running` text is not a document but a part of a longer one."""
+    """One text with its source; `running` text is not a document but a part of a longer one.
+
+    `group`: what it shares with other texts that are not independent of it, a package or a folder; empty for nothing.
+    """
 
     source: str
     text: str = field(repr=False)
     running: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True)

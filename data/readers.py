@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,9 @@ def _path_and_field(corpus: str) -> tuple[Path, str | None]:
 def _embedded() -> Texts:
     from .embedded.corpus import held_out_documents
 
-    texts = (Text(source, text) for source, text in held_out_documents().documents)
+    held_out = held_out_documents()
+    pairs = zip(held_out.documents, held_out.packages, strict=True)
+    texts = (Text(source, text, group=package) for (source, text), package in pairs)
     return Texts(EMBEDDED_CORPUS, texts, f"{OPTION} {EMBEDDED_CORPUS}")
 
 
@@ -150,8 +152,12 @@ def _is_prose(path: Path) -> bool:
 
 
 def _read(files: list[tuple[Path, str]], wanted: Field, headings: Headings) -> Iterator[Text]:
+    """Yield the texts of files, each with its sub-folder as the group, where there are sub-folders."""
+    nested = any("/" in shown for _, shown in files)
     for path, shown in files:
-        yield from _file(path, shown, wanted, headings)
+        folder = shown.rpartition("/")[0] if nested else ""
+        for text in _file(path, shown, wanted, headings):
+            yield replace(text, group=folder)
 
 
 def _file(path: Path, shown: str, wanted: Field, headings: Headings) -> Iterator[Text]:

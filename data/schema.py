@@ -46,6 +46,8 @@ PANEL_FIELDS = {
 CLOSURE_COLUMNS = ("kind", "members")
 
 DOCUMENT_COLUMNS = ("document", "source", "input_ids")
+CLUSTER = "cluster"
+"""Further column of the documents table, int64: which documents are not independent of each other; may be absent."""
 
 NEURON_COLUMNS = NEURON_COVARIATES
 

@@ -276,6 +276,8 @@ def _write_tables(measurements: Measurements, folder: Path) -> None:
             "input_ids": pa.array([list(ids) for ids in documents["input_ids"]], pa.list_(pa.int64())),
         }
     )
+    if schema.CLUSTER in documents:
+        table = table.append_column(schema.CLUSTER, pa.array(documents[schema.CLUSTER], pa.int64()))
     pq.write_table(table, folder / schema.DOCUMENTS)
     columns = {column: getattr(measurements.panel, name) for column, name in schema.PANEL_FIELDS.items()}
     types = {"class": pa.int8(), "loss": pa.float64()}

@@ -142,7 +142,7 @@ def _prepared(
     _check_context(loaded, options.context)
     _check_precision(options.dtype, layer, loaded.adapter.layers)
     with _stage(progress, "corpus"):
-        corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context)
+        corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context, options.cluster)
         _check_ids(loaded, corpus)
         counts = token_counts(options, loaded)
     rule = _rule(options, listed, loaded, corpus, counts)

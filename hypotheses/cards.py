@@ -33,6 +33,8 @@ def describe(data: PreparedData, options: TestOptions) -> Setup:
         "suite": "only " + " ".join(options.only) if options.only else options.suite, "audit": audit,
         "counts": m.extra("counts"), "kept_share": m.extra("kept_share"),
     }  # fmt: skip
+    if data.n_units < len(data.documents):
+        given |= {"n_clusters": data.n_units, "effective_clusters": data.effective_units}
     return Setup(**given)
 
 
@@ -59,9 +61,17 @@ def set_cards(prepared: Prepared) -> list[SetCard]:
         if own not in cards:
             cards[own] = SetCard(name=own.name, rule=data.filled(own.rule), chosen_by=own.chosen_by,
                                  cross_fitted=own.cross_fitted, size=_size(data),
-                                 reliability=data.reliability if own.cross_fitted else None)  # fmt: skip
+                                 reliability=_reliability(data))  # fmt: skip
         cards[own].hypotheses.append(hypothesis.id)
     return list(cards.values())
+
+
+def _reliability(data: PreparedData) -> float | None:
+    """Agreement of the halves' sets; None where no half chose them, or they cannot be chosen from what was measured."""
+    try:
+        return data.reliability if data.neuron_set.cross_fitted else None
+    except MissingInput:
+        return None
 
 
 def hypothesis_cards(prepared: Prepared) -> list[HypothesisCard]:

@@ -36,6 +36,9 @@ JACKKNIFED = 10
 MOST_SHARED = 0.5
 """Share of its terms that null sets may have in common with the observed set before no equivalence is granted."""
 
+FEWEST_CLUSTERS = 10
+LARGEST_CLUSTER = 0.25
+"""Effective number of clusters, and share of the documents in one, beyond which nothing may be excluded."""
 LEAST_RELIABLE = 0.25
 """Agreement of the halves' sets beyond chance under which nothing may be excluded of the set that is meant."""
 SMALLEST_SHARE = 1e-3
@@ -247,6 +250,7 @@ def assess(
             outputs.append(_over(both, _output(name, estimate, p, sd_null, left, data, alpha, in_pairs), k, alpha))
     with blamed(bound):
         doubt, rival, found = bound.doubt(), bound.rival(), bound.found_share(data.reliability)
+    doubt = "; ".join(filter(None, (too_clustered(data), doubt)))
     if found < 1 and data.reliability < LEAST_RELIABLE:
         unfound = (
             f"the {data.neuron_set.name} neurons were not found: the sets of the two halves agree by "
@@ -262,6 +266,21 @@ def assess(
     return Assessment(
         hypothesis, sampled, tuple(outputs), totals[worst], sampled[worst], details, bound.lacks, bound.outputs_are
     )
+
+
+def too_clustered(data: PreparedData) -> str:
+    """Why nothing may be excluded on documents of few or unequal clusters; empty where it may, or without clusters."""
+    if data.n_units == len(data.documents):
+        return ""
+    largest = float(data.unit_sizes.max()) / len(data.documents)
+    if data.effective_units < FEWEST_CLUSTERS:
+        return (
+            f"the documents come from {data.n_units} clusters that are worth {data.effective_units:.1f} equal ones, "
+            f"{FEWEST_CLUSTERS} are needed"
+        )
+    if largest > LARGEST_CLUSTER:
+        return f"one cluster holds {largest:.0%} of the documents, at most {LARGEST_CLUSTER:.0%} may be"
+    return ""
 
 
 def _at_least_tail(

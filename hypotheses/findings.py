@@ -243,6 +243,7 @@ class FindingBuilder:
             "p_holds": p.holds,
             "p_fails": p.fails,
             "coverage_warning": output.coverage_warning,
+            "rival": output.rival,
             "document_effect": DocumentEffectCard(**asdict(effect)) if effect is not None and over_documents else None,
             "enough": self._enough(judged),
             "null_chosen": chosen,

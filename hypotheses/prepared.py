@@ -66,6 +66,10 @@ class shared_property(Generic[T]):
         return value
 
 
+def _effective(sizes: npt.NDArray[np.int64]) -> float:
+    return float(sizes.sum()) ** 2 / float((sizes.astype(np.float64) ** 2).sum())
+
+
 @dataclass(frozen=True)
 class PreparedData:
     """Measurements with the set under test.
@@ -129,21 +133,68 @@ class PreparedData:
         return found
 
     @shared_property
-    def half(self) -> npt.NDArray[np.int64]:
-        """Half of each of `documents`, int64 [D]."""
-        by_document = np.full(int(self.panel.document.max()) + 1, -1, dtype=np.int64)
-        by_document[self.panel.document] = self.panel.half
-        half = by_document[self.documents]
-        smaller = min(int((half == side).sum()) for side in (0, 1))
-        if smaller < 3:
-            raise InputError(f"one half has {smaller} documents with matched pairs, 3 are needed", "panel",
-                             "take more documents")  # fmt: skip
-        return half
+    def unit(self) -> npt.NDArray[np.int64]:
+        """Unit of chance that each of `documents` belongs to, int64 [D], numbered 0 to U - 1.
+
+        A unit is a cluster of documents that are not independent of each other; without clusters a document alone.
+        Whatever is randomised, split, or left out over documents is so by unit.
+        """
+        cluster = self.measurements.cluster[self.documents]
+        first = np.unique(cluster, return_index=True)[1]  # numbered in the order of their first documents
+        place = {int(cluster[row]): number for number, row in enumerate(np.sort(first).tolist())}
+        return np.array([place[int(c)] for c in cluster], dtype=np.int64)
 
     @shared_property
-    def smaller_half(self) -> int:
-        """Documents in the smaller half."""
-        return int(min((self.half == 0).sum(), (self.half == 1).sum()))
+    def n_units(self) -> int:
+        """Units of chance, U."""
+        return int(self.unit.max()) + 1
+
+    @shared_property
+    def unit_sizes(self) -> npt.NDArray[np.int64]:
+        """Documents of each unit, int64 [U]."""
+        return np.bincount(self.unit)
+
+    def by_unit(self, values: Tensor, dim: int = 0) -> Tensor:
+        """Values of `documents` along an axis added up over each unit: [.., D, ..] -> [.., U, ..]."""
+        if self.n_units == len(self.documents):
+            return values
+        shape = list(values.shape)
+        shape[dim] = self.n_units
+        return values.new_zeros(shape).index_add_(dim, torch.from_numpy(self.unit), values)
+
+    @shared_property
+    def half(self) -> npt.NDArray[np.int64]:
+        """Half of each unit, int64 [U]."""
+        by_document = np.full(int(self.panel.document.max()) + 1, -1, dtype=np.int64)
+        by_document[self.panel.document] = self.panel.half
+        of_document = by_document[self.documents]
+        half = np.empty(self.n_units, dtype=np.int64)
+        half[self.unit] = of_document
+        torn = np.flatnonzero(half[self.unit] != of_document)
+        if len(torn):
+            name = int(self.measurements.cluster[self.documents[torn[0]]])
+            raise InputError(f"the documents of cluster {name} lie in both halves", "panel",
+                             "measure again: a cluster is in one half as a whole")  # fmt: skip
+        smaller = min(int((half == side).sum()) for side in (0, 1))
+        if smaller < 3:
+            raise InputError(f"one half has {smaller} {self.units_are} with matched pairs, 3 are needed", "panel",
+                             "take more documents, from more sources")  # fmt: skip
+        return half
+
+    @property
+    def units_are(self) -> str:
+        """What units are: documents, or clusters of them."""
+        return "documents" if self.n_units == len(self.documents) else "clusters of documents"
+
+    @shared_property
+    def effective_units(self) -> float:
+        """How many equal units would be as much: G = (sum w)^2 / sum w^2, w the documents of each."""
+        return _effective(self.unit_sizes)
+
+    @shared_property
+    def smaller_half(self) -> float:
+        """Effective number of units in the smaller half."""
+        return min(_effective(self.unit_sizes[self.half == side]) for side in (0, 1))
 
     @shared_property
     def pair_document(self) -> npt.NDArray[np.int64]:
@@ -151,9 +202,14 @@ class PreparedData:
         return np.searchsorted(self.documents, self.panel.document[self.panel.a_rows])
 
     @shared_property
+    def pair_unit(self) -> npt.NDArray[np.int64]:
+        """Unit of each matched pair, int64 [P]."""
+        return self.unit[self.pair_document]
+
+    @shared_property
     def pairs(self) -> Tensor:
-        """Matched pairs per document, float64 [D]."""
-        return torch.from_numpy(np.bincount(self.pair_document, minlength=len(self.documents)).astype(np.float64))
+        """Matched pairs per unit, float64 [U]."""
+        return torch.from_numpy(np.bincount(self.pair_unit, minlength=self.n_units).astype(np.float64))
 
     # influence -----------------------------------------------------------------------------------------------------
 
@@ -168,7 +224,7 @@ class PreparedData:
     def influence_sums(self) -> ClassSums:
         """Sums over matched positions of abs(loss change), [D, 2, N, 1]; weight = pairs."""
         rows = self.panel.a_rows, self.panel.b_rows
-        x = absolute_sums(self.delta_loss, *rows, self.pair_document, len(self.documents))
+        x = absolute_sums(self.delta_loss, *rows, self.pair_unit, self.n_units)
         return ClassSums(x, self.pairs, torch.from_numpy(self.half))
 
     @shared_property
@@ -176,13 +232,13 @@ class PreparedData:
         """The same with each matched pair as a unit of its own, [P, 2, N, 1] (for label swaps inside pairs)."""
         a, b = self.panel.a_rows, self.panel.b_rows
         x = torch.stack([self.delta_loss[a].abs(), self.delta_loss[b].abs()], dim=1)
-        half = torch.from_numpy(self.half[self.pair_document])
+        half = torch.from_numpy(self.half[self.pair_unit])
         return ClassSums(x.double()[..., None], torch.ones(len(a), dtype=torch.float64), half)
 
     @shared_property
     def influence(self) -> Tensor:
         """Mean influence of each half and class, float64 [2, 2, N] nats."""
-        return means_under(self.influence_sums, torch.zeros(1, len(self.documents), dtype=torch.bool))[0, ..., 0]
+        return means_under(self.influence_sums, torch.zeros(1, self.n_units, dtype=torch.bool))[0, ..., 0]
 
     @shared_property
     def curve_fits(self) -> dict[str, tuple[regimes.CurveFit, ...]]:
@@ -357,13 +413,19 @@ class PreparedData:
     def rows_a_by_half(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Rows of the panel behind `activation_a`, one array per half."""
         rows = self.panel.a_rows
-        side = self.half[self.pair_document]
+        side = self.half[self.pair_unit]
         return rows[side == 0], rows[side == 1]
+
+    @shared_property
+    def unit_a(self) -> tuple[Tensor, Tensor]:
+        """Unit of each row of `activation_a`, int64 [T_h] each."""
+        side = self.half[self.pair_unit]
+        return torch.from_numpy(self.pair_unit[side == 0]), torch.from_numpy(self.pair_unit[side == 1])
 
     @shared_property
     def document_a(self) -> tuple[Tensor, Tensor]:
         """Index into `documents` of each row of `activation_a`, int64 [T_h] each."""
-        side = self.half[self.pair_document]
+        side = self.half[self.pair_unit]
         return torch.from_numpy(self.pair_document[side == 0]), torch.from_numpy(self.pair_document[side == 1])
 
     @shared_property
@@ -434,7 +496,7 @@ class PreparedData:
         One head at a time: those of all heads of a large model do not fit. Neurons that were not measured hold 0;
         `check_measured` refuses sets that would read them.
         """
-        effect = self.heads.effect[int(self.reachable_heads[index]), torch.from_numpy(self.documents)]
+        effect = self.by_unit(self.heads.effect[int(self.reachable_heads[index]), torch.from_numpy(self.documents)])
         if effect.shape[-1] == self.measurements.n_neurons:
             return effect
         whole = torch.zeros(*effect.shape[:2], self.measurements.n_neurons, dtype=effect.dtype)
@@ -467,6 +529,6 @@ class PreparedData:
                                "measure all neurons of those strata")  # fmt: skip
 
     def split(self, half: npt.NDArray[np.int64]) -> PreparedData:
-        """The same measurements under another split of the documents; `half` has one entry per document."""
+        """The same measurements under another split of the documents; `half` has one entry per row of their table."""
         panel = replace(self.panel, half=half[self.panel.document])
         return replace(self, measurements=replace(self.measurements, panel=panel), shared={})

@@ -137,6 +137,7 @@ class Details(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
     why: str = Field(default="", description="The rule that decided, in words")
     coverage_warning: str = Field(default="", description="Why the interval is not trusted; empty where it is")
+    rival: str = Field(default="", description="What else the effect could be, which the data do not rule out")
     se: float | None = Field(default=None, description="Standard error that the verdict interval was made from")
     p_holds: float | None = Field(
         default=None,
@@ -480,6 +481,12 @@ class Setup(BaseModel):
     corpus_hash: str
     counts_hash: str
     n_documents: int
+    n_clusters: int | None = Field(
+        default=None, description="Clusters of documents, the units of chance; None where each document is its own"
+    )
+    effective_clusters: float | None = Field(
+        default=None, description="How many equal clusters would be worth as much: (sum n)^2 / sum n^2"
+    )
     n_positions: int
     n_pairs: int
     n_neurons: int

@@ -54,8 +54,9 @@ def set_effects(data: PreparedData) -> list[SetEffect]:
 def _sums(data: PreparedData) -> ClassSums:
     """Each document's sums on the other half's set: signed, of its strata, absolute; x is [D, 2, 3, 5]."""
     rows = torch.from_numpy(data.documents)
-    signed, absolute = (part[:, rows].double() for part in (data.effects.signed, data.effects.absolute))
-    x = torch.zeros(len(rows), 2, 3, len(EFFECTS), dtype=torch.float64)
+    both_signs = (data.effects.signed, data.effects.absolute)
+    signed, absolute = (data.by_unit(part[:, rows].double(), 1) for part in both_signs)
+    x = torch.zeros(data.n_units, 2, 3, len(EFFECTS), dtype=torch.float64)
     half = torch.from_numpy(data.half)
     for chosen, members in enumerate(data.set):
         at = (half != chosen).nonzero()[:, 0]

@@ -71,7 +71,7 @@ def true_data(data: PreparedData, truth: Truth) -> PreparedData:
     """The same data with population correlations, influences and head effects in place of the measured ones."""
     known = replace(data.measurements, joint_ablation=truth.joint_ablation, effects=truth.effects)
     twin = replace(data, measurements=known, shared={})
-    given: dict[str, Any] = {name: getattr(data, name) for name in ("documents", "half")}
+    given: dict[str, Any] = {name: getattr(data, name) for name in ("documents", "unit", "half")}
     for name in ("chosen", "blind_chosen", "set_size"):  # where cached_property keeps what it has made
         try:
             twin.__dict__[name] = getattr(data, name)
@@ -83,7 +83,8 @@ def true_data(data: PreparedData, truth: Truth) -> PreparedData:
     given["influence"] = torch.stack([level, level])
     if truth.head_effect is not None:
         effect = torch.from_numpy(truth.head_effect)
-        twin.__dict__["head_effect"] = lambda h: effect[h].expand(len(data.documents), -1, -1)  # before the method
+        sizes = torch.from_numpy(data.unit_sizes).to(effect.dtype)
+        twin.__dict__["head_effect"] = lambda h: effect[h] * sizes[:, None, None]  # before the method
     if truth.circuit is not None:
         r = torch.from_numpy(true_correlation(truth.circuit))
         given["correlation"] = (r, r)

@@ -26,6 +26,7 @@ Conditioning = Literal["target", "input"]
 Ablation = Literal["mean", "zero", "resample"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa"]
+Cluster = Literal["auto", "none"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,6 +122,7 @@ def run(
     vary: Mapping[str, Sequence[object] | object] | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
+    cluster: Cluster = MeasureOptions.cluster,
     replicates: int = TestOptions.replicates,
     alpha: float = TestOptions.alpha,
     seed: int = MeasureOptions.seed,
@@ -237,6 +239,7 @@ def measure(
     head_documents: int | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
+    cluster: Cluster = MeasureOptions.cluster,
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from ..hypotheses.result import Result
+from ..hypotheses.result import Result, Setup
 from . import subject
 from .numbers import count, number, p_cell, scientific
 from .tables import Table, table_of
@@ -23,7 +23,7 @@ def setup(result: Result) -> Table:
         ("Model", s.model + (f", revision {s.revision}" if s.revision else "")),
         ("Architecture", f"{s.architecture}, layer {s.layer}, {count(s.n_neurons)} neurons, {s.dtype}"),
         ("Text", s.corpus),
-        ("Size", f"{count(s.n_documents)} documents, {count(s.n_positions)} scored positions, {pairs}"),
+        ("Size", f"{count(s.n_documents)} documents{_clusters(s)}, {count(s.n_positions)} scored positions, {pairs}"),
         *subject.condition_rows(result),
         ("Influence", f"{s.ablation} ablation"),
         ("Tests", f"suite {s.suite}, B = {count(s.replicates)} draws, alpha {p_cell(s.alpha)}, seed {s.seed}"),
@@ -133,3 +133,11 @@ def _flat(name: str, value: Any) -> list[tuple[str, str]]:
 
 def _joined(values: Iterable[Any]) -> str:
     return ", ".join(str(v) for v in values)
+
+
+def _clusters(s: Setup) -> str:
+    """Of how many clusters the documents are, in words; nothing where each is its own."""
+    if s.n_clusters is None:
+        return ""
+    worth = number(s.effective_clusters, 2)
+    return f" in {count(s.n_clusters)} clusters that are worth {worth} equal ones (chance is counted by cluster)"

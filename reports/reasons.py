@@ -46,6 +46,8 @@ def said(finding: Finding, card: HypothesisCard | None = None) -> str:
         return "Not measured in this run."
     if finding.verdict is Verdict.UNDETERMINED:
         if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
+            if finding.details.rival:
+                return f"It looks as if {card.plus}, but {finding.details.rival}."
             return f"{_capital(card.plus)}, but perhaps by less than would matter."
         if by_margin(finding):
             return f"{_capital(card.none)} as far as can be seen, but this run cannot be sure."

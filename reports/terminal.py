@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..hypotheses.result import Finding, Result, Role, Verdict
+from ..hypotheses.result import Finding, Result, Role, Setup, Verdict
 from . import glossary, multiverse, reasons, subject
 from .finding_section import as_sentence
 from .numbers import ABSENT, count, finding_numbers, printable, scientific
@@ -49,7 +49,7 @@ def styled(result: Result, report_path: Path | str | None = None, width: int = W
 def _header(result: Result, width: int) -> list[str]:
     s = result.setup
     measured = (
-        f"{s.model} on {s.corpus}: {count(s.n_documents)} documents, {count(s.n_positions)} positions, "
+        f"{s.model} on {s.corpus}: {count(s.n_documents)} documents{_clusters(s)}, {count(s.n_positions)} positions, "
         f"{count(s.n_neurons)} neurons, {', '.join(f'{one.name} {count(one.size)}' for one in subject.sets_of(result))}"
     )
     audit = "no audit" if s.audit_max_abs_error is None else f"audit {scientific(s.audit_max_abs_error)} nats"
@@ -122,3 +122,7 @@ def _columns(rows: Sequence[tuple[str, ...]], width: int, gap: int) -> list[str]
 def _wrapped(head: str, text: str, width: int) -> list[str]:
     body = textwrap.wrap(text, max(width - len(head), 20), break_on_hyphens=False) or [""]
     return [(head + body[0]).rstrip(), *(" " * len(head) + line for line in body[1:])]
+
+
+def _clusters(s: Setup) -> str:
+    return "" if s.n_clusters is None else f" in {count(s.n_clusters)} clusters"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..measurements import Heads
+from .influence import source_of
 from .settings import Settings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -39,6 +40,9 @@ def planted_heads(settings: Settings, plateau: IntArray, rng: np.random.Generato
     noise *= np.float32(settings.head_noise_sd)
     noise += (of_document + of_head).astype(np.float32)[..., None]
     noise += centre.astype(np.float32)[:, None]
+    if settings.source_head_sd > 0:
+        own = settings.source_head_sd * rng.standard_normal((h, settings.sources))[:, source_of(settings)]
+        noise[:, :, 0, plateau] += own[..., None].astype(np.float32)
     single = np.exp(noise, out=noise)
     effect = np.concatenate(
         [single, np.zeros((settings.unreachable, d, 2, n), np.float32), single.sum(0, keepdims=True)]

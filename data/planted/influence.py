@@ -46,6 +46,9 @@ def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
     half[rng.permutation(settings.documents)] = (np.arange(settings.documents) >= (settings.documents + 1) // 2).astype(
         np.int64
     )
+    if settings.sources:  # a source is in one half as a whole
+        of_source = rng.permutation(settings.sources) % 2
+        half = of_source[source_of(settings)].astype(np.int64)
     parts, input_ids, start = [], [], 0
     for d, count in enumerate(pairs.tolist()):
         length = 2 * count + settings.spare
@@ -64,6 +67,11 @@ def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
     loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + settings.loss_gap * (label == A)
     panel = Panel(document, position, given, target, loss, given, target, half[document], label, match)
     return Text(panel, input_ids)
+
+
+def source_of(settings: Settings) -> IntArray:
+    """Source of each document, int64 [D]; without sources each has its own."""
+    return np.arange(settings.documents, dtype=np.int64) % (settings.sources or settings.documents)
 
 
 def _tokens(label: IntArray, rng: np.random.Generator) -> IntArray:
@@ -146,7 +154,11 @@ def document_effects(settings: Settings, rng: np.random.Generator) -> tuple[Floa
     of_class = settings.document_class_sd * rng.standard_normal((d, 2)) + settings.document_sd * rng.standard_normal(
         (d, 1)
     )
-    return of_class, settings.document_neuron_sd * rng.standard_normal((d, 2, settings.neurons))
+    of_neuron = settings.document_neuron_sd * rng.standard_normal((d, 2, settings.neurons))
+    if settings.source_neuron_sd > 0:
+        own = settings.source_neuron_sd * rng.standard_normal((settings.sources, settings.neurons))
+        of_neuron[:, 0] += own[source_of(settings)]
+    return of_class, of_neuron
 
 
 def loss_changes(

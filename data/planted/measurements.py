@@ -106,7 +106,7 @@ def planted(settings: Settings, seed: int, pieces: Collection[Piece] = PIECES) -
     )
     measurements = Measurements(
         manifest=_manifest(seed),
-        documents=_documents(text),
+        documents=_documents(text, settings),
         panel=text.panel,
         delta_loss=_tensor(changes),
         activation=_tensor(active),
@@ -190,11 +190,14 @@ def _covariates(
     )
 
 
-def _documents(text: influence.Text) -> pd.DataFrame:
+def _documents(text: influence.Text, settings: Settings) -> pd.DataFrame:
     count = len(text.input_ids)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {"document": np.arange(count), "source": [f"planted {d}" for d in range(count)], "input_ids": text.input_ids}
     )
+    if settings.sources:
+        table["cluster"] = influence.source_of(settings)
+    return table
 
 
 def _manifest(seed: int) -> Manifest:

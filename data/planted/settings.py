@@ -28,12 +28,13 @@ class Settings:
     Influence (unit: log nats unless said)
         ``law`` and ``influence_sd`` of true log influence; ``document_sd`` of a document, both classes;
         ``document_class_sd`` of a document in one class, all neurons; ``document_neuron_sd`` of a document, class and
-        neuron; ``scatter`` of a neuron between the classes, without any plateau; ``class_shift`` of all neurons on
-        rare; ``position_sd``; ``neighbours``, the share of position noise that ten neighbouring neurons have in
-        common; ``exponent``: influence on rare goes as that power of influence on common, and ``curvature`` adds a
-        parabola in log influence; ``noise_spread``: sd between neurons of the log of their position noise;
-        ``loss_gap``, nats of loss that rare positions lie above common ones; ``loss_slope`` per nat, by which
-        influence follows the loss.
+        neuron; ``sources`` that documents come from in equal parts (0 = each its own), ``source_neuron_sd`` of a
+        source, neuron and rare, ``source_head_sd`` of a source, head and rare on the plateau; ``scatter`` of a neuron
+        between the classes, without any plateau; ``class_shift`` of all neurons on rare; ``position_sd``;
+        ``neighbours``, the share of position noise that ten neighbouring neurons have in common; ``exponent``:
+        influence on rare goes as that power of influence on common, and ``curvature`` adds a parabola in log
+        influence; ``noise_spread``: sd between neurons of the log of their position noise; ``loss_gap``, nats of loss
+        that rare positions lie above common ones; ``loss_slope`` per nat, by which influence follows the loss.
     Covariates
         ``covariate_link``: correlation of true log influence with activation scale and output norm.
         ``covariate_lean``: log ratio of rare to common influence that one sd of the same covariates adds.
@@ -86,6 +87,9 @@ class Settings:
     document_sd: float = 0.3
     document_class_sd: float = 0.15
     document_neuron_sd: float = 0.15
+    sources: int = 0
+    source_neuron_sd: float = 0.0
+    source_head_sd: float = 0.0
     scatter: float = 0.15
     class_shift: float = 0.3
     position_sd: float = 0.8

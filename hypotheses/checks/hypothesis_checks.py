@@ -219,7 +219,7 @@ def leave_one_out(subject: HypothesisSubject) -> str:
     without = subject.bound.leave_one_out()
     if without is None:
         raise Skipped("no document enters the estimate, or none may be left out of an optimum")
-    wanted = (len(subject.data.documents), len(subject.bound.outputs))
+    wanted = (subject.data.n_units, len(subject.bound.outputs))
     require(tuple(without.shape) == wanted, f"leave_one_out has shape {tuple(without.shape)}, not {wanted}")
     require(bool(without.isfinite().all()), "an estimate without a document is not finite")
     return f"{wanted[0]} documents"

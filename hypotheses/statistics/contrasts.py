@@ -66,9 +66,10 @@ class InfluenceContrast(Statistic):
         kind = BoundCrossed if self.two_sources else BoundContrast
         bound = kind(
             data.influence_sums, choose, score, pairs=lambda: data.pair_sums, influence=data.influence,
-            pair_document=torch.from_numpy(data.pair_document),
+            pair_unit=torch.from_numpy(data.pair_unit),
             head=None if self.of_all_neurons else data.set,
         )  # fmt: skip
+        bound.smaller_half = data.smaller_half
         if self.doubt is not None:
             bound.doubtful = partial(self.doubt, data)
         if self.descriptives is not None:
@@ -83,11 +84,11 @@ class BoundContrast(BoundStatistic):
 
     def __init__(
         self, sums: ClassSums, choose: Choose, score: Score, pairs: Callable[[], ClassSums] | None = None,
-        influence: Tensor | None = None, pair_document: Tensor | None = None, lean: regimes.Prediction | None = None,
+        influence: Tensor | None = None, pair_unit: Tensor | None = None, lean: regimes.Prediction | None = None,
         head: tuple[Tensor, Tensor] | None = None, scale: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.sums, self.choose, self.score, self.pairs, self.influence = sums, choose, score, pairs, influence
-        self.pair_document, self.lean, self.head, self.scale = pair_document, lean, head, scale
+        self.pair_unit, self.lean, self.head, self.scale = pair_unit, lean, head, scale
         self.doubtful: Callable[[], str] | None = None
         self.groups: Tensor | None = None
         self.descriptives: Callable[[], Details] | None = None
@@ -95,7 +96,7 @@ class BoundContrast(BoundStatistic):
     def offers(self) -> Mapping[Randomises, Observed]:
         """Labels of documents; for influence statistics also the class influences."""
         swaps = torch.zeros(self.sums.documents, dtype=torch.bool)
-        pairs = None if self.pair_document is None else len(self.pair_document)
+        pairs = None if self.pair_unit is None else len(self.pair_unit)
         out: dict[Randomises, Observed] = {
             "labels": Observed("labels", swaps, half=self.sums.half.numpy(), pairs=pairs)
         }
@@ -120,12 +121,14 @@ class BoundContrast(BoundStatistic):
 
     def _under_swaps(self, swaps: Tensor) -> tuple[Tensor, Tensor]:
         """Statistic [R, K] and its derivative by each document's weight [R, D, K]; swaps of documents or pairs."""
-        if swaps.shape[1] == self.sums.documents or self.pairs is None or self.pair_document is None:
+        if swaps.shape[1] == self.sums.documents or self.pairs is None or self.pair_unit is None:
             return influence_function(self.sums, swaps, self.choose, self.score)
         value, by_pair = influence_function(self.pairs(), swaps, self.choose, self.score)
         derivative = by_pair.new_zeros(len(swaps), self.sums.documents, by_pair.shape[2])
-        return value, derivative.index_add_(1, self.pair_document, by_pair)
+        return value, derivative.index_add_(1, self.pair_unit, by_pair)
 
+    smaller_half: float | None = None
+    """Effective number of documents, or clusters of them, in the smaller half; None to count them."""
     of_set = False
     """Whether it is a mean over the members of a set that a half chose."""
 
@@ -174,8 +177,8 @@ class BoundCrossed(BoundContrast):
         """Over the error of both sources, but for influences drawn anew."""
         if kind == "labels" and draws.shape[1] == self.sums.documents:
             value, variances = self._crossed.under_document_swaps(draws)
-        elif kind == "labels" and self.pairs is not None and self.pair_document is not None:
-            value, variances = self._crossed.under_pair_swaps(self.pairs(), self.pair_document, draws)
+        elif kind == "labels" and self.pairs is not None and self.pair_unit is not None:
+            value, variances = self._crossed.under_pair_swaps(self.pairs(), self.pair_unit, draws)
         elif kind == "influence" and draws.dtype == torch.bool and self.influence is not None:
             value, variances = self._crossed.under_neuron_swaps(self.influence, draws, self.lean, self.scale)
         else:
@@ -186,7 +189,8 @@ class BoundCrossed(BoundContrast):
         """Errors of documents and neurons; degrees of freedom by the fewer of a half's documents and the band's."""
         _, variances = self._crossed.under_document_swaps(self.identity("labels"))
         documents, neurons, cells = (v.numpy() for v in variances)
-        df = min(int(torch.bincount(self.sums.half).min()), len(self._band)) - 1
+        units = self.smaller_half or float(torch.bincount(self.sums.half).min())
+        df = min(units, float(len(self._band))) - 1
         return TwoSources(np.sqrt(documents), np.sqrt(neurons), cells, df)
 
 

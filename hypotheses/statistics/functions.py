@@ -43,7 +43,7 @@ class ConditionView:
         self._view.read_documents = True
         panel = self._view.prepared.panel
         rows = panel.a_rows if self._side == 0 else panel.b_rows
-        return torch.from_numpy(rows[self._view.kept[self._view.prepared.pair_document]])
+        return torch.from_numpy(rows[self._view.kept[self._view.prepared.pair_unit]])
 
     @property
     def document(self) -> Tensor:
@@ -91,7 +91,8 @@ class ConditionView:
         """Mean effect of each head that can reach the layer on each neuron, float64 [H, N] sd."""
         data, kept = self._view.prepared, self._kept
         heads = range(len(data.reachable_heads))
-        return torch.stack([data.head_effect(h)[kept, self._side].double().mean(0) for h in heads])
+        documents = int(data.unit_sizes[self._view.kept].sum())
+        return torch.stack([data.head_effect(h)[kept, self._side].double().sum(0) / documents for h in heads])
 
     @property
     def _kept(self) -> Tensor:
@@ -100,7 +101,7 @@ class ConditionView:
 
     def _effects(self, sums: Tensor) -> Mapping[str, Tensor]:
         data, kept = self._view.prepared, self._kept
-        rows = torch.from_numpy(data.documents)[kept]
+        rows = torch.from_numpy(data.documents)[kept[torch.from_numpy(data.unit)]]
         pairs = data.pairs[kept].sum()
         return {name: sums[k, rows, self._side].double().sum(0) / pairs for k, name in enumerate(EFFECTS)}
 
@@ -151,8 +152,8 @@ class DataView:
 
     @property
     def kept(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Whether the function is to look at each document with matched positions, bool [D]."""
-        kept = np.ones(len(self.prepared.documents), dtype=np.bool_)
+        """Whether the function is to look at each unit of documents with matched positions, bool [U]."""
+        kept = np.ones(self.prepared.n_units, dtype=np.bool_)
         if self._half is not None:
             kept = self.prepared.half == self._half
         if self._without is not None:
@@ -252,8 +253,8 @@ class BoundFunction(BoundSet):
             return None
         images = self.images(draws)
         whole = [self._called(v, images[c or 0]) for v, c in zip(self._views, self._halves, strict=True)]
-        out = torch.zeros(len(draws), len(self.data.documents), 1, dtype=torch.float64)
-        for document in range(len(self.data.documents)):
+        out = torch.zeros(len(draws), self.data.n_units, 1, dtype=torch.float64)
+        for document in range(self.data.n_units):
             values = list(whole)
             for place, chosen in enumerate(self._halves):
                 half = None if chosen is None else 1 - chosen

@@ -90,8 +90,9 @@ class BoundJoint(BoundStatistic, Generic[P]):
             raise MissingInput(f"no joint ablation of {plan.kind} was measured", "closure.safetensors",
                                "run it from the model, without --measurements")  # fmt: skip
         loss = joint_ablation.loss[:, torch.from_numpy(data.documents)].double()
-        self.increase = loss * data.pairs[:, None]
-        """Summed loss increase of each measured set of either kind, float64 [S, D, 2] nats."""
+        pairs = torch.from_numpy(np.bincount(data.pair_document, minlength=len(data.documents)).astype(np.float64))
+        self.increase = data.by_unit(loss * pairs[:, None], 1)
+        """Summed loss increase of each measured set of either kind, float64 [S, U, 2] nats."""
 
     def on(self, data: PreparedData) -> Self:
         """The same plan on other measurements of the same sets."""

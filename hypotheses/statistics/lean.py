@@ -47,10 +47,10 @@ class Lean(Statistic):
         choose, score = lean.choose(data.n_head), lean.bent if self.bend else lean.selectivity
         bound = BoundLean(
             data.influence_sums, choose, score, pairs=lambda: data.pair_sums, influence=data.influence,
-            pair_document=torch.from_numpy(data.pair_document), lean=data.lean_prediction, head=data.set,
+            pair_unit=torch.from_numpy(data.pair_unit), lean=data.lean_prediction, head=data.set,
             scale=lean.scale(data.influence, data.n_head),
         )  # fmt: skip
-        bound.with_rivals = not self.bend
+        bound.with_rivals, bound.smaller_half = not self.bend, data.smaller_half
         if self.descriptives is not None:
             bound.descriptives = partial(self.descriptives, data)
         return bound

@@ -139,7 +139,7 @@ class BoundSet(BoundStatistic):
         if kind != "neurons":
             return None
         data, images = self.data, self.images(draws)
-        out = torch.zeros(len(draws), len(data.documents), 1, dtype=torch.float64)
+        out = torch.zeros(len(draws), data.n_units, 1, dtype=torch.float64)
         for chosen in (0, 1):
             rows = torch.from_numpy(np.flatnonzero(data.half == 1 - chosen))
             other = self.scored_on(1 - chosen, images[1 - chosen], replicates, seed).double()

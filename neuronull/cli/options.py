@@ -40,6 +40,11 @@ MeasurementsDir = Annotated[
 ]  # fmt: skip
 Documents = Annotated[int, option("--documents", "D", INPUT, "Use the first D documents that are long enough.")]
 Context = Annotated[int, option("--context", "L", INPUT, "Cut documents to L tokens.")]
+Cluster = Annotated[
+    str,
+    option("--cluster", "auto|none", INPUT, "Documents that are no independent evidence: auto finds those of one "
+           "package, folder or running text, and near-copies; none takes each document for itself."),
+]  # fmt: skip
 
 Layer = Annotated[str, option("--layer", "L", DESIGN, "Layer whose neurons are tested: last, or a number from 0.")]
 Conditions = Annotated[
@@ -137,11 +142,11 @@ MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directo
 
 OPTIONS: dict[str, Any] = {
     "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts, "measurements": MeasurementsDir,
-    "documents": Documents, "context": Context, "layer": Layer, "conditions": Conditions, "conditioning":
-    Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads,
-    "head_documents": HeadDocuments, "suite": Suite, "only": Only, "null": Null, "plateau": Plateau, "paper":
-    Paper, "set": Set, "margin": Margin, "vary": Vary, "replicates": Replicates, "alpha": Alpha, "seed": Seed,
-    "device": Device, "dtype": Dtype, "attention": Attention, "jobs": Jobs, "batch": Batch,
+    "documents": Documents, "context": Context, "cluster": Cluster, "layer": Layer, "conditions": Conditions,
+    "conditioning": Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads,
+    "head_documents": HeadDocuments, "suite": Suite, "only": Only, "null": Null, "plateau": Plateau, "paper": Paper,
+    "set": Set, "margin": Margin, "vary": Vary, "replicates": Replicates, "alpha": Alpha, "seed": Seed, "device":
+    Device, "dtype": Dtype, "attention": Attention, "jobs": Jobs, "batch": Batch,
 }  # fmt: skip
 """Keyword of `neuronull.run` or `neuronull.measure` -> its option."""
 

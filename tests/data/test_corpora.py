@@ -275,12 +275,14 @@ def test_a_path_that_is_not_there(plain):
 
 def test_the_embedded_corpus(plain, monkeypatch):
     fake = ModuleType("neuronull.data.embedded.corpus")
-    held_out = SimpleNamespace(documents=[(f"package.name{n}", text) for n, text in enumerate(TEXTS)])
+    documents = [(f"package.name{n}", text) for n, text in enumerate(TEXTS)]
+    held_out = SimpleNamespace(documents=documents, packages=[f"package{n % 20}" for n in range(len(TEXTS))])
     fake.held_out_documents = lambda: held_out
     monkeypatch.setitem(sys.modules, "neuronull.data.embedded.corpus", fake)
     corpus = load_corpus("docs", plain, 30, CONTEXT)
     assert (corpus.id, corpus.warnings) == ("docs", [])
     assert corpus.documents["source"][7] == "package.name7"
+    assert corpus.documents["cluster"][7] == corpus.documents["cluster"][27]
 
 
 class Hub:

@@ -334,9 +334,9 @@ def test_a_text_is_split_at_its_headings_if_they_are_many(tmp_path, count):
 def test_one_line_like_a_heading_does_not_split_a_running_text(tmp_path):
     lines = [f"{text}\n" for text in TEXTS]
     (tmp_path / "novel.txt").write_text("".join(lines))
-    without = load_corpus(f"{tmp_path}/novel.txt", by_character, 30, 16)
+    without = load_corpus(f"{tmp_path}/novel.txt", by_character, 30, 16, cluster="none")
     (tmp_path / "novel.txt").write_text("".join([*lines[:20], " = x = \n", *lines[20:]]))
-    found = load_corpus(f"{tmp_path}/novel.txt", by_character, 30, 16)
+    found = load_corpus(f"{tmp_path}/novel.txt", by_character, 30, 16, cluster="none")
     assert found.documents.equals(without.documents)
     assert found.warnings == [
         "1 line has the form of a heading, ` = Title = ` (line 41 of novel.txt); 20 are needed to split a text at its "

@@ -17,7 +17,7 @@ from neuronull.hypotheses.multiverse import DRAWS, MOST_UNIVERSES, axes_of, desi
 from neuronull.hypotheses.result import Role, Verdict
 from neuronull.hypotheses.suite import run_suite
 
-TESTS = TestOptions(only=("clusters.within", "clusters.weights"), replicates=79)
+TESTS = TestOptions(only=("clusters.within", "clusters.weights"), replicates=80)
 
 
 def world(seed: int = 1, **settings):

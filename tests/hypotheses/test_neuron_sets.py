@@ -136,7 +136,7 @@ def test_a_set_of_all_neurons_is_the_top_of_any_score():
 def result(measurements, tmp_path_factory) -> Result:
     path = tmp_path_factory.mktemp("set") / "set.json"
     path.write_text(json.dumps({"name": "entropy", "neurons": MEMBERS}))
-    return run_suite(measurements, TestOptions(papers=("liu2025",), set=str(path), replicates=79))
+    return run_suite(measurements, TestOptions(papers=("liu2025",), set=str(path), replicates=80))
 
 
 @pytest.mark.parametrize("name", ["clusters.within", "clusters.cohesion", "clusters.weights"])

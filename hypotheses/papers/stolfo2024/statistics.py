@@ -38,9 +38,9 @@ FEWEST_MEMBERS = 3
 
 
 def absolute_sums(data: PreparedData, effect: str) -> Tensor:
-    """Sum of absolute effects over both conditions' positions, float64 [D, N] nats."""
+    """Sum of absolute effects over both conditions' positions, float64 [U, N] nats."""
     rows = torch.from_numpy(data.documents)
-    return data.effects.absolute[EFFECTS.index(effect), rows].double().sum(1)
+    return data.by_unit(data.effects.absolute[EFFECTS.index(effect), rows].double().sum(1))
 
 
 def log_ratio(above: Tensor, below: Tensor) -> Tensor:

@@ -117,7 +117,7 @@ class BoundWithin(BoundSet):
         keys = seeds_for(replicates, seed, 1).numpy().view(np.uint64)
         modules = signed_modules(found, keys, resolution=self.resolution)[0]
         other = 1 - chosen
-        r = coactivation.correlations_without(self.data.activation_a[other], self.data.document_a[other], sets)
+        r = coactivation.correlations_without(self.data.activation_a[other], self.data.unit_a[other], sets)
         scores = contrast_of(np.repeat(modules, r.shape[1], axis=0), r.flatten(0, 1).numpy())
         return torch.from_numpy(scores).view(len(sets), -1)
 
@@ -145,7 +145,7 @@ class BoundCore(BoundSet):
         """The same without each document, the modules fixed."""
         module = core_module.best_module(coactivation.submatrices(self.data.correlation[chosen], sets).double())
         other = 1 - chosen
-        r = coactivation.correlations_without(self.data.activation_a[other], self.data.document_a[other], sets)
+        r = coactivation.correlations_without(self.data.activation_a[other], self.data.unit_a[other], sets)
         return core_module.separation(r, module[:, None].expand(-1, r.shape[1], -1))
 
     def on_truth(self, there: BoundStatistic, draws: Any, replicates: range, seed: int) -> Tensor:
@@ -249,7 +249,7 @@ class BoundCohesion(BoundSet):
         """Cohesion without each document, the global mode and the sets fixed."""
         other = 1 - chosen
         return coactivation.cohesion_without(
-            self.data.residual_activation[other], self.data.document_a[other], self.data.strata, sets
+            self.data.residual_activation[other], self.data.unit_a[other], self.data.strata, sets
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,7 +74,8 @@ def head_effects_on_sets(data: PreparedData) -> Tensor:
 
 
 def _unit_weights(data: PreparedData) -> tuple[Tensor, Tensor]:
-    return torch.ones(len(data.documents), dtype=torch.float64), torch.from_numpy(data.half)
+    """Documents of each unit, since head effects are added up over them, and its half."""
+    return torch.from_numpy(data.unit_sizes.astype(np.float64)), torch.from_numpy(data.half)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class BoundConcentration(BoundSet):
         for h in heads:
             effect = data.head_effect(h)[:, 0]
             for side in (0, 1):
-                self.effect[side, h] = effect[half == side].double().mean(0)
+                documents = int(data.unit_sizes[data.half == side].sum())
+                self.effect[side, h] = effect[half == side].double().sum(0) / documents
 
     def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
         """Estimates without the observed sets' own members, ranked by whole sets."""
@@ -140,5 +143,6 @@ class BoundConcentration(BoundSet):
             effect = self.data.head_effect(h)[rows, 0]
             for place, members in enumerate(sets):
                 per_document[place, h] = effect[:, members].double() @ weight[place]
-        mean = (per_document.sum(2, keepdim=True) - per_document) / (per_document.shape[2] - 1)
+        sizes = torch.from_numpy(self.data.unit_sizes)[rows].double()
+        mean = (per_document.sum(2, keepdim=True) - per_document) / (sizes.sum() - sizes)
         return routing.gini(mean.transpose(1, 2))

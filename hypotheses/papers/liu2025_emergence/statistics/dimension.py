@@ -47,11 +47,11 @@ class BoundDimension(BoundSet):
         if kind != "neurons":
             return None
         data = self.data
-        out = torch.zeros(len(draws), len(data.documents), 1, dtype=torch.float64)
+        out = torch.zeros(len(draws), data.n_units, 1, dtype=torch.float64)
         for half in (0, 1):
             rows = torch.from_numpy(np.flatnonzero(data.half == half))
             for s in self.images(draws):
-                without = coactivation.correlations_without(data.activation_a[half], data.document_a[half], s)
+                without = coactivation.correlations_without(data.activation_a[half], data.unit_a[half], s)
                 other = coactivation.submatrices(data.correlation[1 - half], s).double()[:, None].expand_as(without)
                 out[:, rows, 0] -= coactivation.participation_ratio(without, other).log() / 2
         return out

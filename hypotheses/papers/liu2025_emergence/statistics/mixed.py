@@ -20,7 +20,7 @@ def selectivity_of_pairs(data: PreparedData) -> Tensor:
     neurons, and each neuron's own influence, by which its abs(loss change) is divided.
     """
     rows = torch.from_numpy(data.panel.a_rows), torch.from_numpy(data.panel.b_rows)
-    half = torch.from_numpy(data.half[data.pair_document])
+    half = torch.from_numpy(data.half[data.pair_unit])
     out = torch.zeros(len(half), dtype=torch.float64)
     for chosen in (0, 1):
         here = torch.nonzero(half == 1 - chosen)[:, 0]
@@ -38,5 +38,5 @@ def mixed_selectivity(data: PreparedData) -> Details:
 
     Documents are its only source of chance; neurons are taken as given, so its p is no substitute for the row's own.
     """
-    found = mixed_model(selectivity_of_pairs(data).numpy(), data.pair_document)
+    found = mixed_model(selectivity_of_pairs(data).numpy(), data.pair_unit)
     return Details(further={"mixed_model": asdict(found) | {"takes_as_given": "neurons"}})

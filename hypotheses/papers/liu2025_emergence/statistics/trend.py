@@ -128,7 +128,7 @@ def _step(data: PreparedData, measured: Measurements) -> Step:
     panel = within_caliper(measured.panel, CALIPER)
     rare = panel.a_rows[np.isin(panel.document[panel.a_rows], data.documents)]
     common = panel.match[rare]
-    document, d = np.searchsorted(data.documents, panel.document[rare]), len(data.documents)
+    document, d = data.unit[np.searchsorted(data.documents, panel.document[rare])], data.n_units
     pairs = torch.from_numpy(np.bincount(document, minlength=d).astype(np.float64))
     x = absolute_sums(measured.delta_loss, rare, common, document, d)
     unfit = too_few(pairs > 0, data)
