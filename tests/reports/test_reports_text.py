@@ -247,6 +247,16 @@ def test_what_the_untrained_model_shows_too_says_so():
     assert "random weights" not in sections["clusters.within"].notes
 
 
+def test_a_control_that_could_not_see_has_not_passed():
+    result = sample_result(replicates=19)
+    for name, told in (("whole_layer", "passed: moves"), ("random_init", "could not see: too few"),
+                       ("permuted_labels", "not run: none"), ("unreachable_heads", "passed: 0")):  # fmt: skip
+        result.finding(f"control.{name}").notes = told
+    line = "2 of 4 checks of the pipeline itself passed; 1 could not have seen what it looks for; 1 not run."
+    assert tell(result).controls_line == line
+    assert "| Untrained twin | could not see | too few |" in markdown.render(result)
+
+
 def test_a_plug_in_speaks_for_itself():
     row = sample_result(replicates=19).finding("clusters.within")
     own = row.model_copy(update={"hypothesis": "mine.thing", "family": "mine", "sentence": "My sentence."})
