@@ -44,6 +44,10 @@ class ClassSums:
         """Documents, D."""
         return int(self.x.shape[0])
 
+    def of_features(self, feature: int) -> ClassSums:
+        """The sums of one feature, with what were outputs as the features of a single output."""
+        return ClassSums(self.x[:, :, feature, :, None].contiguous(), self.weight, self.half)
+
     def rows(self, half: int) -> Tensor:
         """Documents of a half."""
         return torch.nonzero(self.half == half)[:, 0]

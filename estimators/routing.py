@@ -29,6 +29,21 @@ def set_and_strata(effect: Tensor, strata: Tensor, plateau: Tensor) -> Tensor:
     return torch.stack([on_set, stratum_means(effect, strata) @ share], dim=-1)
 
 
+def weights_of(members: Tensor, strata: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of neurons in the mean over a set [n], and over the rest of its strata in its composition, [N] each.
+
+    The set's own neurons are no part of the rest: what they do would be taken off itself.
+    """
+    on_set = torch.zeros(len(strata), dtype=torch.float64)
+    on_set[members] = 1 / len(members)
+    n_strata = int(strata.max()) + 1
+    count = torch.bincount(strata[members], minlength=n_strata).double()
+    left = torch.bincount(strata, minlength=n_strata).double() - count
+    rest = (count / len(members) / left.clamp_min(1))[strata]
+    rest[members] = 0
+    return on_set, rest / rest.sum()
+
+
 def pool_minor(total: Tensor, share: float = MINOR) -> Tensor:
     """Group number of each head, int64 [H]: major heads first in order, then one group of all minor ones (if any).
 
@@ -47,33 +62,30 @@ def preference(means: Tensor, choice: None = None) -> Tensor:
 
     Parameters
     ----------
-    means : [R, 2 (half), 2 (class), 2 (plateau, strata), K]
+    means : [R, 2 (half), 2 (class), 2 (plateau, rest of its strata), K]
     """
     logs = means.clamp_min(TINY).log()
     return (logs[:, :, 0, 0] - logs[:, :, 1, 0] - logs[:, :, 0, 1] + logs[:, :, 1, 1]).mean(1)
 
 
-def profile_distance(means: Tensor, choice: None = None) -> Tensor:
-    """1 - disattenuated cross-half correlation of the rare with the common profile over heads, [R, 1].
+def profile_spread(means: Tensor, choice: None = None) -> Tensor:
+    """Variance over heads of the log ratio of rare to common effect on the set, [R, 1]; 0 where heads are alike.
 
     Parameters
     ----------
     means : [R, 2 (half), 2 (class), H, 1]
-        Effect of each head on the plateau.
+        Effect of each head on the set.
 
     Notes
     -----
-    Spearman (1904): r(rare_A, common_B) / sqrt(r(rare_A, rare_B) r(common_A, common_B)), both crossings averaged.
+    The product of the two halves' ratios, each less its mean over heads, K - 1 in the denominator: unbiased for the
+    variance, where the square of one half's holds the noise of its documents too, and finite where heads are alike,
+    where a correlation of profiles is a ratio of two noises.
     """
-    profile = means[..., 0] - means[..., 0].mean(-1, keepdim=True)
-    unit = profile / profile.norm(dim=-1, keepdim=True).clamp_min(TINY)
-
-    def r(half_1: int, class_1: int, half_2: int, class_2: int) -> Tensor:
-        product: Tensor = unit[:, half_1, class_1] * unit[:, half_2, class_2]
-        return product.sum(-1)
-
-    ceiling = (r(0, 0, 1, 0).clamp_min(TINY) * r(0, 1, 1, 1).clamp_min(TINY)).sqrt()
-    return (1 - (r(0, 0, 1, 1) + r(1, 0, 0, 1)) / (2 * ceiling))[:, None]
+    logs = means.clamp_min(TINY).log()
+    ratio = (logs[:, :, 0] - logs[:, :, 1])[..., 0]
+    ratio = ratio - ratio.mean(-1, keepdim=True)
+    return (ratio[:, 0] * ratio[:, 1]).sum(-1, keepdim=True) / max(ratio.shape[-1] - 1, 1)
 
 
 def gini(values: Tensor) -> Tensor:

@@ -240,13 +240,14 @@ def assess(
     for k, name in enumerate(bound.outputs):
         p = max((ps[k] for ps in per_null), key=lambda one: one.value)
         left = None if without is None else without[:, k].numpy()
+        in_pairs = None if pairs is None else float(pairs[k])
         if centred:
             se = bound.member_se() or 0.0
-            each = [_from_null_mean(s, k, name, p, left, se, data, alpha) for s in sampled]
+            each = [_from_null_mean(s, k, name, p, left, se, data, alpha, in_pairs) for s in sampled]
             outputs.append(_hull([_over(both, one, k, alpha) for one in each], sampled, data))
         else:
             sd_null = max(float(s.sd[k]) for s in sampled)
-            estimate, in_pairs = float(sampled[0].estimate[0, k]), None if pairs is None else float(pairs[k])
+            estimate = float(sampled[0].estimate[0, k])
             outputs.append(_over(both, _output(name, estimate, p, sd_null, left, data, alpha, in_pairs), k, alpha))
     with blamed(bound):
         doubt, rival, found = bound.doubt(), bound.rival(), bound.found_share(data.reliability)
@@ -305,15 +306,17 @@ def _over(both: TwoSources | None, output: Output, k: int, alpha: float) -> Outp
 
 
 def _from_null_mean(
-    s: Sampled, k: int, name: str, p: PermutationP, left: FloatArray | None, se: float, data: PreparedData, alpha: float
-) -> Output:
+    s: Sampled, k: int, name: str, p: PermutationP, left: FloatArray | None, se: float, data: PreparedData,
+    alpha: float, in_pairs: float | None,
+) -> Output:  # fmt: skip
     """Output whose estimate is the difference from one null's mean, less what its sets share with the observed.
 
     `se` is the standard error over the sets' members where there is one.
     """
     shift, grow = float(s.mean[k]), s.unshared
     without = None if left is None else grow * (left - (shift if s.without is None else s.without[:, k]))
-    return _output(name, float(s.effect[k]), p, max(float(s.effect_sd[k]), grow * se), without, data, alpha)
+    sd_null = max(float(s.effect_sd[k]), grow * se)
+    return _output(name, float(s.effect[k]), p, sd_null, without, data, alpha, in_pairs)
 
 
 def reported_null(sampled: tuple[Sampled, ...]) -> int:

@@ -78,11 +78,7 @@ class BoundSet(BoundStatistic):
 
         `neuronull.hypotheses.nulls.guard` has refused draws of any other size.
         """
-        if draws.ndim == 3:
-            return draws[:, 0], draws[:, 1]
-        if draws.shape[1] == self.data.measurements.n_neurons:
-            return draws[:, self.sets[0]], draws[:, self.sets[1]]
-        return draws, draws
+        return images_of(self.sets, draws, self.data.measurements.n_neurons)
 
     def shared(self, kind: Randomises, draws: Any) -> Tensor | None:
         """Share of the members, or pairs, of each draw's sets that are the observed sets' own, halves averaged, [R]."""
@@ -145,6 +141,15 @@ class BoundSet(BoundStatistic):
             other = self.scored_on(1 - chosen, images[1 - chosen], replicates, seed).double()
             out[:, rows, 0] = (self.without(chosen, images[chosen], replicates, seed).double() + other[:, None]) / 2
         return out
+
+
+def images_of(sets: Sets, draws: Tensor, neurons: int) -> Sets:
+    """Images of two sets under permutations [R, N]; drawn sets [R, 2, n], or [R, n] for both halves."""
+    if draws.ndim == 3:
+        return draws[:, 0], draws[:, 1]
+    if draws.shape[1] == neurons:
+        return draws[:, sets[0]], draws[:, sets[1]]
+    return draws, draws
 
 
 def seeds_for(replicates: Iterable[int], seed: int, stream: int) -> Tensor:

@@ -58,24 +58,25 @@ def test_preference_ignores_class_scale_and_plateau_scale():
     torch.testing.assert_close(routing.preference(scaled), routing.preference(means))
 
 
-def test_profile_distance_in_closed_form():
-    rng = np.random.default_rng(3)
-    profile = torch.from_numpy(rng.uniform(1, 2, 30))
-    same = torch.stack([torch.stack([profile, 4 * profile + 1])] * 2)[None, ..., None]
-    assert routing.profile_distance(same).item() == pytest.approx(0, abs=1e-12)
-    other = torch.from_numpy(rng.uniform(1, 2, 30))
-    apart = torch.stack([torch.stack([profile, other])] * 2)[None, ..., None]
-    assert routing.profile_distance(apart).item() == pytest.approx(1 - np.corrcoef(profile, other)[0, 1])
+def test_profile_spread_is_the_variance_of_log_ratios_and_free_of_noise():
+    rng = np.random.default_rng(1)
+    heads, spread = 40, 0.3
+    ratio = spread * rng.standard_normal(heads)
+    alike, apart = [], []
+    for _ in range(400):
+        noise = 0.3 * rng.standard_normal((2, 2, heads))
+        for own, found in ((np.zeros(heads), alike), (ratio, apart)):
+            logs = noise + np.stack([own, np.zeros(heads)])
+            found.append(routing.profile_spread(torch.from_numpy(np.exp(logs))[None, ..., None]).item())
+    assert np.mean(alike) == pytest.approx(0, abs=0.005)
+    assert np.mean(apart) == pytest.approx(ratio.var(ddof=1), rel=0.05)
 
 
-def test_profile_distance_is_freed_of_noise():
-    """Noise in each half lowers correlations; the disattenuated distance of equal profiles stays at 0."""
-    rng = np.random.default_rng(4)
-    means = torch.from_numpy(rng.normal(0, 1, (400, 1, 1, 60)) + 0.7 * rng.normal(size=(400, 2, 2, 60)))[..., None]
-    distance = routing.profile_distance(means).numpy()
-    crossed = 1 - np.mean([np.corrcoef(m[0, 0, :, 0], m[1, 1, :, 0])[0, 1] for m in means.numpy()])
-    assert abs(distance.mean()) < 0.02
-    assert crossed > 0.2
+def test_weights_are_those_of_the_set_and_of_the_rest_of_its_strata():
+    strata = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2])
+    on_set, rest = routing.weights_of(torch.tensor([0, 3, 4]), strata)
+    assert on_set.tolist() == pytest.approx([1 / 3, 0, 0, 1 / 3, 1 / 3, 0, 0, 0, 0])
+    assert rest.tolist() == pytest.approx([0, 1 / 6, 1 / 6, 0, 0, 1 / 3, 1 / 3, 0, 0])
 
 
 def test_gini_is_half_the_relative_mean_difference():

@@ -75,11 +75,11 @@ def test_rows_on_random_weights_are_judged_together_and_with_draws_enough(routed
     options = TestOptions(replicates=99, only=(*only, "control.random_init"))
     result = run_suite(routed, options, random_init=lambda: routed)
     told = result.finding("control.random_init").notes
-    assert told.startswith("failed: routing.heads, routing.profile found an effect, of 4 (Holm over all at .01)")
+    assert told.startswith("failed: routing.heads found an effect, of 4 (Holm over all at .01)")
     row = result.finding("routing.heads")
     assert "found with random weights too" in row.notes
     (claim,) = [c for c in result.claims if c.number == 3]
-    assert "routing.heads, routing.profile: found with random weights too" in claim.sentence
+    assert "routing.heads: found with random weights too" in claim.sentence
     assert "found with random weights too" in claim.headline
     assert not any("random weights" in c.sentence for c in result.claims if c.number != 3)
 

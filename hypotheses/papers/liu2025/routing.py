@@ -17,15 +17,15 @@ heads = Hypothesis(
         margin=math.log(1.25), unit="log ratio", means="a head that acts on the {set} neurons 25 % more for {a}"
     ),
     statistic=HeadPreference("preference"),
-    nulls=("document_swaps",),
+    nulls=("document_swaps", "matched_sets"),
     words=Words(
         title="Heads that favour the {set} neurons",
         asks="Does any attention head act more on the {set} neurons for {a} than it acts on ordinary neurons?",
         measured=(
             "For each head that can reach the layer, a ratio of ratios: its effect on the {set} neurons, {a} to {b}, "
-            "over its effect on matched neurons, {a} to {b} (log; log 1.25 is a quarter more). The verdict looks at "
-            "every head at once, those that act less than a tenth as much as the mean head taken together; the row "
-            "tells the head that decides."
+            "over its effect on the other neurons of their strata, {a} to {b} (log; log 1.25 is a quarter more). The "
+            "verdict looks at every head at once, those that act less than a tenth as much as the mean head taken "
+            "together; the row tells the head that decides."
         ),
         plus="an attention head favours the {set} neurons for {a}",
         minus="an attention head favours the {set} neurons for {b}",
@@ -59,18 +59,22 @@ concentration = Hypothesis(
 profile = Hypothesis(
     id="routing.profile",
     claim="Heads act on the {set} neurons alike for {a} and for {b}.",
-    criterion=Absence(margin=0.1, unit="1 - r", means="a correlation of the two head profiles of .9 beyond noise"),
-    statistic=HeadProfile("profile_distance"),
-    nulls=("document_swaps",),
+    criterion=Absence(
+        margin=round(math.log(1.25) ** 2, 4),
+        unit="squared log",
+        means="heads whose effect for {a} against {b} differs between them by 25 % (standard deviation)",
+    ),
+    statistic=HeadProfile("profile_spread", centred=True),
+    nulls=("document_swaps", "matched_sets"),
     words=Words(
         title="Same heads for {a} and {b}",
         asks="Do different heads drive the {set} neurons for {a} than for {b}?",
         measured=(
-            "One minus the correlation of the heads' effect profiles for {a} and {b}, corrected for the noise between "
-            "the two halves."
+            "For each head the log ratio of its effect on the {set} neurons for {a} to that for {b}; the variance of "
+            "these ratios over heads, from the product of the two halves, less the same for matched sets."
         ),
         plus="different heads drive the {set} neurons for {a} than for {b}",
-        minus="the two profiles agree better than noise allows",
+        minus="heads act on the {set} neurons more alike for {a} and {b} than on ordinary neurons",
         none="the same heads drive the {set} neurons for {a} and for {b}",
     ),
     figures=("head_map",),

@@ -19,7 +19,7 @@ from ....prepared import PreparedData
 from ....result import Details
 from ....statistic import Values
 from ....statistics.joint import BoundJoint, JointStatistic, Plan, by_condition
-from .routing import head_effects_on_sets
+from .head_sets import HeadSets
 
 TOP_HEADS = 0.05
 """Share of the reachable heads that is ablated."""
@@ -39,7 +39,7 @@ class HeadPlan(Plan):
 
     def __init__(self, data: PreparedData) -> None:
         rows = torch.from_numpy(data.reachable_heads)
-        on_set = head_effects_on_sets(data)[..., 0].sum((1, 2))
+        on_set = HeadSets(data, [[h] for h in range(len(data.reachable_heads))]).sums.x[:, :, 0].sum((0, 1))
         count = min(len(rows), max(FEWEST_HEADS, round(TOP_HEADS * len(rows))))
         top = torch.argsort(on_set, descending=True, stable=True)[:count].sort().values
         totals = (data.head_effect(h).sum((0, 1), dtype=torch.float64).mean() for h in range(len(rows)))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .....estimators import regimes, routing
-from .....estimators.class_means import ClassSums
+from .....estimators.class_means import ClassSums, Score
+from .....estimators.two_sources import studentised
 from ....neuron_sets import Need
-from ....nulls.base import Randomises
+from ....nulls.base import Observed, Randomises
 from ....prepared import PreparedData
-from ....statistic import Statistic, Values
+from ....statistic import Statistic, TwoSources, Values
 from ....statistics.contrasts import BoundContrast, BoundQuadratic
-from ....statistics.sets import BoundSet
+from ....statistics.sets import BoundSet, images_of, offered_neurons
+from .head_sets import HeadSets
 
 
 @dataclass(frozen=True)
@@ -25,57 +28,106 @@ class HeadPreference(Statistic):
 
     needs: ClassVar[tuple[Need, ...]] = ("heads",)
 
-    def bind(self, data: PreparedData) -> BoundContrast:
-        """Per-document effects on the label-blind set and on its strata."""
-        effect = head_effects_on_sets(data)
-        group = routing.pool_minor(effect.sum((1, 2, 3)))
-        pooled = torch.zeros(int(group.max()) + 1, *effect.shape[1:], dtype=effect.dtype).index_add_(0, group, effect)
-        sums = ClassSums(pooled.permute(1, 2, 3, 0).contiguous(), *_unit_weights(data))
-        bound = BoundContrast(sums, regimes.nothing_chosen, routing.preference)
+    def bind(self, data: PreparedData) -> BoundPreference:
+        """Per-document effects on the label-blind set and on the rest of its strata."""
+        single = HeadSets(data, [[h] for h in range(len(data.reachable_heads))])
+        group = routing.pool_minor(single.sums.x.sum((0, 1, 2)))
+        groups = [(group == g).nonzero()[:, 0].tolist() for g in range(int(group.max()) + 1)]
+        bound = BoundPreference(single if len(groups) == len(group) else HeadSets(data, groups))
         heads = [f"{data.heads.layer[h]}.{data.heads.head[h]}" for h in data.reachable_heads]
         major = [name for name, g in zip(heads, group.tolist(), strict=True) if (group == g).sum() == 1]
         bound.outputs = (*major, "minor") if len(major) < len(heads) else tuple(heads)
         bound.groups = group
         bound.outputs_are = "head"
-        bound.of_set = True
         return bound
+
+
+class BoundHeads(BoundContrast):
+    """A contrast of what heads do to the set, under swaps of documents and draws of other sets."""
+
+    kinds: ClassVar[tuple[Randomises, ...]] = ("labels", "neurons")
+    of_set = True
+
+    def __init__(self, heads: HeadSets, sums: ClassSums, score: Score) -> None:
+        super().__init__(sums, regimes.nothing_chosen, score)
+        self.heads, self.smaller_half = heads, heads.data.smaller_half
+
+    def offers(self) -> Mapping[Randomises, Observed]:
+        """Labels of documents, and the places of the label-blind sets."""
+        return {**super().offers(), "neurons": offered_neurons(self.heads.data, blind=True)}
+
+    def of_draws(self, draws: Tensor) -> Tensor:
+        """Score of the sets' images under permutations [R, N], or of drawn sets [R, 2, n]."""
+        images = images_of(self.heads.data.blind_set, draws, self.heads.data.measurements.n_neurons)
+        value: Tensor = self.score(self.arranged(self.heads.of_sets(images)), None)
+        return value
+
+    def arranged(self, means: Tensor) -> Tensor:
+        """Means [R, 2, 2, 2 (set, rest), K] as the score takes them."""
+        return means
+
+
+class BoundPreference(BoundHeads):
+    """Preference of each head; documents and neurons both move it."""
+
+    def __init__(self, heads: HeadSets) -> None:
+        super().__init__(heads, heads.sums, routing.preference)
+        self.of_neurons, self.cells = heads.variances()
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Over the error of both sources; that of documents is the observed one for other sets."""
+        if kind == "neurons":
+            value = self.of_draws(draws)
+            return Values(value, studentised(value, self._of_documents, self.of_neurons, self.cells))
+        value, derivative = self._under_swaps(draws)
+        return Values(value, studentised(value, self._variance(derivative), self.of_neurons, self.cells))
+
+    def two_sources(self) -> TwoSources:
+        """Errors of documents and neurons; degrees of freedom by the fewer of a half's documents and the set."""
+        units = self.smaller_half or float(torch.bincount(self.sums.half).min())
+        df = min(units, float(len(self.heads.data.blind_set[0]))) - 1
+        return TwoSources(self._of_documents.sqrt().numpy(), self.of_neurons.sqrt().numpy(), self.cells.numpy(), df)
+
+    @cached_property
+    def _of_documents(self) -> Tensor:
+        return self._variance(self._under_swaps(self.identity("labels"))[1])[0]
+
+    def _variance(self, derivative: Tensor) -> Tensor:
+        """Variance over documents from derivatives [R, D, K], each half a stratum, [R, K]."""
+        out = derivative.new_zeros(derivative.shape[0], derivative.shape[2])
+        for half in (0, 1):
+            rows = self.sums.rows(half)
+            out += len(rows) / (len(rows) - 1) * (derivative[:, rows] ** 2).sum(1)
+        return out
 
 
 @dataclass(frozen=True)
 class HeadProfile(Statistic):
-    """Distance between the profiles of the two conditions of head effects on the label-blind set.
-
-    Where profiles are alike it is quadratic in their differences.
-    """
+    """How differently heads act on the label-blind set for the two conditions; quadratic where they act alike."""
 
     needs: ClassVar[tuple[Need, ...]] = ("heads",)
 
-    def bind(self, data: PreparedData) -> BoundContrast:
+    def bind(self, data: PreparedData) -> BoundProfile:
         """Per-document effects on the label-blind set."""
-        effect = head_effects_on_sets(data)[..., 0]
-        sums = ClassSums(effect.permute(1, 2, 0)[..., None].contiguous(), *_unit_weights(data))
-        bound = BoundQuadratic(sums, regimes.nothing_chosen, routing.profile_distance)
-        bound.of_set = True
-        return bound
+        return BoundProfile(HeadSets(data, [[h] for h in range(len(data.reachable_heads))]))
 
 
-def head_effects_on_sets(data: PreparedData) -> Tensor:
-    """Mean effect of each reachable head on the *other* half's set and on its strata, float64 [H, D, 2, 2]."""
-    sets = data.blind_set
-    data.check_measured(sets)
-    half = torch.from_numpy(data.half)
-    out = torch.zeros(len(data.reachable_heads), len(half), 2, 2, dtype=torch.float64)
-    for h in range(len(out)):
-        effect = data.head_effect(h)
-        for side in (0, 1):
-            rows = half == side
-            out[h, rows] = routing.set_and_strata(effect[None, rows].double(), data.strata, sets[1 - side])[0]
-    return out
+class BoundProfile(BoundHeads, BoundQuadratic):
+    """The variance of log ratios over heads, less that of other sets; heads are the features of one output."""
 
+    def __init__(self, heads: HeadSets) -> None:
+        super().__init__(heads, heads.sums.of_features(0), routing.profile_spread)
 
-def _unit_weights(data: PreparedData) -> tuple[Tensor, Tensor]:
-    """Documents of each unit, since head effects are added up over them, and its half."""
-    return torch.from_numpy(data.unit_sizes.astype(np.float64)), torch.from_numpy(data.half)
+    def arranged(self, means: Tensor) -> Tensor:
+        """Effects on the set alone, heads as features."""
+        return means[..., 0, :, None]
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """Studentised over documents under their swaps; plain for other sets."""
+        if kind == "neurons":
+            value = self.of_draws(draws)
+            return Values(value, value)
+        return super().evaluate(kind, draws, replicates, seed)
 
 
 @dataclass(frozen=True)
