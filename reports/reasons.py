@@ -58,6 +58,9 @@ def said(finding: Finding, card: HypothesisCard | None = None) -> str:
         clause = card.minus if other_way else card.plus
     elif _opposite(finding):
         clause = card.minus
+    elif _small_but_there(finding):
+        n = finding_numbers(finding)
+        clause = f"{card.plus}, but only by {n.estimate}: effects of {n.margin} or more are excluded"
     else:
         clause = f"{card.none}; any difference is too small to matter" if _bounded_below(finding) else card.none
     return f"{_capital(clause)}."
@@ -75,6 +78,12 @@ def _capital(text: str) -> str:
 def _opposite(finding: Finding) -> bool:
     """Whether the whole verdict interval lies beyond the margin on the side that the claim does not speak of."""
     return finding.verdict_high is not None and finding.margin is not None and finding.verdict_high <= -finding.margin
+
+
+def _small_but_there(finding: Finding) -> bool:
+    """Whether an effect that is shown to lie below the margin is significantly above 0 all the same."""
+    small = finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided
+    return small and finding.estimate is not None and finding.estimate > 0
 
 
 def _bounded_below(finding: Finding) -> bool:
