@@ -76,9 +76,11 @@ def test_the_mixed_model_of_pairs_agrees_with_the_estimate_of_selectivity(specia
 
 
 def test_rows_that_only_documents_decide_tell_their_bayes_factor():
-    world = Settings(neurons=480, pairs=8, head_class_sd=0.0, profile=0.8)
-    measurements = planted_measurements(world, 0, ["influence", "heads"])
-    row = run_suite(measurements, TestOptions(replicates=199, only=("routing.profile",))).findings[0]
+    measurements = planted_measurements(Settings(neurons=960, flat_rare=1.0, covariate_link=0.0), 0, ["influence"])
+    nulls = {"regimes.contrast": "document_swaps"}
+    row = run_suite(measurements, TestOptions(replicates=199, only=("regimes.contrast",), nulls=nulls)).findings[0]
+    both = run_suite(measurements, TestOptions(replicates=199, only=("regimes.contrast",))).findings[0]
+    assert both.details.document_effect is None, "neurons are a second source of chance"
     effect = row.details.document_effect
     assert effect.cohen_d == row.effect_size
     assert effect.bf10 > 1
