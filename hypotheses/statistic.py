@@ -36,7 +36,7 @@ class Values:
 class Varied:
     """A field of a statistic that ``--vary`` may set: what reads a value from a word, and what the field means."""
 
-    parse: Callable[[str], float]
+    parse: Callable[[str], float | str]
     means: str
 
 

@@ -111,7 +111,7 @@ Margin = Annotated[
 Vary = Annotated[
     list[str] | None,
     option("--vary", "NAME=V1,V2 ...", TEST, "Test every combination of these values too, the run's own included: "
-           "conditioning, threshold, elbow, ablation, plateau, split, resolution, density."),
+           "conditioning, threshold, elbow, ablation, plateau, split, resolution, algorithm, density."),
 ]  # fmt: skip
 Replicates = Annotated[
     int, option("--replicates", "B", TEST, "Draws from each null model; 999 at most where a row decides nothing.")

@@ -41,6 +41,7 @@ paper = Paper(
         regimes.recruitment,
         clusters.within,
         clusters.core,
+        clusters.by_each,
         clusters.rewired,
         clusters.cohesion,
         clusters.weights,

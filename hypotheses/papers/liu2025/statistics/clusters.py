@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .....estimators import coactivation, core_module
+from .....data.errors import InputError
+from .....estimators import algorithms, coactivation, core_module
 from .....estimators import weights as weight_space
-from .....estimators.communities import (
-    contrast_of,
-    modular_contrast,
-    rewired_excess,
-    signed_modules,
-    threshold_graph,
-)
+from .....estimators.communities import contrast_of, rewired_excess, threshold_graph
+from .....estimators.leiden import IntArray
 from ....neuron_sets import Need
 from ....nulls.base import Observed, Randomises
 from ....nulls.graphs import REWIRING_NOTE
@@ -27,32 +24,44 @@ from ....result import Details
 from ....statistic import BoundStatistic, Statistic, Values, Varied, above_zero, share
 from ....statistics.sets import BoundSet, seeds_for
 
+if TYPE_CHECKING:
+    from ....truth import TrueWorld
+
 DENSITY = 0.25
 """Share of node pairs that are edges in thresholded co-activation graphs: dense enough to stay connected at n = 26."""
 
 
+def _algorithm(word: str) -> str:
+    """A community algorithm, for `Statistic.varied`."""
+    if word not in algorithms.ALGORITHMS:
+        raise InputError(f"{word!r} is no algorithm", "", f"choose {', '.join(algorithms.ALGORITHMS)}")
+    return word
+
+
 @dataclass(frozen=True)
 class Within(Statistic):
-    """Modular contrast K (docs/methods.md#clusters-within); `resolution` is that of Leiden's modularity."""
+    """Modular contrast K (docs/methods.md#clusters-within); `algorithm` finds the modules, at its `resolution`."""
 
     needs: ClassVar[tuple[Need, ...]] = ("activations",)
     varied: ClassVar[Mapping[str, Varied]] = {
-        "resolution": Varied(above_zero, "resolution of the modularity that finds modules: larger, smaller modules")
+        "resolution": Varied(above_zero, "resolution of the modularity that finds modules: larger, smaller modules"),
+        "algorithm": Varied(_algorithm, "community algorithm that finds modules"),
     }
 
     resolution: float = 1.0
+    algorithm: str = algorithms.OWN
 
     def bind(self, data: PreparedData) -> BoundWithin:
         """Correlations of the two halves."""
-        return BoundWithin(data, self.resolution)
+        return BoundWithin(data, self.resolution, self.algorithm)
 
 
 class BoundWithin(BoundSet):
     """Modules found on the half the set was chosen on, scored on the other."""
 
-    def __init__(self, data: PreparedData, resolution: float = 1.0) -> None:
+    def __init__(self, data: PreparedData, resolution: float = 1.0, algorithm: str = algorithms.OWN) -> None:
         super().__init__(data)
-        self.resolution = resolution
+        self.resolution, self.algorithm = resolution, algorithm
 
     def offers(self) -> Mapping[Randomises, Observed]:
         """Neurons, the correlation graphs of each crossing, or the activations behind them (both sets' neurons)."""
@@ -88,10 +97,12 @@ class BoundWithin(BoundSet):
         return torch.stack([torch.stack([half[s][:, s] for half in r]) for s in self._columns[1]])
 
     def _contrast(self, found: Tensor, scored: Tensor, seeds: Tensor) -> Tensor:
+        return torch.from_numpy(contrast_of(self.modules(found, seeds), scored.double().numpy()))
+
+    def modules(self, found: Tensor, seeds: Tensor) -> IntArray:
+        """Modules of graphs [R, n, n], [R, n]."""
         keys = seeds.numpy().view(np.uint64)
-        return torch.from_numpy(
-            modular_contrast(found.double().numpy(), scored.double().numpy(), keys, resolution=self.resolution)
-        )
+        return algorithms.modules(self.algorithm, found.double().numpy(), keys, resolution=self.resolution)
 
     def on_truth(self, there: BoundStatistic, draws: Any, replicates: range, seed: int) -> Tensor:
         """Modules found on the data, scored on the truth, [R]."""
@@ -113,13 +124,59 @@ class BoundWithin(BoundSet):
 
     def without(self, chosen: int, sets: Tensor, replicates: range, seed: int) -> Tensor:
         """K with the modules fixed, scored without each document."""
-        found = coactivation.submatrices(self.data.correlation[chosen], sets).double().numpy()
-        keys = seeds_for(replicates, seed, 1).numpy().view(np.uint64)
-        modules = signed_modules(found, keys, resolution=self.resolution)[0]
+        found = coactivation.submatrices(self.data.correlation[chosen], sets)
+        modules = self.modules(found, seeds_for(replicates, seed, 1))
         other = 1 - chosen
         r = coactivation.correlations_without(self.data.activation_a[other], self.data.unit_a[other], sets)
         scores = contrast_of(np.repeat(modules, r.shape[1], axis=0), r.flatten(0, 1).numpy())
         return torch.from_numpy(scores).view(len(sets), -1)
+
+
+@dataclass(frozen=True)
+class WithinByEach(Statistic):
+    """The modular contrast by each algorithm of leidenalg and igraph (`clusters.algorithms`)."""
+
+    needs: ClassVar[tuple[Need, ...]] = ("activations",)
+
+    most_replicates: int | None = 99  # graph by graph through a library: a millisecond to a tenth of a second each
+
+    def bind(self, data: PreparedData) -> BoundWithinByEach:
+        """Correlations of the two halves."""
+        return BoundWithinByEach(data)
+
+
+class BoundWithinByEach(BoundSet):
+    """One output an algorithm; the same sets for all of them."""
+
+    outputs = algorithms.LIBRARY
+    outputs_are = "algorithm"
+
+    def __init__(self, data: PreparedData) -> None:
+        super().__init__(data)
+        self.by = [BoundWithin(data, algorithm=name) for name in self.outputs]
+
+    def evaluate(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Values:
+        """K of the sets' images by each algorithm, [R, K], ranked by how far pairs inside and between lie apart."""
+        images, seeds = self.images(draws), seeds_for(replicates, seed, 1)
+        contrast = torch.zeros(len(draws), len(self.by), dtype=torch.float64)
+        apart = torch.zeros_like(contrast)
+        for chosen in (0, 1):
+            halves = (self.data.correlation[half] for half in (chosen, 1 - chosen))
+            found, scored = (coactivation.submatrices(r, images[chosen]) for r in halves)
+            for k, bound in enumerate(self.by):
+                modules, r = bound.modules(found, seeds), scored.double().numpy()
+                contrast[:, k] += torch.from_numpy(contrast_of(modules, r)) / 2
+                apart[:, k] += torch.from_numpy(algorithms.separation(modules, r)) / 2
+        return Values(contrast, apart)
+
+    def draws_without(self, kind: Randomises, draws: Any, replicates: range, seed: int) -> Tensor | None:
+        """The same without each document, the modules fixed, [R, D, K]."""
+        each = [bound.draws_without(kind, draws, replicates, seed) for bound in self.by]
+        return None if kind != "neurons" else torch.cat([e for e in each if e is not None], 2)
+
+    def true_values(self, world: TrueWorld) -> npt.NDArray[np.float64]:
+        """None: the row decides nothing."""
+        return np.full(len(self.outputs), np.nan)
 
 
 @dataclass(frozen=True)
