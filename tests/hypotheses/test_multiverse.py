@@ -175,7 +175,7 @@ def test_the_runs_own_values_are_those_of_the_declared_statistics():
     """Guards the axes that statistics hold: the run must be its own first universe."""
     every = list(catalogue.known_hypotheses().values())
     axes = {name: axis for name, axis in axes_of(every).items() if axis.decides == "statistic"}
-    assert set(axes) == {"resolution", "density"}
+    assert set(axes) == {"resolution", "density", "algorithm"}
     own = {name: axis.own(MeasureOptions(), TestOptions()) for name, axis in axes.items()}
     for hypothesis in every:
         assert with_fields(hypothesis, own) == hypothesis
