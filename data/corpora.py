@@ -10,18 +10,16 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from .cluster_rules import OPTION, ClusterRule, cluster_rule, listed_groups
 from .clusters import clusters
 from .errors import InputError
 from .prose import Text
 from .readers import Texts, open_texts
 from .tokens import Encoder, Tokenizer, unknown_ids
-
-ClusterRule: TypeAlias = Literal["auto", "none"]
 
 MIN_LENGTH_SHARE = 0.5
 """Share of the context that a document must fill.
@@ -69,7 +67,7 @@ class Corpus:
 
 
 def load_corpus(
-    corpus: str | Sequence[str], tokenizer: Tokenizer, documents: int, context: int, cluster: ClusterRule = "auto"
+    corpus: str | Sequence[str], tokenizer: Tokenizer, documents: int, context: int, cluster: str = "auto"
 ) -> Corpus:
     """Return the first documents of a corpus that are long enough, tokenized and cut to the context.
 
@@ -89,14 +87,16 @@ def load_corpus(
         Tokens of a document at most; one with fewer than `MIN_LENGTH_SHARE` of it is passed over.
     cluster
         *auto*: documents of one package of the embedded corpus, of one sub-folder, blocks of one running text, and
-        near-copies are a cluster; *none*: each document is its own.
+        near-copies are a cluster; *none*: each document is its own; a table (`listed_groups`) or a field of the
+        corpus's rows names the cluster of each document, and near-copies are joined as well.
 
     Raises
     ------
     InputError
         If the corpus cannot be read, or has fewer than `MIN_DOCUMENTS` documents that are long enough.
     """
-    texts = open_texts(corpus)
+    rule = cluster_rule(cluster)
+    texts = open_texts(corpus, rule.field)
     encoder = Encoder(tokenizer, context)
     shortest = int(np.ceil(MIN_LENGTH_SHARE * context))
     sources: list[str] = []
@@ -116,8 +116,8 @@ def load_corpus(
     warnings = [*texts.warnings, *_warnings(rows, read, documents, shortest, context, pseudo)]
     warnings += _check_known(rows, tokenizer, texts.where)
     table = pd.DataFrame({"document": np.arange(len(rows)), "source": sources, "input_ids": rows})
-    if cluster == "auto":
-        table["cluster"] = clusters([] if not groups else _told_apart(groups), rows)
+    if rule.by != "none":
+        table["cluster"] = clusters(_told_apart(groups, rule, sources), rows)
     return Corpus(texts.id, hash_ids(rows), table, warnings, read)
 
 
@@ -140,9 +140,16 @@ def _encoded(texts: Iterator[Text], encoder: Encoder) -> Iterator[tuple[str, str
             yield from ((source, group, encoder.document(part.text), False) for part in parts)
 
 
-def _told_apart(groups: list[str]) -> list[str]:
-    """The groups, or none where all documents are of one: then there is nothing to tell apart."""
-    return [""] * len(groups) if len(set(groups)) == 1 else groups
+def _told_apart(groups: list[str], rule: ClusterRule, sources: list[str]) -> list[str]:
+    """The groups; found ones are none where all documents are of one: then there is nothing to tell apart."""
+    if rule.by == "table":
+        groups = listed_groups(rule.name, sources)
+    if len(set(groups)) > 1:
+        return groups
+    if rule.by != "auto" and groups[0]:
+        raise InputError(f"all documents are of the cluster {groups[0][:80]!r}", f"{OPTION} {rule.name}",
+                         "give documents of several clusters, or --cluster auto")  # fmt: skip
+    return [""] * len(groups)
 
 
 def _blocks(source: str, parts: Iterable[str], encoder: Encoder) -> Iterator[tuple[str, list[int], bool]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from .cluster_rules import cluster_rule
 from .conditions import BY_FREQUENCY
 from .errors import InputError
 
@@ -45,7 +46,8 @@ class MeasureOptions:
     ablation: Literal["mean", "zero", "resample"] = "mean"
     documents: int = 200
     context: int = 256
-    cluster: Literal["auto", "none"] = "auto"
+    cluster: str = "auto"
+    """``auto``, ``none``, a table, or a field of the corpus (`neuronull.data.clusters.cluster_rule`)."""
     seed: int = 0
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -67,7 +69,7 @@ class MeasureOptions:
         _choice("--attention", self.attention, ("auto", "eager", "sdpa"))
         _at_least("--documents", self.documents, 20)
         _at_least("--context", self.context, 16)
-        _choice("--cluster", self.cluster, ("auto", "none"))
+        cluster_rule(self.cluster)
         _at_least("--seed", self.seed, 0)
         if self.batch is not None:
             _at_least("--batch", self.batch, 1)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .cluster_rules import OPTION as GROUP
 from .errors import InputError
 from .options import EMBEDDED_CORPUS
 from .prose import Headings, Text, find_headings, read_prose
-from .rows import FIELD, Field, read_arrow, read_csv, read_json, read_json_lines, read_parquet, text_of
+from .rows import FIELD, Field, read_arrow, read_csv, read_json, read_json_lines, read_parquet, text_in
 from .streams import FORMATS, OPTION, split_suffix
 
 HUB_PREFIX = "hf:"
@@ -78,21 +79,31 @@ class Texts:
     warnings: list[str] = field(default_factory=list)
 
 
-def open_texts(corpus: str | Sequence[str]) -> Texts:
+def open_texts(corpus: str | Sequence[str], group: str | None = None) -> Texts:
     """Return the texts that a corpus name stands for, or those given; see `neuronull.data.corpora.load_corpus`.
+
+    Parameters
+    ----------
+    corpus
+        Its name, or the texts.
+    group
+        The field of its rows that tells what they share with others; None for sub-folders, packages, or nothing.
 
     Raises
     ------
     InputError
         If there is no such corpus; while reading, if a text cannot be read.
     """
+    if group and (not isinstance(corpus, str) or corpus == EMBEDDED_CORPUS):
+        raise InputError("this corpus has no fields", f"{GROUP} {group}",
+                         "give auto, none, or a table with the columns source and cluster")  # fmt: skip
     if not isinstance(corpus, str):
         given = (Text(f"text {number}", text) for number, text in enumerate(corpus))
         return Texts(f"{len(corpus)} texts given in Python", given, "corpus")
     if corpus == EMBEDDED_CORPUS:
         return _embedded()
     if corpus.startswith(HUB_PREFIX):
-        return _hub(corpus)
+        return _hub(corpus, group)
     path, name = _path_and_field(corpus)
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder", OPTION, "save the text to a file first")
@@ -101,10 +112,13 @@ def open_texts(corpus: str | Sequence[str]) -> Texts:
     prose = [file for file in files if _is_prose(file[0])]
     if name and prose:
         raise InputError(f"{prose[0][1]} is read as text and has no fields", f"{OPTION} {corpus}", f"give {FORMATS}")
+    if group and prose:
+        raise InputError(f"{prose[0][1]} is read as text and has no fields", f"{GROUP} {group}",
+                         "give auto, none, or a table with the columns source and cluster")  # fmt: skip
     headings = find_headings(prose)
     return Texts(
         identity + (f"{FIELD_MARK}{name}" if name else ""),
-        _read(files, Field(name, f"{OPTION} {path}{FIELD_MARK}{{}}"), headings),
+        _read(files, Field(name, f"{OPTION} {path}{FIELD_MARK}{{}}", group), headings),
         f"{OPTION} {corpus}",
         headings.told,
         headings.warnings,
@@ -152,12 +166,12 @@ def _is_prose(path: Path) -> bool:
 
 
 def _read(files: list[tuple[Path, str]], wanted: Field, headings: Headings) -> Iterator[Text]:
-    """Yield the texts of files, each with its sub-folder as the group, where there are sub-folders."""
-    nested = any("/" in shown for _, shown in files)
+    """Yield the texts of files; where no field tells the group, it is the sub-folder, if there are sub-folders."""
+    nested = wanted.group is None and any("/" in shown for _, shown in files)
     for path, shown in files:
-        folder = shown.rpartition("/")[0] if nested else ""
+        folder = shown.rpartition("/")[0]
         for text in _file(path, shown, wanted, headings):
-            yield replace(text, group=folder)
+            yield replace(text, group=folder) if nested else text
 
 
 def _file(path: Path, shown: str, wanted: Field, headings: Headings) -> Iterator[Text]:
@@ -183,7 +197,7 @@ def _file(path: Path, shown: str, wanted: Field, headings: Headings) -> Iterator
         raise InputError(f"{shown} cannot be read: {said}", OPTION, "check the file") from None
 
 
-def _hub(name: str) -> Texts:
+def _hub(name: str, group: str | None) -> Texts:
     """Open a Hub data set as a stream: ``hf:dataset[@revision][:config][:split][:field]``; empty parts are defaults.
 
     The revision (branch, tag or commit) may also stand at the end.
@@ -212,7 +226,7 @@ def _hub(name: str) -> Texts:
         warnings.append(f"no split was named: {split} of {', '.join(stream)} is read")
         stream = stream[split]
     at = f"@{revision}" if revision else ""
-    wanted = Field(column or FIELD, f"{HUB_PREFIX}{dataset}{at}:{config}:{split}:{{}}")
+    wanted = Field(column or FIELD, f"{HUB_PREFIX}{dataset}{at}:{config}:{split}:{{}}", group)
     texts = _hub_texts(name, stream, f"{dataset}:{split}", wanted)
     return Texts(name, texts, f"{OPTION} {name}", warnings=warnings)
 
@@ -227,7 +241,7 @@ def _hub_texts(name: str, stream: Any, shown: str, wanted: Field) -> Iterator[Te
             return
         except Exception as error:  # as in `_hub`: the network may fail half-way
             raise _unreachable(name, error) from None
-        yield Text(f"{shown}[{number}]", text_of(row, wanted, f"{shown}, row {number}"))
+        yield text_in(row, wanted, f"{shown}[{number}]", f"{shown}, row {number}")
         number += 1
 
 

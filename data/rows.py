@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .cluster_rules import OPTION as GROUP
 from .errors import InputError
 from .prose import Text
 from .streams import LONGEST, OPTION, lines, open_bytes, split_suffix, too_long
@@ -19,6 +20,8 @@ FIELD = "text"
 
 MOST_JSON = 250_000_000
 """Bytes of a `.json` file at most: it cannot be read in part."""
+
+_NO_FIELD = "give auto, none, or a table with the columns source and cluster"
 
 _ROWS = 16
 """Rows of a Parquet file read at a time: each may hold `LONGEST` characters."""
@@ -41,10 +44,13 @@ class Field:
         `FIELD`, and rows that are strings.
     naming
         How the user names another, with ``{}`` where the name stands.
+    group
+        The field that tells what a row shares with others (`neuronull.data.clusters`), named alike; None for none.
     """
 
     name: str | None
     naming: str
+    group: str | None = None
 
     @property
     def path(self) -> str:
@@ -85,6 +91,29 @@ def text_of(row: Any, field: Field, where: str) -> str:
     return text
 
 
+def text_in(row: Any, field: Field, source: str, where: str) -> Text:
+    """Return the text in a row, and its group.
+
+    Raises
+    ------
+    InputError
+        If the row has no such field, or it does not hold a text, or a group that is a string, a number or nothing.
+    """
+    text = text_of(row, field, where)
+    if field.group is None:
+        return Text(source, text)
+    if not isinstance(row, Mapping):
+        raise InputError(f"{where} holds {kind_of(row)}, which has no fields", f"{GROUP} {field.group}", _NO_FIELD)
+    try:
+        value = _inside(row, Field(field.group, "{}"), where)
+    except InputError as error:
+        raise InputError(error.what, f"{GROUP} {field.group}", "name a field that every row has") from None
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int | float)):
+        raise InputError(f'the field "{field.group}" of {where} holds {kind_of(value)}', GROUP,
+                         "name a field of strings or numbers")  # fmt: skip
+    return Text(source, text, group="" if value is None else str(value))
+
+
 def kind_of(value: Any) -> str:
     """Return what a value is, in words."""
     if isinstance(value, Mapping):
@@ -104,7 +133,7 @@ def read_json_lines(path: Path, shown: str, field: Field) -> Iterator[Text]:
         except (ValueError, RecursionError) as error:
             said = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else _fault(error)
             raise InputError(f"{where} is not JSON: {said}", OPTION, "give one JSON object per line") from None
-        yield Text(f"{shown}:{number}", text_of(row, field, where))
+        yield text_in(row, field, f"{shown}:{number}", where)
 
 
 def read_json(path: Path, shown: str, field: Field) -> Iterator[Text]:
@@ -132,7 +161,7 @@ def read_json(path: Path, shown: str, field: Field) -> Iterator[Text]:
         raise InputError(f"{shown} is not JSON: {said}", OPTION, hint) from None
     rows, inner = _json_rows(value, shown, field)
     for number, row in enumerate(rows):
-        yield Text(f"{shown}[{number}]", text_of(row, inner, f"{shown}, entry {number}"))
+        yield text_in(row, inner, f"{shown}[{number}]", f"{shown}, entry {number}")
 
 
 def read_csv(path: Path, shown: str, field: Field) -> Iterator[Text]:
@@ -144,11 +173,12 @@ def read_csv(path: Path, shown: str, field: Field) -> Iterator[Text]:
     names = _header(path, shown, delimiter)
     if not names:
         return
-    _check_column(names, field, shown)
+    _check_columns(names, field, shown)
+    read = _columns(field)
     options = {
         "read_options": pc.ReadOptions(use_threads=False, block_size=LONGEST),  # a record must fit a block
         "parse_options": pc.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        "convert_options": pc.ConvertOptions(include_columns=[field.path], column_types={field.path: pa.string()}),
+        "convert_options": pc.ConvertOptions(include_columns=read, column_types=dict.fromkeys(read, pa.string())),
     }
     try:
         with open_bytes(path, shown) as stream, closing(pc.open_csv(stream, **options)) as reader:
@@ -166,8 +196,8 @@ def read_parquet(path: Path, shown: str, field: Field) -> Iterator[Text]:
 
     try:
         with pq.ParquetFile(path) as file:
-            _check_column(_leaves(file.schema_arrow), field, shown)
-            batches = file.iter_batches(batch_size=_ROWS, columns=[field.path])
+            _check_columns(_leaves(file.schema_arrow), field, shown)
+            batches = file.iter_batches(batch_size=_ROWS, columns=_columns(field))
             yield from _column_texts(batches, field, shown)
     except pa.ArrowException as error:
         raise _unreadable(shown, "parquet", error) from None
@@ -187,20 +217,22 @@ def read_arrow(path: Path, shown: str, field: Field) -> Iterator[Text]:
                 schema, batches = reader.schema, iter(reader)
             else:
                 schema, batches = file.schema, (file.get_batch(i) for i in range(file.num_record_batches))
-            _check_column(_leaves(schema), field, shown)
-            top = field.path if field.path in schema.names else field.path.partition(".")[0]
-            yield from _column_texts((batch.select([top]) for batch in batches), field, shown)
+            _check_columns(_leaves(schema), field, shown)
+            top = [name if name in schema.names else name.partition(".")[0] for name in _columns(field)]
+            top = list(dict.fromkeys(top))
+            yield from _column_texts((batch.select(top) for batch in batches), field, shown)
     except pa.ArrowException as error:
         raise _unreadable(shown, "Arrow", error) from None
 
 
 def _column_texts(batches: Iterable[Any], field: Field, shown: str) -> Iterator[Text]:
-    """Yield the texts of record batches of one column."""
+    """Yield the texts of record batches of the columns that are read."""
     number = 0
     for batch in batches:
-        name, column = batch.schema.names[0], batch.column(0)
-        for row in range(len(column)):
-            yield Text(f"{shown}[{number}]", text_of({name: column[row].as_py()}, field, f"{shown}, row {number}"))
+        columns = list(zip(batch.schema.names, batch.columns, strict=True))
+        for row in range(batch.num_rows):
+            held = {name: column[row].as_py() for name, column in columns}
+            yield text_in(held, field, f"{shown}[{number}]", f"{shown}, row {number}")
             number += 1
 
 
@@ -224,6 +256,18 @@ def _leaves(schema: Any) -> list[str]:
         else:
             found.append(prefix + column.name)
     return found
+
+
+def _columns(field: Field) -> list[str]:
+    """Return the columns that are read: the text's, and the group's if one is named."""
+    return list(dict.fromkeys([field.path, *([field.group] if field.group else [])]))
+
+
+def _check_columns(names: Sequence[str], field: Field, shown: str) -> None:
+    _check_column(names, field, shown)
+    if field.group and field.group not in names:
+        raise InputError(f'{shown} has no column "{field.group}" (it has {_listed(names)})', f"{GROUP} {field.group}",
+                         "name one of them")  # fmt: skip
 
 
 def _check_column(names: Sequence[str], field: Field, shown: str) -> None:
@@ -284,7 +328,7 @@ def _json_rows(value: Any, shown: str, field: Field) -> tuple[list[Any], Field]:
             break
         value, rest = value[head], left
     if isinstance(value, list):
-        return value, Field(rest or None, field.naming)
+        return value, Field(rest or None, field.naming, field.group)
     lists = [name for name, held in value.items() if isinstance(held, list)] if isinstance(value, dict) else []
     hint = 'give a list of strings or of {"text": ...}'
     if lists:

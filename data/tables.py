@@ -6,9 +6,6 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from .errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -30,6 +27,8 @@ def read_rows(file: Path, where: str) -> tuple[list[str], list[dict[str, Any]]]:
     InputError
         If it cannot be read, has no rows, or a row has other columns than the first line.
     """
+    import pyarrow as pa  # options are checked where nothing heavy may be imported yet
+
     try:
         columns, rows = _parquet(file) if file.suffix.lower() == ".parquet" else _delimited(file, where)
     except UnicodeDecodeError:
@@ -43,6 +42,8 @@ def read_rows(file: Path, where: str) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def _parquet(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(file) as opened:
         table = opened.read(use_threads=False)
     return list(table.column_names), table.to_pylist()

@@ -67,9 +67,7 @@ def _cpm(graph: _Graph, seed: int, resolution: float) -> Sequence[int]:
 
 def _significance(graph: _Graph, seed: int, resolution: float) -> Sequence[int]:
     """Significance (Traag, Krings, Van Dooren 2013): how improbable such dense modules are in a random graph."""
-    found = leidenalg.find_partition(
-        graph.igraph(), leidenalg.SignificanceVertexPartition, n_iterations=-1, seed=seed
-    )
+    found = leidenalg.find_partition(graph.igraph(), leidenalg.SignificanceVertexPartition, n_iterations=-1, seed=seed)
     return list(found.membership)
 
 

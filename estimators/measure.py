@@ -31,7 +31,8 @@ from .neurons import covariates
 
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
 _NOT_IN_KEY = (
-    "model", "revision", "corpus", "counts", "conditions", "device", "batch", "heads", "head_documents",
+    "model", "revision", "corpus", "counts", "conditions", "cluster", "device", "batch", "heads",
+    "head_documents",
 )  # fmt: skip
 """Options that stand in the cache's key as hashes, that decide no number, or that decide a later round only."""
 
@@ -301,11 +302,19 @@ def _key(inputs: _Inputs) -> dict[str, Any]:
         "device": loaded.device.type,
         "model": [loaded.id, loaded.revision, loaded.hash],
         "corpus": [corpus.id, corpus.hash, corpus.warnings],
+        "clusters": _clusters_hash(corpus),
         "counts": [counts.hash, counts.source, counts.types, counts.warnings],
         "conditions": BY_FREQUENCY if inputs.listed is None else inputs.listed.hash,
         "positions": _positions_hash(inputs.positions),
         "versions": _versions(),
     }
+
+
+def _clusters_hash(corpus: Corpus) -> str | None:
+    """SHA-256 of the clusters; a rule that finds the same ones measures the same."""
+    if "cluster" not in corpus.documents:
+        return None
+    return hashlib.sha256(corpus.documents["cluster"].to_numpy("<i8").tobytes()).hexdigest()
 
 
 def _positions_hash(panel: Panel) -> str:

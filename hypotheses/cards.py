@@ -9,9 +9,10 @@ from ..data.errors import MissingInput
 from ..data.options import TestOptions
 from .findings import set_rule
 from .hypothesis import Hypothesis
+from .inference.effects import shared_variance
 from .neuron_sets import NeuronSet
 from .prepared import PreparedData
-from .result import SET_COLUMN, ConditionCard, Conditions, HypothesisCard, SetCard, Setup
+from .result import SET_COLUMN, ClusterShare, ConditionCard, Conditions, HypothesisCard, SetCard, Setup
 
 if TYPE_CHECKING:
     from .views import Prepared
@@ -35,6 +36,10 @@ def describe(data: PreparedData, options: TestOptions) -> Setup:
     }  # fmt: skip
     if data.n_units < len(data.documents):
         given |= {"n_clusters": data.n_units, "effective_clusters": data.effective_units}
+        shares = {name: shared_variance(values, data.unit) for name, values in data.document_values.items()}
+        given["cluster_shares"] = {
+            name: ClusterShare(share=one.share, low=one.low, high=one.high) for name, one in shares.items() if one
+        }
     return Setup(**given)
 
 

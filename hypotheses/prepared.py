@@ -228,6 +228,23 @@ class PreparedData:
         return ClassSums(x, self.pairs, torch.from_numpy(self.half))
 
     @shared_property
+    def document_values(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What tells how alike documents of a cluster are, float64 [D] each.
+
+        ``loss``: mean loss of the matched positions; ``influence``: log ratio of the mean influence on them, *a* to *b*
+        (not there where a document has none at all).
+        """
+        rows, d = (self.panel.a_rows, self.panel.b_rows), len(self.documents)
+        loss = self.panel.loss[rows[0]] + self.panel.loss[rows[1]]
+        pairs = np.bincount(self.pair_document, minlength=d)
+        found = {"loss": np.bincount(self.pair_document, loss, d) / (2 * pairs)}
+        if self.measurements.delta_loss is not None:
+            sums = absolute_sums(self.delta_loss, *rows, self.pair_document, d).sum((2, 3)).numpy()
+            if (sums > 0).all():
+                found["influence"] = np.log(sums[:, 0] / sums[:, 1])
+        return found
+
+    @shared_property
     def pair_sums(self) -> ClassSums:
         """The same with each matched pair as a unit of its own, [P, 2, N, 1] (for label swaps inside pairs)."""
         a, b = self.panel.a_rows, self.panel.b_rows

@@ -460,6 +460,15 @@ class Multiverse(BaseModel):
     universes: list[Universe] = Field(description="The run's own first")
 
 
+class ClusterShare(BaseModel):
+    """Share of the variance between documents that clusters hold, with its 95 % interval; it can be below 0."""
+
+    model_config = ConfigDict(extra="forbid")
+    share: float
+    low: float
+    high: float
+
+
 class Setup(BaseModel):
     """What was measured on what: everything of the input that decides the numbers."""
 
@@ -486,6 +495,11 @@ class Setup(BaseModel):
     )
     effective_clusters: float | None = Field(
         default=None, description="How many equal clusters would be worth as much: (sum n)^2 / sum n^2"
+    )
+    cluster_shares: dict[str, ClusterShare] = Field(
+        default_factory=dict,
+        description="Share of the variance between documents that clusters hold: of the mean loss, and of the log "
+        "ratio of the mean influence of the two conditions",
     )
     n_positions: int
     n_pairs: int

@@ -26,7 +26,6 @@ Conditioning = Literal["target", "input"]
 Ablation = Literal["mean", "zero", "resample"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa"]
-Cluster = Literal["auto", "none"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,7 +121,7 @@ def run(
     vary: Mapping[str, Sequence[object] | object] | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
-    cluster: Cluster = MeasureOptions.cluster,
+    cluster: str = MeasureOptions.cluster,
     replicates: int = TestOptions.replicates,
     alpha: float = TestOptions.alpha,
     seed: int = MeasureOptions.seed,
@@ -239,7 +238,7 @@ def measure(
     head_documents: int | None = None,
     documents: int = MeasureOptions.documents,
     context: int = MeasureOptions.context,
-    cluster: Cluster = MeasureOptions.cluster,
+    cluster: str = MeasureOptions.cluster,
     seed: int = MeasureOptions.seed,
     device: str = MeasureOptions.device,
     dtype: Dtype = MeasureOptions.dtype,

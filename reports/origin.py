@@ -140,4 +140,12 @@ def _clusters(s: Setup) -> str:
     if s.n_clusters is None:
         return ""
     worth = number(s.effective_clusters, 2)
-    return f" in {count(s.n_clusters)} clusters that are worth {worth} equal ones (chance is counted by cluster)"
+    influence = f"the influence on {s.conditions.a.phrase} against {s.conditions.b.phrase}"
+    shares = {"loss": "their loss", "influence": influence}
+    held = [
+        f"{number(share.share, 2)} [{number(share.low, 2)}, {number(share.high, 2)}] of {shares[name]}"
+        for name, share in s.cluster_shares.items()
+        if name in shares
+    ]
+    told = f"; of the differences between documents clusters hold {' and '.join(held)}" if held else ""
+    return f" in {count(s.n_clusters)} clusters that are worth {worth} equal ones (chance is counted by cluster{told})"

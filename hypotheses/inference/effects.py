@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy.stats
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,6 +39,53 @@ class MixedEffect:
     p_value: float
     document_sd: float
     doubt: str
+
+
+@dataclass(frozen=True)
+class SharedVariance:
+    """Intraclass correlation: the share of variance that lies between clusters, with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+def shared_variance(values: FloatArray, cluster: npt.NDArray[np.int64]) -> SharedVariance | None:
+    """Intraclass correlation of documents in clusters, by one-way analysis of variance.
+
+    Parameters
+    ----------
+    values
+        [D], one a document.
+    cluster
+        [D], the cluster of each.
+
+    Returns
+    -------
+    SharedVariance or None
+        Below 0 where documents of one cluster are less alike than others.  None where no cluster has two documents,
+        all have the same value, or there is one cluster only.
+
+    Notes
+    -----
+    With n_c documents in cluster c of C and n_0 = (D - sum n_c^2 / D) / (C - 1): (MSB - MSW) / (MSB + (n_0 - 1) MSW)
+    (Donner 1986, International Statistical Review 54:67).  The interval is that of Searle (1971) for equal clusters,
+    with n_0 in place of their size: exact where they are equal.
+    """
+    _, place, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
+    d, c = len(values), len(sizes)
+    if c < 2 or d == c:
+        return None
+    means = np.bincount(place, values) / sizes
+    between = float((sizes * (means - values.mean()) ** 2).sum()) / (c - 1)
+    within = float(((values - means[place]) ** 2).sum()) / (d - c)
+    if not within > 0:
+        return None
+    size = (d - float((sizes**2).sum()) / d) / (c - 1)
+    f = between / within
+    low, high = (f / scipy.stats.f.ppf(q, c - 1, d - c) for q in (0.975, 0.025))
+    share, low, high = ((ratio - 1) / (ratio + size - 1) for ratio in (f, low, high))
+    return SharedVariance(share, low, high)
 
 
 def document_effect(contrasts: FloatArray) -> DocumentEffect | None:

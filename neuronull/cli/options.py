@@ -42,8 +42,9 @@ Documents = Annotated[int, option("--documents", "D", INPUT, "Use the first D do
 Context = Annotated[int, option("--context", "L", INPUT, "Cut documents to L tokens.")]
 Cluster = Annotated[
     str,
-    option("--cluster", "auto|none", INPUT, "Documents that are no independent evidence: auto finds those of one "
-           "package, folder or running text, and near-copies; none takes each document for itself."),
+    option("--cluster", "auto|none|FIELD|FILE", INPUT, "Documents that are no independent evidence: auto finds those "
+           "of one package, folder or running text, and near-copies; none takes each document for itself; a field of "
+           "the corpus's rows, or a table (.csv, .tsv, .parquet) with columns source and cluster, names the clusters."),
 ]  # fmt: skip
 
 Layer = Annotated[str, option("--layer", "L", DESIGN, "Layer whose neurons are tested: last, or a number from 0.")]

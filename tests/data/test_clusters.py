@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from neuronull.data.clusters import ALIKE, SHINGLE, clusters, near_copies
+from neuronull.data.corpora import load_corpus
 from neuronull.data.errors import InputError
+from neuronull.data.options import MeasureOptions
 from neuronull.data.panel import halves
 
 
@@ -72,3 +76,84 @@ def test_halves_leave_clusters_whole_and_are_even():
     assert abs(int((half == 0).sum()) - int((half == 1).sum())) <= 2
     alone = table.assign(cluster=np.arange(len(table)))
     assert halves(alone, 0).tolist() == halves(table.drop(columns="cluster"), 0).tolist()
+
+
+# --- clusters that a user names ---------------------------------------------------------------------------------------
+
+
+class Letters:
+    """A tokenizer of the letters a-z."""
+
+    def __call__(self, text, **options):
+        return {"input_ids": [ord(letter) - 97 for letter in text]}
+
+
+TEXTS = ["".join(chr(97 + k) for k in np.random.default_rng(n).integers(26, size=40)) for n in range(24)]
+AUTHORS = [f"author {n // 3}" for n in range(24)]
+
+
+def rows_with_authors(folder, kind):
+    """The same texts in a file of any kind, each with its author in a field, or inside an object."""
+    table = pd.DataFrame({"text": TEXTS, "author": AUTHORS})
+    path = folder / f"texts.{kind}"
+    if kind == "jsonl":
+        lines = [{"text": t, "meta": {"author": a, "year": 1900}} for t, a in zip(TEXTS, AUTHORS, strict=True)]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return path, "meta.author"
+    if kind == "parquet":
+        table.to_parquet(path)
+    elif kind == "arrow":
+        table.to_feather(path)
+    elif kind == "json":
+        path.write_text(json.dumps(table.to_dict("records")))
+    else:
+        table.to_csv(path, index=False, sep="," if kind == "csv" else "\t")
+    return path, "author"
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv", "parquet", "arrow"])
+def test_a_field_names_the_clusters(tmp_path, kind):
+    path, field = rows_with_authors(tmp_path, kind)
+    documents = load_corpus(str(path), Letters(), 24, 16, field).documents
+    assert documents["cluster"].tolist() == [n // 3 for n in range(24)]
+    assert documents["source"].tolist() == load_corpus(str(path), Letters(), 24, 16).documents["source"].tolist()
+
+
+@pytest.mark.parametrize("key", ["source", "document"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+def test_a_table_names_the_clusters_and_what_it_leaves_out_is_its_own(tmp_path, kind, key):
+    path, _ = rows_with_authors(tmp_path, "csv")
+    names = load_corpus(str(path), Letters(), 24, 16).documents[key]
+    table = pd.DataFrame({key: names, "cluster": AUTHORS}).iloc[:21]
+    file = tmp_path / f"clusters.{kind}"
+    table.to_parquet(file) if kind == "parquet" else table.to_csv(file, index=False, sep="\t" if kind == "tsv" else ",")
+    found = load_corpus(str(path), Letters(), 24, 16, str(file)).documents["cluster"].tolist()
+    assert found == [*(n // 3 for n in range(21)), 7, 8, 9]
+
+
+def test_rules_that_cannot_be_used_are_refused_in_a_line(tmp_path):
+    path, _ = rows_with_authors(tmp_path, "jsonl")
+    (tmp_path / "one.csv").write_text("source,group\na,b\n")
+    (tmp_path / "other.csv").write_text("source,cluster\nnobody.txt,b\n")
+    (tmp_path / "two.csv").write_text("document,cluster\n1,b\n1,c\n")
+    (tmp_path / "prose.txt").write_text(" ".join(TEXTS))
+    (tmp_path / "one.jsonl").write_text("".join(json.dumps({"text": t, "of": "x"}) + "\n" for t in TEXTS))
+    refused = {
+        (path, "publisher"): r'line 1 has no field "publisher"',
+        (path, "meta"): r'the field "meta" of .* holds an object',
+        (path, f"{tmp_path}/none.csv"): r"is not a file",
+        (path, f"{tmp_path}/one.csv"): r"has the columns source, group",
+        (path, f"{tmp_path}/other.csv"): r"lists none of the documents",
+        (path, f"{tmp_path}/two.csv"): r"gives document 1 two clusters",
+        (tmp_path / "prose.txt", "author"): r"has no fields",
+        (tmp_path / "one.jsonl", "of"): r"all documents are of the cluster 'x'",
+    }
+    for (corpus, rule), said in refused.items():
+        with pytest.raises(InputError, match=said) as error:
+            load_corpus(str(corpus), Letters(), 24, 16, rule)
+        assert error.value.where.startswith("--cluster")
+        assert error.value.hint
+    with pytest.raises(InputError, match="has no fields"):
+        load_corpus(TEXTS, Letters(), 24, 16, "author")
+    with pytest.raises(InputError, match="no rule"):
+        MeasureOptions(cluster=" ")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pingouin
 import pytest
 import scipy.integrate
 import scipy.stats
 
 from neuronull.data.options import TestOptions
 from neuronull.data.planted import Settings, planted_measurements
-from neuronull.hypotheses.inference.effects import document_effect, mixed_model
+from neuronull.hypotheses.inference.effects import document_effect, mixed_model, shared_variance
 from neuronull.hypotheses.suite import run_suite
 
 
@@ -84,3 +86,33 @@ def test_rows_that_only_documents_decide_tell_their_bayes_factor():
     effect = row.details.document_effect
     assert effect.cohen_d == row.effect_size
     assert effect.bf10 > 1
+
+
+def test_shared_variance_of_equal_clusters_is_that_of_pingouin():
+    rng = np.random.default_rng(4)
+    cluster = np.repeat(np.arange(12), 5)
+    values = rng.normal(size=12)[cluster] + rng.normal(size=60)
+    table = pd.DataFrame({"target": cluster, "rater": np.tile(np.arange(5), 12), "value": values})
+    one = pingouin.intraclass_corr(table, "target", "rater", "value").iloc[0]
+    found = shared_variance(values, cluster)
+    low, high = one.filter(like="CI95").iloc[0]
+    assert found.share == pytest.approx(one["ICC"], rel=1e-9)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.0051)  # pingouin rounds to two places
+
+
+def test_shared_variance_covers_in_unequal_clusters():
+    rng = np.random.default_rng(5)
+    cluster = np.repeat(np.arange(20), rng.integers(1, 12, 20))
+    found = []
+    for _ in range(400):
+        values = np.sqrt(0.3) * rng.normal(size=20)[cluster] + np.sqrt(0.7) * rng.normal(size=len(cluster))
+        found.append(shared_variance(values, cluster))
+    assert np.mean([one.low <= 0.3 <= one.high for one in found]) == pytest.approx(0.95, abs=0.035)
+    assert np.mean([one.share for one in found]) == pytest.approx(0.3, abs=0.03)
+
+
+def test_shared_variance_needs_clusters_that_can_differ():
+    values = np.arange(6.0)
+    assert shared_variance(values, np.arange(6)) is None
+    assert shared_variance(values, np.zeros(6, int)) is None
+    assert shared_variance(np.array([1.0, 1.0, 2.0, 2.0]), np.array([0, 0, 1, 1])) is None
