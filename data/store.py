@@ -29,7 +29,9 @@ from safetensors.torch import save_file
 
 from . import files, schema
 from .errors import InputError
+from .leases import PARTIAL, leased, sweep
 from .measurements import Measurements, OnDemand
+from .shards import Shards
 from .validate import validate, validate_checkpoint
 
 CACHE_VARIABLE = "NEURONULL_CACHE"
@@ -55,15 +57,17 @@ def save(measurements: Measurements, directory: str | Path) -> None:
     """
     validate(measurements)
     directory = Path(directory).expanduser().absolute()
-    work = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}.partial")
+    work = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         _refuse_occupied(directory)
+        sweep(directory.parent, directory.name)
         work.mkdir(parents=True)
-        _write(measurements, work)
-        for step in measurements.checkpoints:
-            folder = work / schema.CHECKPOINTS / str(step)
-            folder.mkdir(parents=True)
-            _write(_checkpoint(measurements, step), folder)
+        with leased(work):
+            _write(measurements, work)
+            for step in measurements.checkpoints:
+                folder = work / schema.CHECKPOINTS / str(step)
+                folder.mkdir(parents=True)
+                _write(_checkpoint(measurements, step), folder)
         _refuse_occupied(directory)  # it may have been filled in the meantime
         if directory.exists():
             directory.rmdir()  # Windows does not rename onto a directory, even an empty one
@@ -202,7 +206,7 @@ def cache_directory() -> Path:
     return user_cache_path("neuronull", appauthor=False)
 
 
-def cached(key_payload: dict[str, Any], make: Callable[[], Measurements]) -> Measurements:
+def cached(key_payload: dict[str, Any], make: Callable[[Shards], Measurements]) -> Measurements:
     """Return the measurements cached under a key, or make and cache them.
 
     What comes back has always been through the disk if the disk allows, so a first run and a later one see the same.
@@ -213,28 +217,33 @@ def cached(key_payload: dict[str, Any], make: Callable[[], Measurements]) -> Mea
     key_payload
         Everything that decides the measurements, as JSON values: hashes of weights and text, options, versions.
     make
-        Makes them.
+        Makes them, and keeps in the shards that it is given what it has finished, so that a run that is cut off goes on
+        there.
 
     Raises
     ------
     TypeError, ValueError
         If the payload is not JSON, or holds NaN.
     """
-    entry = cache_directory() / "measurements" / cache_key(key_payload)
+    key = cache_key(key_payload)
+    entry, shards = cache_directory() / "measurements" / key, Shards(cache_directory() / "shards" / key)
     if entry.exists():
         try:
             return load(entry)
         except InputError as error:
             _log.warning("the cached measurements in %s are damaged and are made again: %s", entry, error)
             shutil.rmtree(entry, ignore_errors=True)
-    made = make()
+    made = make(shards)
     try:
         save(made, entry)
     except InputError as error:
-        if not entry.exists():  # else another process has just cached the same
+        try:
+            return load(entry)  # another process has just cached the same
+        except InputError:
             _log.warning("the measurements were not cached: %s", error)
             return made
     del made  # two copies of [T, N] arrays are one too many
+    shards.remove()
     return load(entry)
 
 

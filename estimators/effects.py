@@ -11,6 +11,7 @@ from ..data.errors import InputError
 from ..data.measurements import Effects, Measurements
 from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
+from ..data.shards import Shards
 from .class_effects import class_effects
 from .forward import run_forward
 from .measure import measure_more, token_counts
@@ -37,7 +38,7 @@ def measure_effects(
     """
     reported = progress or Silent()
 
-    def work(loaded: LoadedModel, bare: Measurements) -> Measurements:
+    def work(loaded: LoadedModel, bare: Measurements, _shards: Shards) -> Measurements:
         if bare.manifest.layer != loaded.adapter.layers - 1:
             return bare
         return replace(bare, effects=_measured(loaded, options, bare, reported))

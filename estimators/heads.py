@@ -18,6 +18,7 @@ from ..data.measurements import FloatArray, Heads, IntArray, Panel, PartialHeads
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from ..data.positions import depends_on_length
+from ..data.shards import Shards, told
 from .forward import captured_inputs
 from .memory import host_tensor, with_back_off
 from .restart import clean_calls, input_of, input_replaced, run_blocks
@@ -42,6 +43,7 @@ def head_effects(
     ablation: HeadAblation = "mean",
     part: PartialHeads | None = None,
     progress: Progress | None = None,
+    shards: Shards | None = None,
 ) -> Heads:
     """Measure the effect of every head of every layer up to `layer` on that layer's neurons.
 
@@ -62,6 +64,8 @@ def head_effects(
         ``mean``, ``zero`` or ``first_token``.
     part
         Measure the heads of these layers on these documents only; what is measured is the same to the bit.
+    shards
+        Where finished documents are kept for a run that is cut off; nowhere if None.
 
     Returns
     -------
@@ -96,15 +100,19 @@ def head_effects(
     longest = max(map(len, read.values()), default=1)
     rows = 1 + max(adapter.heads(at) for at in range(layer + 1))
     floats = min(BATCH_FLOATS, rows * _floats_a_row(loaded, longest))
-    with (
-        progress.stage("heads", len(by_document)) as stage,
-        side_by_side(loaded, floats, BATCH_FLOATS, len(by_document)) as documents_at_once,
-        ExitStack() as stack,
-    ):
+    with (shards or Shards()).stage("heads", lambda of: effect[:, of].transpose(0, 1)) as kept, ExitStack() as stack:
+        left = list(by_document)
+        for known, values in kept.finished((len(which), 2, len(sd)), np.asarray(left)):
+            effect[:, known] = values.transpose(0, 1)
+            left = [document for document in left if document not in set(known)]
+        name = told("heads", len(by_document) - len(left), len(by_document), "documents")
+        stage = stack.enter_context(progress.stage(name, len(left)))
+        documents_at_once = stack.enter_context(side_by_side(loaded, floats, BATCH_FLOATS, max(1, len(left))))
         for view in documents_at_once.views:
             stack.enter_context(fused_activations(view.model))
-        for document, found in zip(by_document, documents_at_once.each(changes, list(by_document)), strict=True):
+        for document, found in zip(left, documents_at_once.each(changes, left), strict=True):
             effect[:, document] = found
+            kept.add([document])
             stage.advance()
     return Heads(
         effect=effect,

@@ -14,9 +14,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from ..data import shards as shards_module
 from ..data.measurements import Audit, Panel
 from ..data.models import LoadedModel
-from ..data.options import Progress, Silent
+from ..data.options import Progress, Silent, Stage
+from ..data.shards import Shards, told
 from .ablation import Ablation, Kind, make_ablation
 from .audit import audit
 from .closed_form import ClosedForm
@@ -59,6 +61,7 @@ def influence(
     ablation: Kind = "mean",
     seed: int = 0,
     progress: Progress | None = None,
+    shards: Shards | None = None,
 ) -> Influence:
     """Measure D and audit it.
 
@@ -80,6 +83,8 @@ def influence(
         ``mean``, ``zero`` or ``resample``.
     seed
         Of the resampling and of the audit's sample.
+    shards
+        Where finished positions are kept for a run that is cut off; nowhere if None.
 
     Raises
     ------
@@ -91,11 +96,15 @@ def influence(
     replaced = make_ablation(ablation, activation, panel, seed)
     progress = progress or Silent()
     delta_loss = host_tensor(*activation.shape)
-    if layer == loaded.adapter.layers - 1:
-        target = torch.from_numpy(panel.target_id)
-        _last_layer(loaded, layer, residual, activation, target, replaced, delta_loss, progress)
-    else:
-        _by_restart(loaded, layer, documents, panel, activation, replaced, delta_loss, progress)
+    with (shards or Shards()).stage("influence", lambda rows: delta_loss[rows]) as kept:
+        done = _done_before(kept, delta_loss)
+        name = told("influence", done, len(panel), "positions")
+        with progress.stage(name, len(panel) - done) as stage:
+            if layer == loaded.adapter.layers - 1:
+                target = torch.from_numpy(panel.target_id)
+                _last_layer(loaded, layer, residual, activation, target, replaced, delta_loss, done, kept, stage)
+            else:
+                _by_restart(loaded, layer, documents, panel, activation, replaced, delta_loss, done, kept, stage)
     with progress.stage("audit", 1) as stage:
         checked = audit(loaded, documents, panel, residual, activation, delta_loss, replaced, layer, seed)
         stage.advance()
@@ -110,7 +119,9 @@ def _last_layer(
     target: torch.Tensor,
     ablation: Ablation,
     delta_loss: torch.Tensor,
-    progress: Progress,
+    done: int,
+    kept: shards_module.Stage,
+    stage: Stage,
 ) -> None:
     closed_form = ClosedForm(fold(loaded.adapter, layer))
     device = loaded.device
@@ -122,12 +133,12 @@ def _last_layer(
         delta_loss[rows] = effects.cpu()
         return rows
 
-    start, tile = 0, closed_form.tile
-    with progress.stage("influence", len(target)) as stage:
-        while start < len(target):
-            rows, tile = with_back_off(work, tile, "position")
-            stage.advance(rows.stop - rows.start)
-            start = rows.stop
+    start, tile = done, closed_form.tile
+    while start < len(target):
+        rows, tile = with_back_off(work, tile, "position")
+        kept.add(range(rows.start, rows.stop))
+        stage.advance(rows.stop - rows.start)
+        start = rows.stop
 
 
 def _by_restart(
@@ -138,13 +149,25 @@ def _by_restart(
     activation: torch.Tensor,
     ablation: Ablation,
     delta_loss: torch.Tensor,
-    progress: Progress,
+    done: int,
+    kept: shards_module.Stage,
+    stage: Stage,
 ) -> None:
     w_out = loaded.adapter.w_out(layer)
-    with progress.stage("influence", len(panel)) as stage:
-        for rows, ids, change in changes_by_document(documents, panel, activation, ablation):
-            restart_document(loaded, layer, ids, panel.position[rows], change, w_out, delta_loss[rows])
-            stage.advance(len(change))
+    for rows, ids, change in changes_by_document(documents, panel, activation, ablation):
+        if rows.stop <= done:
+            continue
+        restart_document(loaded, layer, ids, panel.position[rows], change, w_out, delta_loss[rows])
+        kept.add(range(rows.start, rows.stop))
+        stage.advance(len(change))
+
+
+def _done_before(kept: shards_module.Stage, delta_loss: torch.Tensor) -> int:
+    """Fill in what earlier runs finished; how many rows from the first on are there without a gap."""
+    found = np.zeros(len(delta_loss), dtype=np.bool_)
+    for rows, values in kept.finished(delta_loss.shape[1:], np.arange(len(delta_loss))):
+        delta_loss[rows], found[rows] = values, True
+    return len(found) if found.all() else int(found.argmin())
 
 
 def changes_by_document(

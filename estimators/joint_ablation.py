@@ -16,6 +16,7 @@ import torch
 from ..data.measurements import IntArray, JointAblation, Measurements
 from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
+from ..data.shards import Shards
 from .forward import run_forward
 from .joint import joint_heads, joint_neurons
 from .measure import measure_more
@@ -65,7 +66,7 @@ def measure_joint_ablation(
     """
     reported = progress or Silent()
 
-    def work(loaded: LoadedModel, bare: Measurements) -> Measurements:
+    def work(loaded: LoadedModel, bare: Measurements, _shards: Shards) -> Measurements:
         return replace(bare, joint_ablation=_measured(loaded, options, measurements, sets, reported))
 
     named = hashlib.sha256(repr((sets.neurons, sets.heads)).encode()).hexdigest()

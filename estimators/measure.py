@@ -23,6 +23,7 @@ from ..data.measurements import CorpusId, Manifest, Measurements, ModelId, Panel
 from ..data.models import LoadedModel, checkpoint_steps, load_model
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import FIRST_POSITION, check_panel, check_positions, classed_positions, with_losses
+from ..data.shards import Shards
 from ..data.store import cached
 from ..data.tokens import token_ids
 from .forward import Forward, run_forward
@@ -133,7 +134,7 @@ def _prepared(
     step: int | None,
     progress: Progress,
     cache: bool,
-    work: Callable[[_Inputs, Progress], Measurements],
+    work: Callable[[_Inputs, Progress, Shards], Measurements],
     told: dict[str, Any],
 ) -> Measurements:
     """Load the inputs and do the work, or find in the cache what it made; `told` is what else tells its results."""
@@ -149,10 +150,10 @@ def _prepared(
     rule = _rule(options, listed, loaded, corpus, counts)
     inputs = _Inputs(options, loaded, layer, corpus, counts, listed, rule, told.get("training_step", loaded.step))
 
-    def make() -> Measurements:
-        return work(inputs, progress)
+    def make(shards: Shards) -> Measurements:
+        return work(inputs, progress, shards)
 
-    return cached(_key(inputs) | told, make) if cache else make()
+    return cached(_key(inputs) | told, make) if cache else make(Shards())
 
 
 def load(options: MeasureOptions, progress: Progress, step: int | None = None) -> LoadedModel:
@@ -182,7 +183,7 @@ def measure_more(
     options: MeasureOptions,
     measurements: Measurements,
     told: dict[str, Any],
-    work: Callable[[LoadedModel, Measurements], Measurements],
+    work: Callable[[LoadedModel, Measurements, Shards], Measurements],
     progress: Progress,
     cache: bool,
 ) -> Measurements:
@@ -196,6 +197,7 @@ def measure_more(
         What, beside all that decided `measurements`, decides this.
     work
         Measures: given the model, and the measurements with nothing but documents and panel, those with more in them.
+        What it has finished it may keep in the shards.
 
     Raises
     ------
@@ -204,15 +206,15 @@ def measure_more(
     """
     bare = Measurements(measurements.manifest, measurements.documents, measurements.panel)
 
-    def make() -> Measurements:
+    def make(shards: Shards) -> Measurements:
         # only now: the manifest, which is in the key, names the weights, so what the cache holds needs no model
         loaded = load(options, progress)
         if loaded.hash != measurements.manifest.model.hash:
             raise InputError("the model has changed since it was measured", "--model", "measure again")
-        return work(loaded, bare)
+        return work(loaded, bare, shards)
 
     key = told | {"measurements": measurements.manifest.model_dump(mode="json")}
-    return cached(key, make) if cache else make()
+    return cached(key, make) if cache else make(Shards())
 
 
 def resolve_layer(layer: int | str, layers: int) -> int:
@@ -327,13 +329,13 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _LIBRARIES}
 
 
-def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
+def _measure(inputs: _Inputs, progress: Progress, shards: Shards) -> Measurements:
     """All of the neurons, on a panel that can be tested."""
     loaded, layer = inputs.loaded, inputs.layer
     check_positions(inputs.positions, inputs.rule, inputs.options.seed)  # before the model runs
     forward, panel = _panel(inputs, progress)
     inputs.check(panel)  # what no test could use is refused before the long part
-    found = _influence(inputs, forward, panel, progress)
+    found = _influence(inputs, forward, panel, progress, shards)
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
     neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts, inputs.counts.given)
@@ -341,9 +343,9 @@ def _measure(inputs: _Inputs, progress: Progress) -> Measurements:
     return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
 
 
-def _measure_influence(inputs: _Inputs, progress: Progress) -> Measurements:
+def _measure_influence(inputs: _Inputs, progress: Progress, shards: Shards) -> Measurements:
     """Panel and influence alone, whatever the panel."""
-    return replace(_influence(inputs, *_panel(inputs, progress), progress), activation=None, mean=None)
+    return replace(_influence(inputs, *_panel(inputs, progress), progress, shards), activation=None, mean=None)
 
 
 def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
@@ -354,7 +356,9 @@ def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
     return forward, with_losses(inputs.positions, table, forward.losses, options.seed)
 
 
-def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progress) -> Measurements:
+def _influence(
+    inputs: _Inputs, forward: Forward, panel: Panel, progress: Progress, shards: Shards
+) -> Measurements:
     """Activations and influence at the scored positions."""
     options, loaded, layer = inputs.options, inputs.loaded, inputs.layer
     corpus, counts = inputs.corpus, inputs.counts
@@ -370,6 +374,7 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
         ablation=options.ablation,
         seed=options.seed,
         progress=progress,
+        shards=shards,
     )
     manifest = Manifest.model_validate(
         {

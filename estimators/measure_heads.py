@@ -13,6 +13,7 @@ from ..data.errors import InputError
 from ..data.measurements import Measurements, Panel, PartialHeads
 from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
+from ..data.shards import Shards
 from .audit_heads import audit_heads
 from .heads import HeadAblation, head_effects
 from .measure import measure_more
@@ -57,9 +58,11 @@ def measure_heads(
     sd, reported = measurements.neurons["sd"].to_numpy(), progress or Silent()
     part = asked_part(options, measurements.panel, measurements.manifest.layer)
 
-    def work(loaded: LoadedModel, bare: Measurements) -> Measurements:
+    def work(loaded: LoadedModel, bare: Measurements, shards: Shards) -> Measurements:
         documents, layer = bare.documents["input_ids"].tolist(), bare.manifest.layer
-        heads = head_effects(loaded, documents, bare.panel, layer, sd, ablation=ABLATION, part=part, progress=reported)
+        heads = head_effects(
+            loaded, documents, bare.panel, layer, sd, ablation=ABLATION, part=part, progress=reported, shards=shards
+        )
         audit = audit_heads(
             loaded, documents, bare.panel, layer, sd, heads,
             ablation=ABLATION, seed=bare.manifest.seed, progress=reported,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from .data.errors import InputError
+from .data.leases import PARTIAL, leased, sweep
 
 if TYPE_CHECKING:
     from .reports import Format
@@ -67,7 +68,8 @@ def staged(out: Path, option: str = "--out") -> Iterator[Path]:
     out = out.expanduser().absolute()
     _refuse_occupied(out, option)
     made = [parent for parent in out.parents if not parent.exists()]
-    work = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    work = out.with_name(f".{out.name}.{uuid.uuid4().hex}{PARTIAL}")
+    sweep(out.parent, out.name)
     try:
         work.mkdir(parents=True)
     except OSError as error:
@@ -75,7 +77,8 @@ def staged(out: Path, option: str = "--out") -> Iterator[Path]:
         hint = "choose a directory that can be written"
         raise InputError(f"cannot write to {out}: {error.strerror or error}", option, hint) from error
     try:
-        yield work
+        with leased(work):
+            yield work
         _take_place(work, out, option)
     except BaseException:  # also on Ctrl-C
         shutil.rmtree(work, ignore_errors=True)

@@ -34,6 +34,14 @@ REPORTS: tuple[tuple[Format, str], ...] = (("html", REPORT_NAME), ("md", "report
 _FREE_WITH_MEASUREMENTS = {"seed", "device", "batch"}
 
 
+class ReportError(InputError):
+    """A report could not be written; ``result``, whose other files are there, is whole."""
+
+    def __init__(self, what: str, where: str, hint: str, result: Result) -> None:
+        super().__init__(what, where, hint)
+        self.result = result
+
+
 @dataclass(frozen=True)
 class Request:
     """What a run was asked for.
@@ -64,6 +72,8 @@ def run(request: Request, progress: Progress) -> Result:
     ------
     InputError
         If any input cannot be used; whatever can be checked before measuring is.
+    ReportError
+        If a report cannot be written.  The results are, at the place that the request names.
     """
     if request.measurements is not None:
         existing(request.measurements, "--measurements")
@@ -75,7 +85,10 @@ def run(request: Request, progress: Progress) -> Result:
     with staged(request.out) as folder:
         job = _Run(request, progress, choice, design)
         result = job.found()
-        job.write(result, folder)
+        failed = job.write(result, folder)
+    if failed:
+        raise ReportError(f"{failed}; the results are in {request.out}", "report",
+                          f"neuronull report {request.out} writes it again", result)  # fmt: skip
     return result
 
 
@@ -175,16 +188,25 @@ class _Run:
         result.provenance = self._provenance()
         return result
 
-    def write(self, result: Result, folder: Path) -> None:
-        """Write everything that a run leaves: report, results, provenance."""
+    def write(self, result: Result, folder: Path) -> str:
+        """Write everything that a run leaves; return why a report could not be written, or nothing.
+
+        Results come first: what was measured and tested must not hang on how it is told.
+        """
         from .reports import render, write_results
 
-        with self.timed.stage("report", 2) as stage:
+        write_results(result, folder)
+        failed = ""
+        with self.timed.stage("report", len(REPORTS)) as stage:
             for format, name in REPORTS:
-                render([result], format, folder / name)
+                try:
+                    render([result], format, folder / name)
+                except Exception as error:  # whatever a template or a font library throws
+                    failed = failed or f"{name} could not be written: {type(error).__name__}: {one_line(error)}"
                 stage.advance()
         result.provenance = self._provenance()  # with the time that the report took
         write_results(result, folder)
+        return failed
 
     def _measurements(self) -> Measurements:
         if self.request.measurements is not None:
@@ -315,6 +337,11 @@ def _told(request: Request) -> dict[str, Any]:
         if f.name != "random_init" and (not measured or f.name in _FREE_WITH_MEASUREMENTS):
             told[f.name] = request.measure.corpus_told if f.name == "corpus" else getattr(request.measure, f.name)
     return told | {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one printable line."""
+    return " ".join(str(error).encode("utf-8", "replace").decode().split())[:300]
 
 
 def layer(value: int | str) -> Any:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from ..data.errors import InputError
+from .cache import app as cache_app
 from .calibrate import calibrate
 from .check import check
 from .counts import counts
@@ -33,6 +34,7 @@ app = typer.Typer(
 for command in (run, measure, counts, report, ls, show, check, calibrate):
     app.command()(command)
 app.add_typer(new_app, name="new")
+app.add_typer(cache_app, name="cache")
 
 
 @app.callback()
@@ -87,7 +89,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Clean up after SIGTERM as after Ctrl-C: a batch system that ends a run leaves nothing half-written behind."""
+    """Clean up after SIGTERM and SIGHUP as after Ctrl-C: a run that a batch system ends leaves nothing half-written.
+
+    A process that was told to ignore a signal (``nohup``) still does.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -95,11 +100,13 @@ def _terminated_like_interrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # no SIGHUP on Windows
+    before = {one: signal.signal(one, interrupt) for one in known if signal.getsignal(one) is not signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _invoke(words: list[str]) -> int:

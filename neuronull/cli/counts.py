@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import uuid
 from pathlib import Path
 
 import typer
@@ -35,7 +35,7 @@ def counts(
             tokenizer = load_tokenizer(model, revision)
         with progress.stage("corpus", 1):
             found, _ = count_corpus(corpus, tokenizer, 1 + max(tokenizer.get_vocab().values()))
-    work = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    work = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
     try:
         with work.open("wb") as handle:
             np.save(handle, found)

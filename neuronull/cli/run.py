@@ -26,8 +26,12 @@ def run(given: dict[str, Any]) -> None:
     for name in ("paper", "only"):
         given[name] = [one for several in given[name] or () for one in several.split(",")]
     given["out"] = Path(given["out"]) if given["out"] else default_directory(given["measurements"] or given["model"])
-    with on_stderr() as progress:
-        result = api.run(**given, progress=progress)
+    try:
+        with on_stderr() as progress:
+            result = api.run(**given, progress=progress)
+    except pipeline.ReportError as error:
+        _show(error.result, given["out"])
+        raise
     _show(result.result, given["out"] / pipeline.REPORT_NAME)
 
 

@@ -186,3 +186,26 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(stop: signal.Signals, mea
     assert err.splitlines()[-1] == "interrupted; nothing was left half-written"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_fails_costs_no_result(tmp_path, monkeypatch, capsys):
+    """Results are there, the table is printed, and one line says what to do."""
+    from neuronull import reports
+    from neuronull.data.planted import Settings, planted_measurements
+    from neuronull.data.store import save
+
+    def broken(results, format, path):
+        raise ValueError("no such font\n\ud800")
+
+    save(planted_measurements(Settings(), seed=0), tmp_path / "planted")
+    monkeypatch.setattr(reports, "render", broken)
+    words = ["run", "--measurements", str(tmp_path / "planted"), "--only", "clusters.cohesion", "--replicates", "99"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert "clusters.cohesion" in said.out
+    assert said.err.splitlines()[-1].startswith("error: report.html could not be written: ValueError: no such font ?")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "results.json", "results.csv", "results.parquet", "provenance.json",
+    }  # fmt: skip
+    monkeypatch.undo()
+    assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "again.html")]) == 0

@@ -12,6 +12,7 @@ import torch
 from handmade import D, N, T, by_hand, content, cut, gone, manifest, rewrite, tensor
 from safetensors.numpy import load_file
 
+from neuronull.data import shards as shards_module
 from neuronull.data import store
 from neuronull.data.errors import InputError
 from neuronull.data.store import cache_directory, cache_key, cached, checkpoints, load, save
@@ -302,7 +303,7 @@ class Maker:
     def __init__(self, measurements):
         self.measurements, self.calls = measurements, 0
 
-    def __call__(self):
+    def __call__(self, shards):
         self.calls += 1
         return self.measurements
 
@@ -370,7 +371,7 @@ def test_a_cache_that_cannot_be_written_is_no_more_than_a_warning(made, tmp_path
 
 
 def test_two_that_make_the_same_at_once_do_not_disturb_each_other(made, cache, caplog):
-    def slow():
+    def slow(shards):
         cached({"a": 1}, Maker(made))  # another process is done first
         return replace(made)
 
@@ -386,3 +387,41 @@ def test_a_leftover_of_a_killed_process_is_not_taken_for_an_entry(made, cache):
     entry_.rename(entry_.with_name(f".{entry_.name}.0.partial"))
     cached({"a": 1}, maker)
     assert maker.calls == 2
+
+
+def test_what_a_dead_process_left_is_swept_away(made, cache):
+    cached({"a": 1}, Maker(made))
+    entry_ = next((cache / "measurements").iterdir())
+    left = entry_.with_name(f".{entry_.name}.0.partial")
+    entry_.rename(left)
+    os.utime(left, (0, 0))
+    cached({"a": 1}, Maker(made))
+    assert [path.name for path in (cache / "measurements").iterdir()] == [entry_.name]
+
+
+def test_a_blocked_entry_does_not_throw_the_measurement_away(made, cache, caplog):
+    """What stands at its place is no directory, or cannot be removed: hours of work are still handed on."""
+    (cache / "measurements").mkdir(parents=True)
+    (cache / "measurements" / cache_key({"a": 1})).write_text("no directory")
+    assert cached({"a": 1}, Maker(made)) is made
+    assert "the measurements were not cached" in caplog.text
+
+
+def test_shards_go_when_the_measurement_is_whole_and_stay_when_it_is_not(made, cache, monkeypatch):
+    monkeypatch.setattr(shards_module, "SECONDS", 0.0)
+
+    def cut_off(shards):
+        with shards.stage("heads", lambda of: torch.zeros(len(of), 2)) as stage:
+            stage.add([0])
+        raise KeyboardInterrupt
+
+    def goes_on(shards):
+        with shards.stage("heads", lambda of: torch.zeros(len(of), 2)) as stage:
+            assert [items for items, _ in stage.finished((2,), np.arange(3))] == [[0]]
+        return made
+
+    with pytest.raises(KeyboardInterrupt):
+        cached({"a": 1}, cut_off)
+    assert len(list((cache / "shards").rglob("*.shard"))) == 1
+    cached({"a": 1}, goes_on)
+    assert list((cache / "shards").iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +13,16 @@ import pytest
 import torch
 from tiny_models import HEADS, LAYERS, NEURONS, VOCABULARY, options_of
 
+from neuronull.data import shards as shards_module
 from neuronull.data.errors import InputError, MissingInput
 from neuronull.data.measurements import Measurements
 from neuronull.data.models import load_model
-from neuronull.data.options import MeasureOptions
+from neuronull.data.options import MeasureOptions, Silent
 from neuronull.data.store import load, save
+from neuronull.estimators import influence as influence_module
 from neuronull.estimators import measure_heads as measure_heads_module
 from neuronull.estimators.audit import AuditError
+from neuronull.estimators.closed_form import ClosedForm
 from neuronull.estimators.measure import measure, resolve_layer
 from neuronull.estimators.measure_heads import measure_heads
 from neuronull.estimators.neurons import covariates
@@ -442,3 +446,49 @@ def test_tokens_that_tokenizer_json_marks_special_are_not_scored(
     kept = (first.panel.input_id != 2) & (first.panel.target_id != 2)
     assert second.panel.target_id.tolist() == first.panel.target_id[kept].tolist()
     assert 2 not in second.panel.input_id
+
+
+class SmallTiles(ClosedForm):
+    """The closed form, twenty positions at a time."""
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.tile = 20
+
+
+class CutOff(Silent):
+    """Progress under which a run dies in the middle of a stage, and which says what was told of the others."""
+
+    def __init__(self, stage: str, after: int) -> None:
+        self.dies, self.after, self.told = stage, after, []
+
+    @contextmanager
+    def stage(self, name: str, total: int):
+        self.told.append(name)
+        self.left = self.after if name == self.dies else -1
+        yield self
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if -steps < self.left <= 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("layer", ["last", 1])
+@pytest.mark.parametrize(("stage", "after"), [("influence", 1), ("influence", 150), ("heads", 1), ("heads", 11)])
+def test_a_run_that_was_cut_off_goes_on_and_measures_the_same(
+    options: MeasureOptions, tmp_path: Path, monkeypatch, layer: int | str, stage: str, after: int
+):
+    options = replace(options, layer=layer)
+    monkeypatch.setattr(influence_module, "ClosedForm", SmallTiles)
+    undisturbed = measure_heads(options, measure(options, cache=False), cache=False)
+    monkeypatch.setenv("NEURONULL_CACHE", str(tmp_path))
+    monkeypatch.setattr(shards_module, "SECONDS", 0.0)
+    dies = CutOff(stage, after)
+    with pytest.raises(KeyboardInterrupt):
+        measure_heads(options, measure(options, dies), dies)
+    assert list((tmp_path / "shards").rglob("*.shard"))
+    again = CutOff("", 0)
+    assert same(measure_heads(options, measure(options, again), again), undisturbed)
+    assert any(name.startswith(f"{stage} (") and "done before" in name for name in again.told)
+    assert list((tmp_path / "shards").iterdir()) == []

@@ -1,0 +1,143 @@
+"""Shards: what a run that was cut off has done is done once, whole or not at all; leases: whose folder it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neuronull.data import shards as module
+from neuronull.data.leases import LEASE, alive, leased, sweep
+from neuronull.data.shards import Shards
+
+VALUES = torch.randn(12, 3, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def every_item_is_a_shard(monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+
+
+def keep(folder, items, name="heads"):
+    with Shards(folder).stage(name, lambda of: VALUES[of]) as stage:
+        for item in items:
+            stage.add([item])
+
+
+def finished(folder, name="heads", shape=(3, 4), known=range(12)):
+    with Shards(folder).stage(name, lambda of: VALUES[of]) as stage:
+        return list(stage.finished(shape, np.asarray(known)))
+
+
+def test_what_was_kept_comes_back_to_the_bit(tmp_path):
+    keep(tmp_path / "a", [0, 3, 7])
+    found = finished(tmp_path / "a")
+    assert [items for items, _ in found] == [[0], [3], [7]]
+    assert all(torch.equal(values, VALUES[items]) for items, values in found)
+    assert finished(tmp_path / "a", "influence") == []
+    Shards(tmp_path / "a").remove()
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_stage_that_fails_keeps_what_it_has_done(tmp_path, monkeypatch):
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(module, "SECONDS", 9.0)
+
+    def interrupted(items):
+        yield from items
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        keep(tmp_path, interrupted(range(8)))
+    assert sorted(item for items, _ in finished(tmp_path) for item in items) == list(range(8))
+    assert len(list(tmp_path.glob("*.shard"))) < 8  # several items a shard
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other shape", "unknown item"])
+def test_a_damaged_shard_is_removed_and_its_work_done_again(tmp_path, damage, caplog):
+    keep(tmp_path, [0, 1])
+    path = sorted(tmp_path.glob("*.shard"))[0]
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "flipped":
+        content[-3] ^= 1
+        path.write_bytes(content)
+    shape, known = ((3, 5) if damage == "other shape" else (3, 4)), ([1, 2] if damage == "unknown item" else range(12))
+    found = finished(tmp_path, shape=shape, known=known)
+    assert 0 not in [item for items, _ in found for item in items]
+    assert not path.exists()
+    assert "is damaged" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_a_line(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    keep(tmp_path / "file" / "below", [0, 1, 2])
+    assert caplog.text.count("cannot be kept") == 1
+
+
+def test_no_folder_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keep(None, [0, 1])
+    assert finished(None) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from neuronull.data.leases import leased
+with leased(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_alive_as_long_as_its_run_and_no_longer(tmp_path):
+    folder = tmp_path / ".out.1.partial"
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline().strip() == "held"
+        assert alive(folder)
+        assert sweep(tmp_path, "out") == []
+        run.kill()
+    assert folder.with_name(folder.name + LEASE).exists()  # a kill cleans up nothing
+    assert not alive(folder)
+    assert sweep(tmp_path, "out") == [folder]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_lease_is_left_for_an_hour(tmp_path):
+    folder = tmp_path / ".out.2.partial"
+    folder.mkdir()
+    assert sweep(tmp_path, "out") == []
+    before = time.time() - 3700
+    os.utime(folder, (before, before))
+    assert sweep(tmp_path, "other") == []
+    assert sweep(tmp_path, "out") == [folder]
+
+
+def test_names_are_no_patterns(tmp_path):
+    folder = tmp_path / ".abc.3.partial"
+    folder.mkdir()
+    os.utime(folder, (0, 0))
+    assert sweep(tmp_path, "[a]*") == []
+    assert folder.exists()
+
+
+def test_a_lease_leaves_nothing_behind(tmp_path):
+    folder = Path(tmp_path, "a")
+    folder.mkdir()
+    with leased(folder):
+        assert len(list(tmp_path.iterdir())) == 2
+        assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [folder]
