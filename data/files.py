@@ -23,6 +23,7 @@ from . import schema
 from .errors import InputError
 from .measurements import Effects, Heads, JointAblation, Manifest, Panel
 from .neuron_list import NeuronList, read_neuron_list
+from .regular import present
 
 _SEE = "the format is in data/README.md"
 
@@ -103,7 +104,7 @@ def read_neurons(directory: Path) -> pd.DataFrame | None:
         If it cannot be read or a column is missing or of another type.
     """
     where = schema.NEURONS
-    if not (directory / where).exists():
+    if not present(directory / where, where):
         return None
     table = _table(directory, where, schema.NEURON_COLUMNS)
     for column in schema.NEURON_COLUMNS:
@@ -120,7 +121,7 @@ def read_tensors(directory: Path, file: schema.TensorFile) -> dict[str, torch.Te
         If it cannot be read, lacks a tensor, or holds one of another type.
     """
     path = directory / file.name
-    if not path.exists():
+    if not present(path, file.name):
         return {}
     try:
         with safe_open(path, framework="pt") as archive:
@@ -173,7 +174,7 @@ def read_closure(directory: Path) -> JointAblation | None:
     tensors = read_tensors(directory, schema.CLOSURE_TENSORS)
     if not tensors:
         return None
-    if not (directory / schema.CLOSURE_SETS).is_file():
+    if not present(directory / schema.CLOSURE_SETS, schema.CLOSURE_SETS):
         raise InputError(f"there is {schema.CLOSURE} but no {schema.CLOSURE_SETS}", schema.CLOSURE, _SEE)
     where = schema.CLOSURE_SETS
     table = _table(directory, where, schema.CLOSURE_COLUMNS)
@@ -202,7 +203,7 @@ def read_set(directory: Path) -> NeuronList | None:
     InputError
         If it cannot be read, or is no set of neurons.
     """
-    if not (directory / schema.NEURON_LIST).exists():
+    if not present(directory / schema.NEURON_LIST, schema.NEURON_LIST):
         return None
     return read_neuron_list(directory / schema.NEURON_LIST, schema.NEURON_LIST)
 

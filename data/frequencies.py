@@ -22,6 +22,7 @@ import numpy.typing as npt
 from .errors import InputError
 from .measurements import FloatArray, IntArray
 from .readers import open_texts
+from .regular import present
 from .tokens import encoded, token_ids
 
 COUNTS_FILE = "counts.npz"
@@ -250,6 +251,8 @@ def _of_corpus(corpus: Any, tokenizer: Tokenizer, given: npt.NDArray[np.bool_]) 
 
 def _from_file(path: Path, option: str, given: npt.NDArray[np.bool_], tokenizer: Tokenizer) -> Counts:
     vocabulary = len(given)
+    if not present(path, option):
+        raise InputError(f"no such file: {path}", option, "check the path")
     values = _whole_numbers(_read_array(path, option), path.name, option)
     shortest, warnings = 1 + int(np.flatnonzero(given).max(initial=-1)), list[str]()
     if len(values) < shortest:

@@ -127,6 +127,8 @@ def open_texts(corpus: str | Sequence[str], group: str | None = None) -> Texts:
 
 def _path_and_field(corpus: str) -> tuple[Path, str | None]:
     """Return the path of ``FILE`` or ``FILE#field``, and the field; a file that has the mark in its name is a file."""
+    if not corpus.strip():
+        raise InputError("no corpus is named", OPTION, f"give a path, hf:dataset, or {EMBEDDED_CORPUS}")
     path = Path(corpus).expanduser()
     if path.exists():
         return path, None

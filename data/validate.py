@@ -167,6 +167,10 @@ def _panel(measurements: Measurements) -> None:
         raise InputError(
             f"loss of row {bad[0]} is {panel.loss[bad[0]]}", where, "every scored position has a finite loss"
         )
+    bad = np.flatnonzero(panel.loss < -_ROUNDING)
+    if len(bad):
+        raise InputError(f"loss of row {bad[0]} is {panel.loss[bad[0]]:g}", where,
+                         "a loss is the negative logarithm of a probability, in nats: never below 0")  # fmt: skip
     _tokens(panel, documents)
     _order(panel)
     _labels(panel, len(documents))

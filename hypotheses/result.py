@@ -540,6 +540,12 @@ class Result(BaseModel):
     multiverse: Multiverse | None = Field(default=None, description="Left out where nothing was varied")
     provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
+    def __repr__(self) -> str:
+        """Short: the whole of it are hundreds of thousands of characters."""
+        verdicts = ", ".join(f"{claim.paper} {claim.number} {claim.verdict}" for claim in self.claims)
+        told = f"{self.setup.model}, layer {self.setup.layer}, {len(self.findings)} findings"
+        return f"<Result: {told}; {verdicts or 'no claim'}>"
+
     def hypothesis(self, id: str) -> HypothesisCard:
         """What a reader is told of a hypothesis; of one without a card, its id."""
         return next((card for card in self.hypotheses if card.id == id), HypothesisCard(id=id, title=id))
@@ -558,6 +564,9 @@ class Result(BaseModel):
         """
         rows = [f for f in self.findings if f.hypothesis == hypothesis and (null is None or f.null_model == null)]
         if not rows:
+            of_it = sorted({f.null_model for f in self.findings if f.hypothesis == hypothesis and f.null_model})
+            if of_it:
+                raise KeyError(f"{hypothesis} has no row under {null!r}; its null models are {', '.join(of_it)}")
             known = sorted({f.hypothesis for f in self.findings})
             raise KeyError(f"no finding {hypothesis!r} under null {null!r}; this result has {', '.join(known)}")
         return min(rows, key=lambda f: [Role.PRIMARY, Role.CONTROL, Role.SENSITIVITY].index(f.role))

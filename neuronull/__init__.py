@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import testing as testing
     from .api import RunResult as RunResult
+    from .api import load as load
     from .api import measure as measure
     from .api import run as run
     from .authoring import adapter as adapter
@@ -60,6 +61,7 @@ _HOMES = {
     "Words": ".hypotheses.words",
     "adapter": ".authoring",
     "hypothesis": ".authoring",
+    "load": ".api",
     "measure": ".api",
     "neurons": ".hypotheses.neuron_sets",
     "null_model": ".authoring",
@@ -86,6 +88,7 @@ __all__ = [
     "__version__",
     "adapter",
     "hypothesis",
+    "load",
     "measure",
     "neurons",
     "null_model",

@@ -96,9 +96,23 @@ class RunResult:
         return result_html(self.result)
 
 
+def load(run: str | Path) -> RunResult:
+    """Return the result of a run that was written: its directory, or its ``results.json``.
+
+    Raises
+    ------
+    InputError
+        If there is no result, or the file is of no format that this version reads.
+    """
+    from .reports import load_result
+
+    place = Path(run).expanduser()
+    return RunResult(load_result(place), place if place.is_dir() else place.parent)
+
+
 def run(
-    *,
     model: str = MeasureOptions.model,
+    *,
     revision: str | None = None,
     corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,
@@ -223,8 +237,8 @@ def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis])
 
 
 def measure(
-    *,
     model: str = MeasureOptions.model,
+    *,
     revision: str | None = None,
     corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,

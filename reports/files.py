@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from ..data.errors import InputError
+from ..data.regular import present
 from ..hypotheses.result import COLUMNS, FORMAT, Finding, Result
 
 JSON_NAME, PARQUET_NAME, CSV_NAME, PROVENANCE_NAME = "results.json", "results.parquet", "results.csv", "provenance.json"
@@ -44,12 +45,19 @@ def result_json(result: Result) -> str:
 
 
 def result_csv(result: Result) -> str:
-    """``results.csv``: the stable columns, an empty cell where nothing was computed, floats in full."""
+    """``results.csv``: the stable columns, an empty cell where nothing was computed, floats in full.
+
+    Text that a spreadsheet would take for a formula has an apostrophe in front.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_rows(result))
+    writer.writerows({name: _no_formula(value) for name, value in row.items()} for row in _rows(result))
     return text.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _rows(result: Result) -> list[dict[str, Any]]:
@@ -108,7 +116,7 @@ def load_result(source: Path | str) -> Result:
     path = Path(source)
     if path.is_dir():
         path = path / JSON_NAME
-    if not path.exists():
+    if not present(path, str(source)):
         raise InputError(f"no {JSON_NAME} there", str(source), "give a run's directory or its results.json")
     data = _read_json(path, "results")
     if not isinstance(data, dict) or "setup" not in data or "findings" not in data:

@@ -146,3 +146,21 @@ def test_a_checkout_without_symbolic_links_imports(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["True", "neuronull.data.errors"]
+
+
+def test_a_run_is_read_back(tmp_path):
+    from neuronull.data.planted import Settings, planted_measurements
+    from neuronull.data.store import save
+
+    save(planted_measurements(Settings(), seed=0), tmp_path / "m")
+    made = nn.run(measurements=tmp_path / "m", only="clusters.cohesion", replicates=99, out=tmp_path / "run")
+    for place in (tmp_path / "run", tmp_path / "run" / "results.json"):
+        again = nn.load(place)
+        assert again.table.equals(made.table)
+        assert again.out == tmp_path / "run"
+    assert len(repr(again.result)) < 300
+    assert "clusters.cohesion" in repr(again)
+    with pytest.raises(KeyError, match=r"clusters.cohesion has no row under 'hqs'; its null models are matched_sets"):
+        again.finding("clusters.cohesion", "hqs")
+    with pytest.raises(nn.InputError, match=r"no results.json there"):
+        nn.load(tmp_path / "m")

@@ -18,19 +18,44 @@ _WIDTH = 118
 
 
 def ls(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="papers, hypotheses, nulls, models or corpora.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="[KIND]", help="papers, hypotheses, nulls, models or corpora; all without one.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """List what there is to choose from: id, one line of what it is, where it came from."""
+    if not kind:
+        _ls_all(as_json)
+        return
     if kind not in _KINDS:
         raise InputError(f"{kind!r} cannot be listed", "KIND", suggestion(kind, _KINDS) or f"give {', '.join(_KINDS)}")
+    if as_json:
+        typer.echo(json.dumps(_rows(kind), indent=1))
+        return
+    _print(kind)
+
+
+def _ls_all(as_json: bool) -> None:
+    """Every kind, one after the other."""
+    if as_json:
+        typer.echo(json.dumps({kind: _rows(kind) for kind in _KINDS}, indent=1))
+        return
+    for place, kind in enumerate(_KINDS):
+        typer.echo(("\n" if place else "") + kind.upper())
+        _print(kind)
+
+
+def _rows(kind: str) -> list[dict[str, Any]]:
+    from .. import listing
+
+    rows = [asdict(entry) for entry in listing.KINDS[kind]()]
+    return rows + [{"id": name, "broken": why} for name, why in listing.broken(kind).items()]
+
+
+def _print(kind: str) -> None:
     from .. import listing
 
     entries, broken = listing.KINDS[kind](), listing.broken(kind)
-    if as_json:
-        rows = [asdict(entry) for entry in entries]
-        typer.echo(json.dumps(rows + [{"id": name, "broken": why} for name, why in broken.items()], indent=1))
-        return
     wide = max((len(entry.id) for entry in entries), default=0)
     for entry in entries:
         text = entry.what if entry.origin == "built in" else f"{entry.what}  [{entry.origin}]"

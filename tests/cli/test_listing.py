@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neuronull.cli import OK
+from neuronull.cli import OK, main
 from neuronull.data.registry import Registry
 from neuronull.hypotheses.catalogue import known_hypotheses, nulls
 
@@ -66,3 +66,12 @@ def test_the_scaffold_draws(cli, monkeypatch):
     draws = null.draw(null.prepare(None, observed), range(1, 6), seed=0)
     assert draws.shape == (5, 4)
     assert all(kept for draw in draws for _, kept in null.invariants(observed, draw))
+
+
+def test_without_a_kind_everything_is_listed(capsys):
+    assert main(["ls"]) == 0
+    said = capsys.readouterr().out
+    kinds = ["PAPERS", "HYPOTHESES", "NULLS", "MODELS", "CORPORA"]
+    assert [line for line in said.splitlines() if line.isupper()] == kinds
+    assert main(["ls", "--json"]) == 0
+    assert {entry["id"] for entry in json.loads(capsys.readouterr().out)["papers"]} >= {"liu2025", "stolfo2024"}

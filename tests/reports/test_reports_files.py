@@ -136,3 +136,12 @@ def test_no_part_is_left_behind(result, tmp_path):
 
 def test_the_sample_fills_every_role(result):
     assert {f.role for f in result.findings} == set(Role)
+
+
+def test_no_cell_of_the_csv_is_a_formula():
+    result = load_result(GOLDEN / "result.json")
+    result.findings[0].corpus = "=HYPERLINK(1)"
+    result.findings[0].model = "-1"
+    row = files.result_csv(result).splitlines()[1]
+    assert ",'=HYPERLINK(1)," in row
+    assert ",'-1," in row
