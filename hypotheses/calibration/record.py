@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,10 @@ from ..inference.intervals import FEWEST_DOCUMENTS
 from ..inference.permutation import clopper_pearson
 from ..result import Kind, Verdict
 
+if TYPE_CHECKING:
+    from .plasmode import PlasmodeScenario
+    from .scenario import Scenario
+
 FORMAT = "4"
 ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT, SKEWNESS = range(8)
 """Columns of `run.OUTPUT`."""
@@ -26,7 +30,9 @@ ESTIMATE, CI_LOW, CI_HIGH, LOW, HIGH, TRUTH, DOUBT, SKEWNESS = range(8)
 FloatArray = npt.NDArray[np.float64]
 
 
-def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, Any]]:
+def summarise(
+    lines: Iterable[dict[str, Any]], alpha: float, worlds: Sequence[Scenario | PlasmodeScenario]
+) -> list[dict[str, Any]]:
     """One row per scenario and hypothesis: rejections, verdicts, coverage with Clopper-Pearson intervals, and width.
 
     Several outputs of one data set (heads) count as one data set in the width of an interval, since they share its
@@ -48,12 +54,12 @@ def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, A
         Chunks of a journal (`run.calibrate`).
     alpha
         Level of the tests.
+    worlds
+        What the chunks are of; others are left out.
     """
-    from .scenarios import scenarios
-
-    every = scenarios()
+    every = {world.name: world for world in worlds}
     gathered: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for line in lines:
+    for line in (line for line in lines if line["scenario"] in every):
         for hypothesis, rows in line["rows"].items():
             gathered.setdefault((line["scenario"], hypothesis), []).extend(rows)
     order = {name: place for place, name in enumerate(every)}
@@ -63,7 +69,9 @@ def summarise(lines: Iterable[dict[str, Any]], alpha: float) -> list[dict[str, A
     ]
 
 
-def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alpha: float) -> dict[str, Any]:
+def _summary(
+    scenario: Scenario | PlasmodeScenario, hypothesis: str, rows: Sequence[dict[str, Any]], alpha: float
+) -> dict[str, Any]:
     declared = catalogue.hypothesis(hypothesis)
     outputs = np.array([o for row in rows for o in row["outputs"]], dtype=np.float64)
     verdicts = Counter(row["verdict"] for row in rows if "verdict" in row)
@@ -75,8 +83,8 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
         "says": scenario.says,
         "setting": scenario.setting,
         "strength": scenario.strength,
-        "documents": scenario.settings.documents,
-        "neurons": scenario.settings.neurons,
+        "documents": scenario.documents,
+        "neurons": scenario.neurons,
         "unit": declared.criterion.unit,
         "datasets": len(rows),
         "rejected": rate(sum(row["p"] < alpha for row in rows), len(rows)),
@@ -91,7 +99,7 @@ def _summary(scenario: Any, hypothesis: str, rows: Sequence[dict[str, Any]], alp
     skewness = outputs[:, SKEWNESS][np.isfinite(outputs[:, SKEWNESS])]
     modest = len(skewness) > 0 and bool(abs(skewness.mean()) <= 1)
     out["skewness"] = float(skewness.mean()) if len(skewness) else None
-    out["asked"] = modest and scenario.settings.documents >= FEWEST_DOCUMENTS
+    out["asked"] = modest and scenario.documents >= FEWEST_DOCUMENTS
     out["doubted"] = rate(int((outputs[:, DOUBT] == 1).sum()), len(outputs))
     out |= {
         "document": _covered(outputs, CI_LOW, CI_HIGH, each),
@@ -186,10 +194,14 @@ def recorded(paper: str) -> tuple[dict[str, Any], ...]:
 def calibration_line(hypothesis_id: str) -> str | None:
     """What the record says of a test's size, in one line; None where it was not calibrated.
 
-    Of several null scenarios the one with the highest rejection rate speaks; of several papers that declare it, the
-    first, so that a paper that is installed beside others moves nothing of theirs.
+    Of several papers that declare it, the first, so that a paper that is installed beside others moves nothing of
+    theirs.
     """
-    rows = (row for paper in catalogue.papers_of(hypothesis_id)[:1] for row in recorded(paper.id))
+    return told([row for paper in catalogue.papers_of(hypothesis_id)[:1] for row in recorded(paper.id)], hypothesis_id)
+
+
+def told(rows: Sequence[dict[str, Any]], hypothesis_id: str) -> str | None:
+    """What rows say of a test's size: of several null scenarios that with the highest rejection rate speaks."""
     nulls = [row for row in rows if row["hypothesis"] == hypothesis_id and row["purpose"] == "null"]
     if not nulls:
         return None

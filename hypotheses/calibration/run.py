@@ -19,7 +19,7 @@ import numpy as np
 import scipy.stats
 
 from ...data.errors import InputError
-from ...data.options import Progress, Silent, TestOptions
+from ...data.options import DEFAULT_SIZE, Progress, Silent, TestOptions
 from ...data.planted import JointSettings, Planted, Truth, planted, planted_joint_ablation
 from .. import catalogue
 from ..choice import Choice
@@ -33,6 +33,7 @@ from ..suite import serving
 from ..threads import limited_to
 from ..truth import TrueWorld
 from ..views import prepare
+from .plasmode import PlasmodeScenario, opened, plasmode_world
 from .scenario import Scenario
 from .scenarios import scenarios
 
@@ -57,11 +58,20 @@ class Chunk:
     hypotheses: tuple[str, ...]
     first: int
     count: int
+    directory: str = ""
+    """Of the measurement that the data sets are made from; empty where they are planted."""
+
+    @property
+    def world(self) -> Scenario | PlasmodeScenario:
+        """What its data sets are of."""
+        if self.directory:
+            return plasmode_world(self.directory, self.scenario)
+        return scenarios()[self.scenario]
 
     @property
     def key(self) -> str:
         """Name under which it is stored."""
-        world, tests = scenarios()[self.scenario].fingerprint, declared(self.hypotheses)
+        world, tests = self.world.fingerprint, declared(self.hypotheses)
         return f"{self.scenario}|{','.join(self.hypotheses)}|{self.first}|{self.count}|{world}|{tests}|{REPLICATES}"
 
 
@@ -74,25 +84,41 @@ def declared(hypotheses: Sequence[str]) -> str:
 
 def run_chunk(chunk: Chunk) -> dict[str, Any]:
     """One line of the journal: a row a data set and hypothesis."""
-    scenario = scenarios()[chunk.scenario]
     rows: dict[str, list[dict[str, Any]]] = {h: [] for h in chunk.hypotheses}
     with limited_to(1):  # workers are the parallelism, and sums do not depend on the machine
-        for index in range(chunk.first, chunk.first + chunk.count):
-            seed = dataset_seed(scenario.name, index)
-            with_truth = scenario.purpose != "null" or index % TRUTH_EVERY == 0
-            made = planted(scenario.settings, seed, scenario.pieces)
-            twin = None
-            if with_truth and scenario.setting and scenario.joint_ablation is None:
-                without: dict[str, Any] = {scenario.setting: 0.0}
-                twin = planted(replace(scenario.settings, **without), seed, scenario.pieces).truth
-            if scenario.joint_ablation is not None:
-                made = with_joint_ablation(
-                    scenario.joint_ablation, made, scenario.settings.n_head, chunk.hypotheses, seed, index
-                )
-            data = PreparedData(made.measurements, str(scenario.settings.n_head))
-            for name in chunk.hypotheses:
-                rows[name].append(test(catalogue.hypothesis(name), data, made, index, with_truth, twin))
+        if chunk.directory:
+            _plasmode_rows(chunk, rows)
+        else:
+            _planted_rows(chunk, rows)
     return {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
+
+
+def _plasmode_rows(chunk: Chunk, rows: dict[str, list[dict[str, Any]]]) -> None:
+    world, (source, _) = plasmode_world(chunk.directory, chunk.scenario), opened(chunk.directory)
+    for index in range(chunk.first, chunk.first + chunk.count):
+        rng = np.random.default_rng(dataset_seed(world.name, index))
+        data = PreparedData(source.draw(world.world, rng, world.strength), DEFAULT_SIZE)
+        for name in chunk.hypotheses:
+            rows[name].append(test(catalogue.hypothesis(name), data, None, index, False, None))
+
+
+def _planted_rows(chunk: Chunk, rows: dict[str, list[dict[str, Any]]]) -> None:
+    scenario = scenarios()[chunk.scenario]
+    for index in range(chunk.first, chunk.first + chunk.count):
+        seed = dataset_seed(scenario.name, index)
+        with_truth = scenario.purpose != "null" or index % TRUTH_EVERY == 0
+        made = planted(scenario.settings, seed, scenario.pieces)
+        twin = None
+        if with_truth and scenario.setting and scenario.joint_ablation is None:
+            without: dict[str, Any] = {scenario.setting: 0.0}
+            twin = planted(replace(scenario.settings, **without), seed, scenario.pieces).truth
+        if scenario.joint_ablation is not None:
+            made = with_joint_ablation(
+                scenario.joint_ablation, made, scenario.settings.n_head, chunk.hypotheses, seed, index
+            )
+        data = PreparedData(made.measurements, str(scenario.settings.n_head))
+        for name in chunk.hypotheses:
+            rows[name].append(test(catalogue.hypothesis(name), data, made, index, with_truth, twin))
 
 
 def with_joint_ablation(
@@ -121,12 +147,15 @@ def _with_set(hypothesis: Hypothesis) -> Hypothesis:
 def test(
     hypothesis: Hypothesis,
     data: PreparedData,
-    made: Planted,
+    made: Planted | None,
     index: int,
     with_truth: bool,
     twin: Truth | None,
 ) -> dict[str, Any]:
-    """P-value, verdict (of the row alone, without Holm) and, for each output, the values of `OUTPUT`."""
+    """P-value, verdict (of the row alone, without Holm) and, for each output, the values of `OUTPUT`.
+
+    `made`: what was planted, where the truth is asked for.
+    """
     hypothesis = _with_set(hypothesis)
     data = data.of(hypothesis.set or MOST_INFLUENTIAL, hypothesis.alike or None)
     bound = hypothesis.statistic.bind(data)
@@ -134,7 +163,7 @@ def test(
     sampled = tuple(sample(bound, null, data, REPLICATES, index) for null in nulls)
     found = assess(hypothesis, bound, data, sampled, ALPHA, with_details=False)
     truth = np.full(len(found.outputs), np.nan)
-    if with_truth:
+    if with_truth and made is not None:
         held = reported_null(sampled)
         world = TrueWorld(hypothesis.statistic, bound, data, made.truth, twin, nulls[held], sampled[held], index)
         truth = bound.true_values(world)
@@ -171,13 +200,14 @@ def one_thread_a_worker() -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def chunks(chosen: Sequence[Scenario], datasets: int) -> list[Chunk]:
+def chunks(chosen: Sequence[Scenario | PlasmodeScenario], datasets: int) -> list[Chunk]:
     """All chunks, scenarios side by side, so that a run that is cut off has the same share of each."""
     made = []
     for scenario in chosen:
         total = scenario.datasets(datasets)
         for start in range(0, total, CHUNK):
-            chunk = Chunk(scenario.name, scenario.hypotheses, start, min(CHUNK, total - start))
+            directory = scenario.directory if isinstance(scenario, PlasmodeScenario) else ""
+            chunk = Chunk(scenario.name, scenario.hypotheses, start, min(CHUNK, total - start), directory)
             made.append((start / total, chunk))
     return [chunk for _, chunk in sorted(made, key=lambda pair: pair[0])]
 
@@ -205,7 +235,11 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def calibrate(
-    chosen: Sequence[Scenario], datasets: int, jobs: int, journal: Path, progress: Progress | None = None
+    chosen: Sequence[Scenario | PlasmodeScenario],
+    datasets: int,
+    jobs: int,
+    journal: Path,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Run every chunk that the journal lacks; returns the finished chunks asked for, in the order of `chunks`.
 

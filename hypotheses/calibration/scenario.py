@@ -43,6 +43,16 @@ class Scenario:
         return max(min(asked, 20), round(asked * self.share))
 
     @property
+    def documents(self) -> int:
+        """Documents of a data set."""
+        return self.settings.documents
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of the layer."""
+        return self.settings.neurons
+
+    @property
     def fingerprint(self) -> str:
         """Hash of the world, so that results of another one are never taken for its own.
 

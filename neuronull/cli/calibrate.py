@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,11 @@ Scenario = Annotated[
     o.option("--scenario", "NAME", o.TEST, "Only scenarios whose name is, or begins with, this; may be given again."),
 ]
 Datasets = Annotated[int, o.option("--datasets", "R", o.TEST, "Planted data sets a null scenario; a tenth for others.")]
+Measured = Annotated[
+    str | None,
+    o.option("--measurements", "DIR", o.INPUT, "Make the data from this measurement directory (neuronull measure): "
+             "documents resampled, the effect taken out or put in. The record is left in DIR too."),
+]  # fmt: skip
 Out = Annotated[
     str, o.option("--out", "DIR", o.OUTPUT, "Directory for journal, summary and figure; goes on where it stopped.")
 ]
@@ -28,14 +34,17 @@ def calibrate(
     scenario: Scenario = None,
     datasets: Datasets = 200,
     jobs: o.Workers = 1,
+    measurements: Measured = None,
     out: Out = "neuronull-calibration",
 ) -> None:
     """Measure how often each test cries wolf, what it can see, and whether its intervals cover.
 
-    Null data and effects of known strength are planted, and every test is run on thousands of them.
+    Null data and effects of known strength are planted, and every test is run on thousands of them. With
+    --measurements they are made from a measurement of yours; reports of runs on it then tell the outcome.
     """
     from ..data.errors import InputError
-    from ..hypotheses.calibration import figure, record, run, scenarios
+    from ..data.options import existing
+    from ..hypotheses.calibration import figure, plasmode, record, run, scenarios
 
     for option, value in (("--datasets", datasets), ("--jobs", jobs)):
         if value < 1:
@@ -43,14 +52,23 @@ def calibrate(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError("not a directory", "--out", "give another")
-    chosen = scenarios.choose(ids or (), scenario or ())
+    chosen: Sequence[plasmode.PlasmodeScenario | Scenario]
+    if measurements is None:
+        chosen = scenarios.choose(ids or (), scenario or ())
+    else:
+        directory = str(existing(measurements, "--measurements").resolve())
+        chosen = plasmode.plasmode_scenarios(directory, ids or (), scenario or ())
     with on_stderr() as progress:
         lines = run.calibrate(chosen, datasets, jobs, folder / "journal.jsonl", progress)
     if not lines:
         raise InputError("no data set was finished", "--datasets", "let it run longer; it goes on where it stopped")
-    rows = record.summarise(lines, run.ALPHA)
+    rows = record.summarise(lines, run.ALPHA, chosen)
     left = len(run.chunks(chosen, datasets)) - len(lines)
-    record.write_record(folder / "calibration.json", rows, _provenance(ids, scenario, datasets) | {"chunks_left": left})
+    head = _provenance(ids, scenario, datasets) | {"chunks_left": left}
+    record.write_record(folder / "calibration.json", rows, head)
+    if measurements is not None:
+        told = head | {"manifest": plasmode.manifest_hash(directory)}
+        record.write_record(Path(directory) / plasmode.NAME, rows, told)
     figure.draw(rows, folder / "calibration.png")
     _print(rows)
     if left:

@@ -89,7 +89,7 @@ def test_workers_do_not_change_a_line(tmp_path):
 
 def test_summaries_count(tiny, tmp_path):
     lines = run.calibrate(tiny, 6, 1, tmp_path / "journal.jsonl")
-    rows = record.summarise(lines, 0.05)
+    rows = record.summarise(lines, 0.05, scenarios.choose())
     assert [(r["scenario"], r["hypothesis"]) for r in rows] == [
         ("tiny.null", "clusters.weights"),
         ("tiny.null", "tails.weights"),
@@ -120,11 +120,11 @@ def test_coverage_is_asked_by_the_skewness_of_the_world(skewness, asked):
     own = skewness + np.linspace(-1, 1, 20)
     rows = [{"p": 0.5, "verdict": "undetermined", "outputs": [[0, -1, 1, -2, 2, 0.5, 0, s]]} for s in own]
     lines = [{"scenario": "heads.alike", "rows": {"routing.profile": rows}}]
-    (told,) = record.summarise(lines, 0.05)
+    (told,) = record.summarise(lines, 0.05, scenarios.choose())
     assert (told["skewness"], told["asked"]) == (pytest.approx(skewness), asked)
     assert told["document"]["of"] == 20
     assert told["document"]["share"] == 1
-    (few,) = record.summarise([lines[0] | {"scenario": "small.heads"}], 0.05)
+    (few,) = record.summarise([lines[0] | {"scenario": "small.heads"}], 0.05, scenarios.choose())
     assert not few["asked"], "24 documents"
 
 
