@@ -65,6 +65,7 @@ def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
     document, position, given, target, label, match = (np.concatenate(column) for column in zip(*parts, strict=True))
     mood = 0.3 * rng.standard_normal(settings.documents)
     loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + settings.loss_gap * (label == A)
+    loss = np.maximum(loss, 0.0)  # the logarithm of a probability: nothing less can be measured
     panel = Panel(document, position, given, target, loss, given, target, half[document], label, match)
     return Text(panel, input_ids)
 

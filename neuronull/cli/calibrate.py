@@ -45,6 +45,7 @@ def calibrate(
     from ..data.errors import InputError
     from ..data.options import existing
     from ..hypotheses.calibration import figure, plasmode, record, run, scenarios
+    from ..hypotheses.calibration.scenario import Scenario as PlantedWorld
 
     for option, value in (("--datasets", datasets), ("--jobs", jobs)):
         if value < 1:
@@ -52,7 +53,7 @@ def calibrate(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError("not a directory", "--out", "give another")
-    chosen: Sequence[plasmode.PlasmodeScenario | Scenario]
+    chosen: Sequence[plasmode.PlasmodeScenario | PlantedWorld]
     if measurements is None:
         chosen = scenarios.choose(ids or (), scenario or ())
     else:

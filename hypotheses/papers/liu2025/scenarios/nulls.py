@@ -109,6 +109,15 @@ def activation_nulls() -> list[Scenario]:
             ACTIVATIONS,
             "skewed sparse activations, heterogeneous loading, correlated neighbours, true correlations of sd .05",
         ),
+        Scenario(
+            "algorithms.sparse",
+            "null",
+            Settings(),
+            ON_ACTIVATIONS,
+            ("clusters.algorithms",),
+            "the world of activations.sparse, in fewer data sets: a library takes one graph at a time",
+            share=0.25,
+        ),
         _null(
             "activations.diffuse",
             Settings(background=0.1, loading=0.05),

@@ -121,6 +121,14 @@ EFFECTS = (
         "share of latent variance that each of two blocks of the plateau has in common",
     ),
     Effect(
+        "clusters.algorithms",
+        "modules",
+        (0.1, 0.2, 0.3),
+        Settings(),
+        ON_ACTIVATIONS,
+        "share of latent variance that each of two blocks of the plateau has in common",
+    ),
+    Effect(
         "clusters.cohesion",
         "cohesion",
         (0.02, 0.05, 0.1, 0.2),

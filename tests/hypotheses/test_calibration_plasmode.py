@@ -52,9 +52,8 @@ def test_which_worlds_test_a_hypothesis(name):
 
 
 def test_a_hypothesis_of_somebody_else_gets_worlds_too():
-    mine = nn.Hypothesis(
-        "mine.index", "x", nn.Sensitivity(), catalogue.hypothesis("clusters.index").statistic, ("random_sets",)
-    )
+    index = catalogue.hypothesis("clusters.index")
+    mine = nn.Hypothesis("mine.index", "x", index.criterion, index.statistic, ("random_sets",))
     assert plasmode.kinds(mine) == {"set"}
 
 
