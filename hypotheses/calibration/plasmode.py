@@ -24,6 +24,7 @@ from .. import catalogue
 from ..hypothesis import Hypothesis, null_names
 from ..prepared import MOST_INFLUENTIAL, PreparedData
 from ..result import Role
+from ..statistics.lean import Lean
 from .record import percent, read_record, told
 from .scenario import Purpose
 
@@ -70,7 +71,7 @@ class PlasmodeScenario:
 _WORLDS: tuple[tuple[str, Purpose, WorldName, str, float, str], ...] = (
     ("attached", "null", "attached", "influence belongs to other neurons of like activation", 0.0, "set"),
     ("attached-freely", "null", "attached-freely", "influence belongs to other neurons of the layer", 0.0, "set"),
-    ("smooth", "null", "smooth", "influence follows a smooth law, without a plateau", 0.0, "law"),
+    ("smooth", "null", "smooth", "influence follows a smooth law, the head included", 0.0, "law"),
     ("levelled", "power", "levelled", "for a the head of the influence curve stands level", 1.0, "law"),
     ("related", "null", "related", "influence on a is a power of that on b; nobody specialises", 0.0, "relation"),
     ("specialised@0.15", "power", "specialised", "the set gains 16 % for a", 0.15, "lean"),
@@ -94,7 +95,7 @@ def kinds(hypothesis: Hypothesis) -> frozenset[str]:
     if "influence_law" in nulls:
         found.add("law")
     elif "influence" in needs and "neuron_swaps" in nulls:
-        found |= {"relation", "contrast" if hypothesis.family == "regimes" else "lean"}
+        found |= {"relation", "lean" if isinstance(hypothesis.statistic, Lean) else "contrast"}
     elif nulls & set(SETS):
         found.add("set")
     if "heads" in needs and "document_swaps" in nulls:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 
 import pytest
-from handmade import by_hand
 
 from neuronull.cli import main
 from neuronull.cli.cache import size
 from neuronull.data.leases import leased
+from neuronull.data.planted import Settings, planted_measurements
 from neuronull.data.shards import Shards
+from neuronull.data.store import save
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("NEURONULL_CACHE", str(folder))
-    by_hand(folder / "measurements" / "0123456789abcdef")
+    world = planted_measurements(Settings(documents=24, neurons=160), seed=0)
+    save(world, folder / "measurements" / "0123456789abcdef")
     (folder / "shards" / "fedcba").mkdir(parents=True)
     (folder / "shards" / "fedcba" / "heads.0.1.shard").write_bytes(b"x" * 5000)
     (folder / "measurements" / ".0123456789abcdef.1.partial").mkdir()
