@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from . import schema
-from .leases import LEASE, PARTIAL, alive, end_of
+from .leases import LEASE, PARTIAL, alive, end_of, locked
 from .store import cache_directory
 
 MEASUREMENTS, SHARDS, SCRATCH = "measurements", "shards", "scratch"
@@ -21,8 +22,8 @@ MEASUREMENTS, SHARDS, SCRATCH = "measurements", "shards", "scratch"
 class CacheEntry:
     """One thing in the cache.
 
-    ``kind``: *measurement* (whole), *unfinished* (shards of a run that was cut off, or is under way), *leftover* (half
-    of a copy that a dead run left), *writing* (the same of a living run).  ``bytes``: what it takes on the disk.
+    ``kind``: *measurement* (whole), *unfinished* (shards of a run that was cut off), *leftover* (half of a copy that a
+    dead run left), *writing* (either of a living run).  ``bytes``: what it takes on the disk.
     ``modified``: seconds since 1970.  ``what``: model, layer and corpus, where it tells them.
     """
 
@@ -35,7 +36,10 @@ class CacheEntry:
 
 def entries() -> list[CacheEntry]:
     """Everything in the cache, largest first."""
-    found = [_entry(path) for path in _paths()]
+    found = []
+    for path in _paths():
+        with suppress(FileNotFoundError):  # a run has just finished with it
+            found.append(_entry(path))
     return sorted(found, key=lambda entry: (-entry.bytes, entry.path.name))
 
 
@@ -53,14 +57,14 @@ def _paths() -> Iterator[Path]:
     for room in (MEASUREMENTS, SHARDS, SCRATCH):
         folder = cache_directory() / room
         if folder.is_dir():
-            yield from (path for path in folder.iterdir() if not path.name.endswith(PARTIAL + LEASE))
+            yield from (path for path in folder.iterdir() if not path.name.endswith(LEASE))
 
 
 def _entry(path: Path) -> CacheEntry:
     room = path.parent.name
     kind: Literal["measurement", "unfinished", "leftover", "writing"]
     if room == SHARDS:
-        kind = "unfinished"
+        kind = "writing" if locked(path) else "unfinished"
     elif path.name.endswith(PARTIAL):
         kind = "writing" if alive(path) else "leftover"
     else:

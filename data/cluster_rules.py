@@ -11,6 +11,8 @@ from .errors import InputError
 from .tables import SUFFIXES, read_rows
 
 OPTION = "--cluster"
+WITHOUT_FIELDS = "give auto, none, or a table with the columns source and cluster"
+"""What to do where a corpus has no fields."""
 
 
 @dataclass(frozen=True)

@@ -146,9 +146,10 @@ def _told_apart(groups: list[str], rule: ClusterRule, sources: list[str]) -> lis
         groups = listed_groups(rule.name, sources)
     if len(set(groups)) > 1:
         return groups
-    if rule.by != "auto" and groups[0]:
-        raise InputError(f"all documents are of the cluster {groups[0][:80]!r}", f"{OPTION} {rule.name}",
-                         "give documents of several clusters, or --cluster auto")  # fmt: skip
+    if rule.by != "auto":
+        said = f"all documents are of the cluster {groups[0][:80]!r}" if groups[0] else "no document has a value there"
+        hint = "give documents of several clusters, or --cluster auto"
+        raise InputError(said, f"{OPTION} {rule.name}", hint)
     return [""] * len(groups)
 
 

@@ -28,7 +28,12 @@ def leased(folder: Path) -> Iterator[None]:
     Where files cannot be locked the folder stands without a lock, and is a dead run's after an hour.
     """
     lease = _lease(folder)
-    file = os.open(lease, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        lease.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(lease, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # where nothing can be written there is nothing to hold
+        yield
+        return
     try:
         _lock(file)
         yield
@@ -37,21 +42,28 @@ def leased(folder: Path) -> Iterator[None]:
         lease.unlink(missing_ok=True)
 
 
-def alive(folder: Path) -> bool:
-    """Whether a run that is under way writes this folder; in doubt, yes."""
+def locked(folder: Path) -> bool:
+    """Whether a run that is under way holds the lease of this folder; where locks cannot be asked for, yes."""
     try:
         file = os.open(_lease(folder), os.O_RDWR)
     except FileNotFoundError:
-        try:
-            return time.time() - folder.stat().st_mtime < _UNLOCKED
-        except OSError:
-            return False
+        return False
     except OSError:
         return True
     try:
         return not _lock(file)
     finally:
         os.close(file)
+
+
+def alive(folder: Path) -> bool:
+    """Whether a run that is under way writes this half-written folder; in doubt, yes."""
+    if _lease(folder).exists():
+        return locked(folder)
+    try:
+        return time.time() - folder.stat().st_mtime < _UNLOCKED
+    except OSError:
+        return False
 
 
 def sweep(parent: Path, stem: str) -> list[Path]:

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from .errors import MissingInput
-from .measurements import FloatArray, Heads, IntArray, Measurements, Panel
+from .measurements import FloatArray, IntArray, Measurements, Panel
 
 WorldName: TypeAlias = Literal[
     "attached", "attached-freely", "smooth", "levelled", "related", "specialised", "routed"
@@ -87,22 +87,31 @@ class Plasmode:
         made = _resampled(self.measurements, rng)
         if world in ("attached", "attached-freely", "routed"):
             order = self._permutation(rng, 1 if world == "attached-freely" else BINS)
-            made = _attached(made, order)
+            made = replace(made, delta_loss=self._influence(made)[:, torch.from_numpy(order)])
             if world == "routed":
                 top = torch.from_numpy(np.argsort(-self._log_influence[0][order])[: self.head].copy())
                 made = _routed(made, top, strength)
             return made
-        factors = self._smooth(world == "levelled") if world in ("smooth", "levelled") else self._related(
-            rng, strength if world == "specialised" else 0.0
-        )  # fmt: skip
-        return _scaled(made, factors)
+        if world in ("smooth", "levelled"):
+            log_factor = self._smooth(world == "levelled")
+        else:
+            log_factor = self._related(rng, strength if world == "specialised" else 0.0)
+        delta, factor = self._influence(made).clone(), torch.from_numpy(np.exp(log_factor)).float()
+        for side, rows in enumerate((made.panel.a_rows, made.panel.b_rows)):
+            delta[torch.from_numpy(rows)] *= factor[side]
+        return replace(made, delta_loss=delta)
+
+    @staticmethod
+    def _influence(m: Measurements) -> Tensor:
+        """What `of` has made sure is there, [T, N]."""
+        if m.delta_loss is None:
+            raise TypeError("influence is there, or there is no plasmode")
+        return m.delta_loss
 
     @cached_property
     def _log_influence(self) -> FloatArray:
         """Log of the mean influence on *a* and on *b*, halves together, [2, N]."""
-        delta, panel = self.measurements.delta_loss, self.measurements.panel
-        if delta is None:
-            raise TypeError("influence is there, or there is no plasmode")
+        delta, panel = self._influence(self.measurements), self.measurements.panel
         means = [delta[rows].abs().double().mean(0).numpy() for rows in (panel.a_rows, panel.b_rows)]
         found: FloatArray = np.log(np.maximum(np.stack(means), np.finfo(np.float32).tiny))
         return found
@@ -167,13 +176,19 @@ def _cut(m: Measurements) -> Measurements:
     documents = m.documents.iloc[taken].reset_index(drop=True)
     documents["document"] = np.arange(len(documents))
     documents["cluster"] = m.cluster[taken]
-    heads = None if m.heads is None else replace(m.heads, effect=m.heads.effect[:, taken])
-    index = torch.from_numpy(rows)
+    bare = replace(m, panel=panel, documents=documents, joint_ablation=None, effects=None, checkpoints={})
+    return _of(bare, rows, taken)
+
+
+def _of(m: Measurements, rows: IntArray, documents: IntArray) -> Measurements:
+    """Tensors at some rows and documents, each of which may be there more than once."""
+    at, of = torch.from_numpy(rows), torch.from_numpy(documents)
     return replace(
-        m, panel=panel, documents=documents, heads=heads, joint_ablation=None, effects=None, checkpoints={},
-        delta_loss=None if m.delta_loss is None else m.delta_loss[index],
-        activation=None if m.activation is None else m.activation[index],
-    )  # fmt: skip
+        m,
+        heads=None if m.heads is None else replace(m.heads, effect=m.heads.effect[:, of]),
+        delta_loss=None if m.delta_loss is None else m.delta_loss[at],
+        activation=None if m.activation is None else m.activation[at],
+    )
 
 
 def _panel(panel: Panel, rows: IntArray, document: IntArray, match: IntArray, half: IntArray) -> Panel:
@@ -212,28 +227,7 @@ def _resampled(m: Measurements, rng: np.random.Generator) -> Measurements:
     made = _panel(panel, rows, np.repeat(np.arange(len(source)), sizes), match, panel.half[rows])
     documents = pd.DataFrame({"document": np.arange(len(source)), "source": m.documents["source"].to_numpy()[source],
                               "input_ids": m.documents["input_ids"].to_numpy()[source], "cluster": number})  # fmt: skip
-    index = torch.from_numpy(rows)
-    return replace(
-        m, panel=made, documents=documents,
-        heads=None if m.heads is None else replace(m.heads, effect=m.heads.effect[:, torch.from_numpy(source)]),
-        delta_loss=None if m.delta_loss is None else m.delta_loss[index],
-        activation=None if m.activation is None else m.activation[index],
-    )  # fmt: skip
-
-
-def _attached(m: Measurements, order: IntArray) -> Measurements:
-    """Neuron i with the influence of neuron ``order[i]``."""
-    return replace(m, delta_loss=None if m.delta_loss is None else m.delta_loss[:, torch.from_numpy(order)])
-
-
-def _scaled(m: Measurements, log_factor: FloatArray) -> Measurements:
-    """Influence at the positions of *a* and of *b* times ``exp(log_factor)`` [2, N]."""
-    if m.delta_loss is None:
-        raise TypeError("influence is there, or there is no plasmode")
-    delta, factor = m.delta_loss.clone(), torch.from_numpy(np.exp(log_factor)).float()
-    for side, rows in enumerate((m.panel.a_rows, m.panel.b_rows)):
-        delta[torch.from_numpy(rows)] *= factor[side]
-    return replace(m, delta_loss=delta)
+    return _of(replace(m, panel=made, documents=documents), rows, source)
 
 
 def _routed(m: Measurements, neurons: Tensor, strength: float) -> Measurements:
@@ -247,8 +241,4 @@ def _routed(m: Measurements, neurons: Tensor, strength: float) -> Measurements:
     head = int(single[int(mean.argsort()[len(single) // 2])])
     places = torch.isin(heads.neuron, neurons)
     effect[head, :, 0, places] *= float(np.exp(strength))
-    return replace(m, heads=_with(heads, effect))
-
-
-def _with(heads: Heads, effect: Tensor) -> Heads:
-    return replace(heads, effect=effect)
+    return replace(m, heads=replace(heads, effect=effect))

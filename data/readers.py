@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .cluster_rules import OPTION as GROUP
+from .cluster_rules import WITHOUT_FIELDS
 from .errors import InputError
 from .options import EMBEDDED_CORPUS
 from .prose import Headings, Text, find_headings, read_prose
@@ -95,8 +96,7 @@ def open_texts(corpus: str | Sequence[str], group: str | None = None) -> Texts:
         If there is no such corpus; while reading, if a text cannot be read.
     """
     if group and (not isinstance(corpus, str) or corpus == EMBEDDED_CORPUS):
-        raise InputError("this corpus has no fields", f"{GROUP} {group}",
-                         "give auto, none, or a table with the columns source and cluster")  # fmt: skip
+        raise InputError("this corpus has no fields", f"{GROUP} {group}", WITHOUT_FIELDS)
     if not isinstance(corpus, str):
         given = (Text(f"text {number}", text) for number, text in enumerate(corpus))
         return Texts(f"{len(corpus)} texts given in Python", given, "corpus")
@@ -113,8 +113,7 @@ def open_texts(corpus: str | Sequence[str], group: str | None = None) -> Texts:
     if name and prose:
         raise InputError(f"{prose[0][1]} is read as text and has no fields", f"{OPTION} {corpus}", f"give {FORMATS}")
     if group and prose:
-        raise InputError(f"{prose[0][1]} is read as text and has no fields", f"{GROUP} {group}",
-                         "give auto, none, or a table with the columns source and cluster")  # fmt: skip
+        raise InputError(f"{prose[0][1]} is read as text and has no fields", f"{GROUP} {group}", WITHOUT_FIELDS)
     headings = find_headings(prose)
     return Texts(
         identity + (f"{FIELD_MARK}{name}" if name else ""),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .cluster_rules import OPTION as GROUP
+from .cluster_rules import WITHOUT_FIELDS
 from .errors import InputError
 from .prose import Text
 from .streams import LONGEST, OPTION, lines, open_bytes, split_suffix, too_long
@@ -20,8 +21,6 @@ FIELD = "text"
 
 MOST_JSON = 250_000_000
 """Bytes of a `.json` file at most: it cannot be read in part."""
-
-_NO_FIELD = "give auto, none, or a table with the columns source and cluster"
 
 _ROWS = 16
 """Rows of a Parquet file read at a time: each may hold `LONGEST` characters."""
@@ -103,7 +102,7 @@ def text_in(row: Any, field: Field, source: str, where: str) -> Text:
     if field.group is None:
         return Text(source, text)
     if not isinstance(row, Mapping):
-        raise InputError(f"{where} holds {kind_of(row)}, which has no fields", f"{GROUP} {field.group}", _NO_FIELD)
+        raise InputError(f"{where} holds {kind_of(row)}, which has no fields", f"{GROUP} {field.group}", WITHOUT_FIELDS)
     try:
         value = _inside(row, Field(field.group, "{}"), where)
     except InputError as error:

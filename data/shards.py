@@ -1,6 +1,6 @@
 """Finished parts of a measurement that is under way: what a run that was killed has done is not done again.
 
-Every ten seconds a stage writes what it has finished since (`Stage.add`): a *shard*, one file with the numbers of its
+Every ten seconds a stage writes what it has finished since (`Kept.add`): a *shard*, one file with the numbers of its
 items (documents, or rows of scored positions) and their values.  A shard is there whole or not at all, and its hash is
 checked.  The next run with the same inputs reads the shards and does what is left; when the measurement is whole, they
 are removed.  Values are a function of the item alone, so nothing depends on where a run was cut off.
@@ -14,25 +14,21 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .measurements import IntArray
+from .leases import leased
 
 SECONDS = 10.0
 """Work that a kill can cost: a stage writes what it has done when so much time has gone by."""
 SUFFIX = ".shard"
 
 _log = logging.getLogger(__name__)
-
-Read = Callable[[list[int]], torch.Tensor]
-"""Values of some items, first axis the items; read when a shard is written."""
 
 
 class Shards:
@@ -42,13 +38,30 @@ class Shards:
         self._folder = folder
 
     @contextmanager
-    def stage(self, name: str, read: Read) -> Iterator[Stage]:
-        """One stage of the work; what it has finished is kept when the context ends, by an error too."""
-        stage = Stage(self._folder, name, read)
+    def stage(self, name: str, values: torch.Tensor) -> Iterator[Kept]:
+        """One stage of the work; what it has finished is kept when the context ends, by an error too.
+
+        Parameters
+        ----------
+        name
+            One for each stage of a measurement.
+        values
+            What the stage fills in, float32, the items on the first axis.
+        """
+        kept = Kept(self._folder, name, values)
         try:
-            yield stage
+            yield kept
         finally:
-            stage.close()
+            kept.close()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within the context the folder is known to be a living run's."""
+        if self._folder is None:
+            yield
+            return
+        with leased(self._folder):
+            yield
 
     def remove(self) -> None:
         """Remove all of them."""
@@ -56,28 +69,31 @@ class Shards:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class Stage:
+class Kept:
     """What is finished of one stage."""
 
-    def __init__(self, folder: Path | None, name: str, read: Read) -> None:
-        self._folder, self._name, self._read = folder, name, read
+    def __init__(self, folder: Path | None, name: str, values: torch.Tensor) -> None:
+        self._folder, self._name, self._values = folder, name, values
         self._pending: list[int] = []
         self._began = self._written = time.monotonic()
 
-    def finished(self, shape: Sequence[int], known: IntArray) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Yield what earlier runs finished: items, and their values [items, *shape].
+    def fill(self) -> list[int]:
+        """Fill in what earlier runs finished, and return the items, ascending.
 
-        A shard that is damaged, of another shape or of items that are not `known` is removed and done again.
+        A shard that is damaged, or of other items than there are, is removed and done again.
         """
-        if self._folder is None or not self._folder.is_dir():
-            return
-        for path in sorted(self._folder.glob(f"{self._name}.*{SUFFIX}")):
-            found = _load(path, tuple(shape))
-            if found is None or not np.isin(found[0], known).all():
-                _log.warning("%s of a run that was cut off is damaged, and its work is done again", path.name)
-                path.unlink(missing_ok=True)
+        done: set[int] = set()
+        for path in sorted(self._folder.glob(f"{self._name}.*{SUFFIX}")) if self._folder is not None else ():
+            found = _load(path, self._values)
+            if found is None:
+                if path.exists():  # else a run beside this one has just finished and removed them
+                    _log.warning("%s of a run that was cut off is damaged, and its work is done again", path.name)
+                    path.unlink(missing_ok=True)
                 continue
-            yield found
+            items, values = found
+            self._values[items] = values
+            done.update(items)
+        return sorted(done)
 
     def add(self, items: Sequence[int]) -> None:
         """Some items are finished."""
@@ -97,7 +113,7 @@ class Stage:
             return
         items, self._pending = self._pending, []
         try:
-            _save(self._folder, self._name, items, self._read(items))
+            _save(self._folder, self._name, items, self._values[items])
         except (OSError, SafetensorError) as error:
             _log.warning("what is done cannot be kept for a later run, which would begin again: %s", error)
             self._folder = None
@@ -122,17 +138,20 @@ def _save(folder: Path, name: str, items: list[int], values: torch.Tensor) -> No
         work.unlink(missing_ok=True)
 
 
-def _load(path: Path, shape: tuple[int, ...]) -> tuple[list[int], torch.Tensor] | None:
-    """Items and values of a shard; None where it is no whole one of this shape."""
+def _load(path: Path, into: torch.Tensor) -> tuple[list[int], torch.Tensor] | None:
+    """Items and values of a shard; None where it is no whole one that fits `into`."""
     try:
         with safe_open(path, "pt") as file:
-            told = (file.metadata() or {}).get("sha256")
+            written = (file.metadata() or {}).get("sha256")
             tensors = {name: file.get_tensor(name) for name in ("items", "values")}
     except (OSError, SafetensorError):
         return None
     items, values = tensors["items"], tensors["values"]
-    whole = items.ndim == 1 and tuple(values.shape) == (len(items), *shape) and values.dtype == torch.float32
-    return (items.tolist(), values) if whole and told == _hash(tensors) else None
+    if items.ndim != 1 or values.shape != (len(items), *into.shape[1:]) or values.dtype != into.dtype:
+        return None
+    if written != _hash(tensors) or not ((items >= 0) & (items < len(into))).all():
+        return None
+    return items.tolist(), values
 
 
 def _hash(tensors: dict[str, torch.Tensor]) -> str:

@@ -233,7 +233,8 @@ def cached(key_payload: dict[str, Any], make: Callable[[Shards], Measurements]) 
         except InputError as error:
             _log.warning("the cached measurements in %s are damaged and are made again: %s", entry, error)
             shutil.rmtree(entry, ignore_errors=True)
-    made = make(shards)
+    with shards.held():
+        made = make(shards)
     try:
         save(made, entry)
     except InputError as error:

@@ -100,11 +100,9 @@ def head_effects(
     longest = max(map(len, read.values()), default=1)
     rows = 1 + max(adapter.heads(at) for at in range(layer + 1))
     floats = min(BATCH_FLOATS, rows * _floats_a_row(loaded, longest))
-    with (shards or Shards()).stage("heads", lambda of: effect[:, of].transpose(0, 1)) as kept, ExitStack() as stack:
-        left = list(by_document)
-        for known, values in kept.finished((len(which), 2, len(sd)), np.asarray(left)):
-            effect[:, known] = values.transpose(0, 1)
-            left = [document for document in left if document not in set(known)]
+    with (shards or Shards()).stage("heads", effect.transpose(0, 1)) as kept, ExitStack() as stack:
+        before = set(kept.fill())
+        left = [document for document in by_document if document not in before]
         name = told("heads", len(by_document) - len(left), len(by_document), "documents")
         stage = stack.enter_context(progress.stage(name, len(left)))
         documents_at_once = stack.enter_context(side_by_side(loaded, floats, BATCH_FLOATS, max(1, len(left))))

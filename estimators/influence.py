@@ -14,11 +14,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from ..data import shards as shards_module
 from ..data.measurements import Audit, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent, Stage
-from ..data.shards import Shards, told
+from ..data.shards import Kept, Shards, told
 from .ablation import Ablation, Kind, make_ablation
 from .audit import audit
 from .closed_form import ClosedForm
@@ -47,6 +46,20 @@ class Influence:
     delta_loss: torch.Tensor
     mean: torch.Tensor
     audit: Audit
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    """D while it is filled in: from which row on, and who is told of finished rows."""
+
+    delta_loss: torch.Tensor
+    start: int
+    kept: Kept
+    stage: Stage
+
+    def finished(self, rows: slice) -> None:
+        self.kept.add(range(rows.start, rows.stop))
+        self.stage.advance(rows.stop - rows.start)
 
 
 @torch.no_grad()
@@ -96,15 +109,16 @@ def influence(
     replaced = make_ablation(ablation, activation, panel, seed)
     progress = progress or Silent()
     delta_loss = host_tensor(*activation.shape)
-    with (shards or Shards()).stage("influence", lambda rows: delta_loss[rows]) as kept:
-        done = _done_before(kept, delta_loss)
-        name = told("influence", done, len(panel), "positions")
-        with progress.stage(name, len(panel) - done) as stage:
+    with (shards or Shards()).stage("influence", delta_loss) as kept:
+        before = kept.fill()
+        start = next((place for place, row in enumerate(before) if place != row), len(before))  # up to the first gap
+        with progress.stage(told("influence", start, len(panel), "positions"), len(panel) - start) as stage:
+            under_way = _UnderWay(delta_loss, start, kept, stage)
             if layer == loaded.adapter.layers - 1:
                 target = torch.from_numpy(panel.target_id)
-                _last_layer(loaded, layer, residual, activation, target, replaced, delta_loss, done, kept, stage)
+                _last_layer(loaded, layer, residual, activation, target, replaced, under_way)
             else:
-                _by_restart(loaded, layer, documents, panel, activation, replaced, delta_loss, done, kept, stage)
+                _by_restart(loaded, layer, documents, panel, activation, replaced, under_way)
     with progress.stage("audit", 1) as stage:
         checked = audit(loaded, documents, panel, residual, activation, delta_loss, replaced, layer, seed)
         stage.advance()
@@ -118,10 +132,7 @@ def _last_layer(
     activation: torch.Tensor,
     target: torch.Tensor,
     ablation: Ablation,
-    delta_loss: torch.Tensor,
-    done: int,
-    kept: shards_module.Stage,
-    stage: Stage,
+    under_way: _UnderWay,
 ) -> None:
     closed_form = ClosedForm(fold(loaded.adapter, layer))
     device = loaded.device
@@ -130,14 +141,13 @@ def _last_layer(
         rows = slice(start, min(start + size, len(target)))
         change = ablation.replacement(activation, rows) - activation[rows]
         effects = closed_form.effects(residual[rows].to(device), change.to(device), target[rows].to(device))
-        delta_loss[rows] = effects.cpu()
+        under_way.delta_loss[rows] = effects.cpu()
         return rows
 
-    start, tile = done, closed_form.tile
+    start, tile = under_way.start, closed_form.tile
     while start < len(target):
         rows, tile = with_back_off(work, tile, "position")
-        kept.add(range(rows.start, rows.stop))
-        stage.advance(rows.stop - rows.start)
+        under_way.finished(rows)
         start = rows.stop
 
 
@@ -148,26 +158,13 @@ def _by_restart(
     panel: Panel,
     activation: torch.Tensor,
     ablation: Ablation,
-    delta_loss: torch.Tensor,
-    done: int,
-    kept: shards_module.Stage,
-    stage: Stage,
+    under_way: _UnderWay,
 ) -> None:
     w_out = loaded.adapter.w_out(layer)
     for rows, ids, change in changes_by_document(documents, panel, activation, ablation):
-        if rows.stop <= done:
-            continue
-        restart_document(loaded, layer, ids, panel.position[rows], change, w_out, delta_loss[rows])
-        kept.add(range(rows.start, rows.stop))
-        stage.advance(len(change))
-
-
-def _done_before(kept: shards_module.Stage, delta_loss: torch.Tensor) -> int:
-    """Fill in what earlier runs finished; how many rows from the first on are there without a gap."""
-    found = np.zeros(len(delta_loss), dtype=np.bool_)
-    for rows, values in kept.finished(delta_loss.shape[1:], np.arange(len(delta_loss))):
-        delta_loss[rows], found[rows] = values, True
-    return len(found) if found.all() else int(found.argmin())
+        if rows.stop > under_way.start:
+            restart_document(loaded, layer, ids, panel.position[rows], change, w_out, under_way.delta_loss[rows])
+            under_way.finished(rows)
 
 
 def changes_by_document(

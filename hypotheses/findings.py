@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -125,6 +125,7 @@ class FindingBuilder:
     data: PreparedData
     setup: Setup
     options: TestOptions
+    calibrations: Mapping[str, str] = field(default_factory=dict)
     _imbalance: dict[str, balance.Imbalance] = field(default_factory=dict, repr=False, compare=False)
 
     def blank(self, hypothesis: Hypothesis, **given: Any) -> Finding:
@@ -235,7 +236,8 @@ class FindingBuilder:
         effect = _document_effect(a, output)
         # a row with neurons as a second source of chance has no effect over documents alone
         over_documents = effect is not None and a.kinds == ("labels",)
-        chosen, measured = self.options.nulls.get(a.hypothesis.id, ""), calibration_line(a.hypothesis.id)
+        chosen = self.options.nulls.get(a.hypothesis.id, "")
+        measured = self.calibrations.get(a.hypothesis.id) or calibration_line(a.hypothesis.id)
         p = _claim_p(a)
         told: dict[str, Any] = {
             "why": judged.decision.why,

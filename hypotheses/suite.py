@@ -120,7 +120,8 @@ class Builders:
     def of(self, hypothesis: Hypothesis) -> FindingBuilder:
         """The maker of rows for a hypothesis."""
         data = self.prepared.of(hypothesis)
-        return self._made.setdefault(id(data), FindingBuilder(data, self.setup, self.options))
+        made = FindingBuilder(data, self.setup, self.options, self.prepared.calibrations)
+        return self._made.setdefault(id(data), made)
 
 
 def run_hypotheses(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from .prepared import MOST_INFLUENTIAL, PreparedData
 class Prepared:
     """The prepared data of a run, one view of them per set under test.
 
-    ``own_set`` takes the place of the papers' sets where the user gave one.
+    ``own_set`` takes the place of the papers' sets where the user gave one.  ``calibrations``: what is known of a
+    hypothesis's test on data like these, one line each, in place of the record that ships.
     """
 
     choice: Choice
     base: PreparedData
     own_set: NeuronSet | None = None
+    calibrations: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, hypothesis: Hypothesis) -> PreparedData:
         """The data with the set that a hypothesis is about."""

@@ -158,6 +158,7 @@ class _Run:
 
     def found(self) -> Result:
         """Measure or load, then test."""
+        from .hypotheses.calibration.plasmode import local_lines
         from .hypotheses.null_summaries import null_summaries
         from .hypotheses.suite import run_choice
         from .hypotheses.views import prepare
@@ -173,9 +174,9 @@ class _Run:
                 measurements = replace(measurements, checkpoints=self._checkpoints())
         random_init = self._random_init if self.choice.random_weights and not measured else None
         prepared = prepare(measurements, self.choice, tests)
-        result = run_choice(prepared, tests, self.timed, random_init=random_init)
         if self.request.measurements is not None:
-            _calibrated(result, self.request.measurements)
+            prepared = replace(prepared, calibrations=local_lines(self.request.measurements))
+        result = run_choice(prepared, tests, self.timed, random_init=random_init)
         if self.design is not None:
             result.multiverse = self._multiverse(self.design, measurements)
         with self.timed.stage("null models", 1) as stage:
@@ -204,7 +205,7 @@ class _Run:
                 try:
                     render([result], format, folder / name)
                 except Exception as error:  # whatever a template or a font library throws
-                    failed = failed or f"{name} could not be written: {type(error).__name__}: {one_line(error)}"
+                    failed = failed or f"{name} could not be written: {type(error).__name__}: {_one_line(error)}"
                 stage.advance()
         result.provenance = self._provenance()  # with the time that the report took
         write_results(result, folder)
@@ -318,17 +319,6 @@ class _Run:
         return provenance(self.started, _told(self.request), _plan(self.request), self.timed)
 
 
-def _calibrated(result: Result, directory: str) -> None:
-    """Tell what a record in the measurement directory says of each test, in place of the one that ships."""
-    from .hypotheses.calibration.plasmode import local_lines
-
-    lines = local_lines(directory)
-    for finding in result.findings:
-        line = lines.get(finding.hypothesis)
-        if line is not None and finding.details.calibration:
-            finding.details.calibration = line
-
-
 def _plan(request: Request) -> dict[str, Any]:
     """What was declared and its hash; measurements that were given are named by their manifest, not by their place."""
     from .hypotheses import plan
@@ -352,7 +342,7 @@ def _told(request: Request) -> dict[str, Any]:
     return told | {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
 
 
-def one_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """What an error says, in one printable line."""
     return " ".join(str(error).encode("utf-8", "replace").decode().split())[:300]
 

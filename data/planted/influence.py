@@ -19,6 +19,8 @@ VOCABULARY = 1000
 THRESHOLD = 0.15
 FIRST = 3
 """First scored position of a document."""
+LEAST_LOSS = 6.0
+"""Added to every planted loss, so that none is below 0; only differences of losses count."""
 BASE = -5.0
 """Mean true log influence, log nats."""
 BLOCK = 10
@@ -64,8 +66,7 @@ def planted_text(settings: Settings, rng: np.random.Generator) -> Text:
         start += length
     document, position, given, target, label, match = (np.concatenate(column) for column in zip(*parts, strict=True))
     mood = 0.3 * rng.standard_normal(settings.documents)
-    loss = rng.gamma(3.0, 1.0, len(document)) + mood[document] + settings.loss_gap * (label == A)
-    loss = np.maximum(loss, 0.0)  # the logarithm of a probability: nothing less can be measured
+    loss = LEAST_LOSS + rng.gamma(3.0, 1.0, len(document)) + mood[document] + settings.loss_gap * (label == A)
     panel = Panel(document, position, given, target, loss, given, target, half[document], label, match)
     return Text(panel, input_ids)
 

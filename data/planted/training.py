@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..measurements import Panel
-from .influence import BASE, changes_around, document_effects
+from .influence import BASE, LEAST_LOSS, changes_around, document_effects
 from .settings import Settings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -117,7 +117,7 @@ def _panel(settings: TrainingSettings, step: int, panel: Panel, rng: np.random.G
     """Panel of one step: losses that fall over training, partners of like loss drawn anew inside each document."""
     rare, common = panel.a_rows, panel.b_rows
     partner = common[np.lexsort((rng.random(len(common)), panel.document[common]))]
-    loss = rng.gamma(3.0, 1.0, len(panel)) + 3 * (1 - _gone(settings, step))
+    loss = LEAST_LOSS + rng.gamma(3.0, 1.0, len(panel)) + 3 * (1 - _gone(settings, step))
     gap = settings.early_gap * (1 - _gone(settings, step)) + CLOSE * rng.uniform(-1, 1, len(rare))
     loss[partner] = loss[rare] - gap * loss.std()
     match = np.full(len(panel), -1, dtype=np.int64)

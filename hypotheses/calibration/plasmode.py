@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ...data.errors import InputError, MissingInput
 from ...data.options import DEFAULT_SIZE
@@ -25,8 +27,9 @@ from ..hypothesis import Hypothesis, null_names
 from ..prepared import MOST_INFLUENTIAL, PreparedData
 from ..result import Role
 from ..statistics.lean import Lean
-from .record import percent, read_record, told
-from .scenario import Purpose
+from .record import percent, read_record, told, write_record
+from .scenario import Purpose, number_of
+from .scenarios import is_asked
 
 NAME = "calibration.json"
 """The record that ``neuronull calibrate --measurements DIR`` leaves in DIR, where a run's report looks for it."""
@@ -41,25 +44,26 @@ SETS = ("random_sets", "matched_sets", "reselected_sets")
 class PlasmodeScenario:
     """One world made from a measurement, and the hypotheses that it is a test of; what `Scenario` is for planted ones.
 
-    ``directory``: of the measurement; ``share``: data sets to make, as a share of the number asked for.
+    ``kind``: of the hypotheses that it tests (`kinds`).  The rest is filled in by `plasmode_scenarios`: ``hypotheses``,
+    the ``directory`` of the measurement, the hash of its ``manifest``, and its size.
     """
 
     name: str
     purpose: Purpose
     world: WorldName
     says: str
-    hypotheses: tuple[str, ...]
-    directory: str
-    documents: int
-    neurons: int
-    manifest: str
-    setting: str = ""
+    kind: str
     strength: float = 0.0
-    share: float = 1.0
+    setting: str = ""
+    hypotheses: tuple[str, ...] = ()
+    directory: str = ""
+    manifest: str = ""
+    documents: int = 0
+    neurons: int = 0
 
     def datasets(self, asked: int) -> int:
-        """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""
-        return max(min(asked, 20), round(asked * self.share))
+        """Data sets to make when `asked` are asked for; a quarter where an effect was put in, 20 at least."""
+        return number_of(asked, 1.0 if self.purpose == "null" else 0.25)
 
     @property
     def fingerprint(self) -> str:
@@ -67,20 +71,36 @@ class PlasmodeScenario:
         told = [VERSION, self.world, self.strength, self.manifest]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
 
+    def of(self, directory: str, hypotheses: tuple[str, ...]) -> PlasmodeScenario:
+        """The same of a measurement, as a test of some hypotheses."""
+        source, data = opened(directory)
+        m = source.measurements
+        return replace(
+            self, says=data.filled(self.says), hypotheses=hypotheses, directory=directory,
+            manifest=manifest_hash(directory), documents=len(m.documents), neurons=m.n_neurons,
+        )  # fmt: skip
 
-_WORLDS: tuple[tuple[str, Purpose, WorldName, str, float, str], ...] = (
-    ("attached", "null", "attached", "influence belongs to other neurons of like activation", 0.0, "set"),
-    ("attached-freely", "null", "attached-freely", "influence belongs to other neurons of the layer", 0.0, "set"),
-    ("smooth", "null", "smooth", "influence follows a smooth law, the head included", 0.0, "law"),
-    ("levelled", "power", "levelled", "for a the head of the influence curve stands level", 1.0, "law"),
-    ("related", "null", "related", "influence on a is a power of that on b; nobody specialises", 0.0, "relation"),
-    ("specialised@0.15", "power", "specialised", "the set gains 16 % for a", 0.15, "lean"),
-    ("specialised@0.3", "power", "specialised", "the set gains 35 % for a", 0.3, "lean"),
-    ("levelled-a", "power", "levelled", "for a alone the head of the influence curve stands level", 1.0, "contrast"),
-    ("routed@0.223", "power", "routed", "one head acts 1.25 times as much on the set, for a", 0.2231435513, "heads"),
-    ("routed@0.693", "power", "routed", "one head acts twice as much on the set, for a", 0.6931471806, "heads"),
+
+def _null(world: WorldName, says: str, kind: str) -> PlasmodeScenario:
+    return PlasmodeScenario(f"plasmode.{world}", "null", world, says, kind)
+
+
+def _power(name: str, world: WorldName, says: str, kind: str, strength: float = 1.0) -> PlasmodeScenario:
+    return PlasmodeScenario(f"plasmode.{name}", "power", world, says, kind, strength, "strength")
+
+
+_WORLDS = (
+    _null("attached", "influence belongs to other neurons of like activation", "set"),
+    _null("attached-freely", "influence belongs to other neurons of the layer", "set"),
+    _null("smooth", "influence follows a smooth law, the head included", "law"),
+    _null("related", "influence on {a} is a power of that on {b}; nobody specialises", "relation"),
+    _power("levelled", "levelled", "for {a} the head of the influence curve stands level", "law"),
+    _power("levelled-a", "levelled", "for {a} alone the head of the influence curve stands level", "contrast"),
+    _power("specialised@0.15", "specialised", "the set gains 16 % for {a}", "lean", 0.15),
+    _power("specialised@0.3", "specialised", "the set gains 35 % for {a}", "lean", 0.3),
+    _power("routed@1.25", "routed", "one head acts 1.25 times as much on the set, for {a}", "heads", math.log(1.25)),
+    _power("routed@2", "routed", "one head acts twice as much on the set, for {a}", "heads", math.log(2)),
 )
-"""Name, purpose, world, what it is, strength, and the kind of hypotheses it tests."""
 
 
 def kinds(hypothesis: Hypothesis) -> frozenset[str]:
@@ -88,7 +108,7 @@ def kinds(hypothesis: Hypothesis) -> frozenset[str]:
     needs, nulls = type(hypothesis.statistic).needs, set(null_names(hypothesis.nulls))
     if "joint_ablation" in needs or "checkpoints" in needs or "effects" in needs:
         return frozenset()
-    chosen = hypothesis.set or catalogue.set_of(hypothesis) or MOST_INFLUENTIAL
+    chosen = catalogue.set_of(hypothesis) or MOST_INFLUENTIAL
     if chosen.chosen_by != "influence":
         return frozenset()
     found = set()
@@ -111,28 +131,23 @@ def plasmode_scenarios(directory: str, ids: Sequence[str] = (), names: Sequence[
     InputError
         If the measurement cannot be read, an id is unknown, or no world tests what was asked for.
     """
-    known = {h.id: h for paper in catalogue.shipped() for h in paper.hypotheses if h.role is Role.PRIMARY}
+    known = [h for h in catalogue.known_hypotheses().values() if h.role is Role.PRIMARY]
     for asked in ids:
-        if not any(asked in (h, h.split(".")[0]) for h in known):
-            raise InputError(f"no hypothesis {asked!r}", "ID", f"known: {', '.join(known)}")
-    source, data = opened(directory)
-    asked_for = [
-        h for h in known.values()
-        if (not ids or h.id in ids or h.family in ids) and (ids or h.default) and _can_run(h, data)
+        if not any(is_asked(asked, h.id) for h in known):
+            raise InputError(f"no hypothesis {asked!r}", "ID", f"known: {', '.join(h.id for h in known)}")
+    for name in names:
+        if not any(world.name.startswith(name) for world in _WORLDS):
+            raise InputError(f"no scenario {name!r}", "--scenario", f"known: {', '.join(w.name for w in _WORLDS)}")
+    _, data = opened(directory)
+    tested = [
+        h for h in known
+        if (any(is_asked(asked, h.id) for asked in ids) if ids else h.default) and _can_run(h, data)
     ]  # fmt: skip
-    manifest = manifest_hash(directory)
     found = []
-    for name, purpose, world, says, strength, kind in _WORLDS:
-        tested = tuple(h.id for h in asked_for if kind in kinds(h))
-        whole = f"plasmode.{name}"
-        if tested and (not names or any(whole.startswith(given) or name.startswith(given) for given in names)):
-            a, b = data.conditions.a.name, data.conditions.b.name
-            told = says.replace("for a", f"for {a}").replace("on a ", f"on {a} ").replace("on b", f"on {b}")
-            found.append(PlasmodeScenario(
-                whole, purpose, world, told, tested, directory, len(source.measurements.documents),
-                source.measurements.n_neurons, manifest, "strength" if purpose == "power" else "", strength,
-                1.0 if purpose == "null" else 0.25,
-            ))  # fmt: skip
+    for world in _WORLDS:
+        hypotheses = tuple(h.id for h in tested if world.kind in kinds(h))
+        if hypotheses and (not names or any(world.name.startswith(name) for name in names)):
+            found.append(world.of(directory, hypotheses))
     if not found:
         raise InputError("no world that can be made from this measurement tests what was asked for", "ID",
                          "neuronull calibrate without --measurements has planted worlds")  # fmt: skip
@@ -142,14 +157,7 @@ def plasmode_scenarios(directory: str, ids: Sequence[str] = (), names: Sequence[
 @cache
 def plasmode_world(directory: str, name: str) -> PlasmodeScenario:
     """One world of a measurement, whatever hypotheses it is to test."""
-    source, _ = opened(directory)
-    for known, purpose, world, says, strength, _ in _WORLDS:
-        if f"plasmode.{known}" == name:
-            return PlasmodeScenario(
-                name, purpose, world, says, (), directory, len(source.measurements.documents),
-                source.measurements.n_neurons, manifest_hash(directory), "", strength,
-            )  # fmt: skip
-    raise InputError(f"no world {name!r}", "--scenario", "give plasmode, and then the name of a world")
+    return next(world for world in _WORLDS if world.name == name).of(directory, ())
 
 
 def manifest_hash(directory: str | Path) -> str:
@@ -178,6 +186,22 @@ def _can_run(hypothesis: Hypothesis, data: PreparedData) -> bool:
     return True
 
 
+def leave_record(directory: str, rows: Sequence[dict[str, Any]], head: dict[str, Any]) -> None:
+    """Store rows in a measurement directory, beside those of other worlds and hypotheses that lie there already.
+
+    Raises
+    ------
+    InputError
+        If what lies there is no calibration record.
+    OSError
+        If it cannot be written.
+    """
+    new = {(row["hypothesis"], row["scenario"]) for row in rows}
+    kept = [row for row in _local_rows(directory) if (row["hypothesis"], row["scenario"]) not in new]
+    told = head | {"manifest": manifest_hash(directory)}
+    write_record(Path(directory) / NAME, [*kept, *rows], told)
+
+
 def local_lines(directory: str | Path) -> dict[str, str]:
     """What the record in a measurement directory says of each hypothesis, one line each; none where there is no record.
 
@@ -188,19 +212,23 @@ def local_lines(directory: str | Path) -> dict[str, str]:
     InputError
         If the file is no calibration record.
     """
-    path = Path(directory).expanduser() / NAME
-    if not present(path, NAME):
-        return {}
-    head, rows = read_record(path)
-    if head.get("manifest") != manifest_hash(directory):
-        return {}
+    rows = _local_rows(directory)
     found = {}
     for name in sorted({row["hypothesis"] for row in rows}):
         of_it = [row for row in rows if row["hypothesis"] == name]
         line = told(of_it, name)
         if line is None:
             continue
-        seen = [f"{percent(row['found'])} in {row['scenario']}" for row in of_it if row["purpose"] == "power"]
         line = line.replace("on null data", "on null data made from this measurement", 1)
-        found[name] = line + (f"; it found an effect in {', '.join(seen)}" if seen else "")
+        seen = [f"{percent(row['found'])} ({row['says']})" for row in of_it if row["purpose"] == "power"]
+        found[name] = line + (f"; where an effect was put in, it was found in {', '.join(seen)}" if seen else "")
     return found
+
+
+def _local_rows(directory: str | Path) -> list[dict[str, Any]]:
+    """Rows of the record in a measurement directory; none where it has none, or that of another measurement."""
+    path = Path(directory).expanduser() / NAME
+    if not present(path, NAME):
+        return []
+    head, rows = read_record(path)
+    return rows if head.get("manifest") == manifest_hash(directory) else []

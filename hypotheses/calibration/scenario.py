@@ -16,6 +16,11 @@ FEWER = 0.05
 """Data sets of a power or design scenario, as a share of the number asked for: a size needs more than a power."""
 
 
+def number_of(asked: int, share: float) -> int:
+    """A share of the data sets asked for; at least 20 where that many are."""
+    return max(min(asked, 20), round(asked * share))
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One planted world and the hypotheses that it is a test of.
@@ -40,7 +45,7 @@ class Scenario:
 
     def datasets(self, asked: int) -> int:
         """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""
-        return max(min(asked, 20), round(asked * self.share))
+        return number_of(asked, self.share)
 
     @property
     def documents(self) -> int:

@@ -38,14 +38,15 @@ def choose(hypotheses: Sequence[str] = (), names: Sequence[str] = ()) -> list[Sc
     every = scenarios()
     known = sorted({h for s in every.values() for h in s.hypotheses})
     for asked in hypotheses:
-        if not any(_is(asked, h) for h in known):
+        if not any(is_asked(asked, h) for h in known):
             raise InputError(f"no calibration for hypothesis {asked!r}", "ID", f"known: {', '.join(known)}")
     for asked in names:
         if not any(name.startswith(asked) for name in every):
             raise InputError(f"no scenario {asked!r}", "--scenario", f"known: {', '.join(every)}")
     chosen = []
     for scenario in every.values():
-        kept = tuple(h for h in scenario.hypotheses if not hypotheses or any(_is(asked, h) for asked in hypotheses))
+        tested = scenario.hypotheses
+        kept = tuple(h for h in tested if not hypotheses or any(is_asked(asked, h) for asked in hypotheses))
         if kept and (not names or any(scenario.name.startswith(asked) for asked in names)):
             chosen.append(dataclasses.replace(scenario, hypotheses=kept))
     if not chosen:
@@ -53,5 +54,6 @@ def choose(hypotheses: Sequence[str] = (), names: Sequence[str] = ()) -> list[Sc
     return chosen
 
 
-def _is(asked: str, hypothesis: str) -> bool:
+def is_asked(asked: str, hypothesis: str) -> bool:
+    """Whether an id, or the name of a family, names a hypothesis."""
     return asked in (hypothesis, hypothesis.split(".")[0])

@@ -67,11 +67,10 @@ def calibrate(
     left = len(run.chunks(chosen, datasets)) - len(lines)
     head = _provenance(ids, scenario, datasets) | {"chunks_left": left}
     record.write_record(folder / "calibration.json", rows, head)
-    if measurements is not None:
-        told = head | {"manifest": plasmode.manifest_hash(directory)}
-        record.write_record(Path(directory) / plasmode.NAME, rows, told)
     figure.draw(rows, folder / "calibration.png")
     _print(rows)
+    if measurements is not None:
+        plasmode.leave_record(directory, rows, head)
     if left:
         typer.echo(f"stopped with {left:,} chunks to go; the same command goes on from here", err=True)
     typer.echo(str(folder / "calibration.json"))

@@ -44,6 +44,13 @@ def test_everything_is_listed_with_its_size(cache, capsys):
 
 
 def test_clean_leaves_what_is_being_written(cache, capsys):
+    with leased(cache / "measurements" / ".0123456789abcdef.1.partial"), leased(cache / "shards" / "fedcba"):
+        assert main(["cache", "clean"]) == 0  # the shards of a living run stay as well
+        assert capsys.readouterr().out.startswith("1 removed")
+        assert set(listed(capsys)) == {"writing"}
+
+
+def test_clean_can_leave_what_is_whole(cache, capsys):
     with leased(cache / "measurements" / ".0123456789abcdef.1.partial"):
         assert main(["cache", "clean", "--unfinished"]) == 0
         assert capsys.readouterr().out == "1 removed, 5 KB freed\n"

@@ -20,13 +20,18 @@ KILLS = int(os.environ.get("NEURONULL_KILLS", "6"))
 """Kills of each command; NEURONULL_KILLS asks for more."""
 
 
+QUICK = "import sys; from neuronull.data import shards; shards.SECONDS = .5; from neuronull.cli import main; "
+"""What the ten seconds of a run of hours are to a run of one minute."""
+
+
 def start(command, out, cache):
-    words = [sys.executable, "-m", "neuronull", command, "--documents", DOCUMENTS, "--out", str(out)]
+    words = [command, "--documents", DOCUMENTS, "--out", str(out)]
     words += ["--replicates", "199"] if command == "run" else []
     environment = os.environ | {"NEURONULL_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [sys.executable, "-c", QUICK + f"sys.exit(main({words!r}))"], env=environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
 
 
 def finish(command, out, cache):
@@ -65,33 +70,52 @@ def undisturbed(tmp_path_factory):
     return folder, time.monotonic() - began
 
 
+def killed(command, out, cache, until):
+    """A run that is killed, with its children or alone, when `until` says so; what it said."""
+    process = start(command, out, cache)
+    while process.poll() is None and not until(process):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+    _, said = process.communicate()
+    time.sleep(1)
+    assert children_of(process.pid) == []  # nobody lives on
+    assert "Traceback" not in said
+    assert not out.exists() or process.returncode == 0  # whole or not there
+    return said
+
+
 @pytest.mark.parametrize("command", ["measure", "run"])
 def test_killed_at_random_moments(command, undisturbed, tmp_path):
     expected, seconds = undisturbed
-    chance = random.Random(len(command))
-    cache, done_before = tmp_path / "cache", []
+    chance, cache = random.Random(len(command)), tmp_path / "cache"
     for kill in range(KILLS):
-        out = tmp_path / f"out{kill}"
-        process = start(command, out, cache)
-        try:
-            _, said = process.communicate(timeout=chance.uniform(2, 0.8 * seconds))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL) if chance.random() < 0.5 else process.kill()
-            _, said = process.communicate()
-        assert "Traceback" not in said
-        assert not out.exists() or files(out)  # whole or not there
-        done_before.append("done before" in said)
-        time.sleep(1)
-        assert children_of(process.pid) == []  # nobody lives on
-        if process.returncode == 0:
-            shutil.rmtree(cache)  # begin again
-    last = tmp_path / "last"
-    said = finish(command, last, cache)
-    assert files(last) == files(expected / command)
-    left = [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")]
-    finish(command, tmp_path / "out0", cache) if not (tmp_path / "out0").exists() else None
-    assert not (cache / "shards").exists() or list((cache / "shards").iterdir()) == []
-    assert all(not name.startswith((".last.", ".out0.")) for name in left if not name.startswith(".out"))
+        end = time.monotonic() + chance.uniform(2, 0.8 * seconds)
+        killed(command, tmp_path / "out", cache, lambda _, end=end: time.monotonic() > end)
+        if (tmp_path / "out").exists():  # it was quicker: begin again
+            assert files(tmp_path / "out") == files(expected / command), kill
+            shutil.rmtree(tmp_path / "out")
+            shutil.rmtree(cache)
+    finish(command, tmp_path / "out", cache)
+    assert files(tmp_path / "out") == files(expected / command)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out"]  # what dead runs left is swept away
+    assert left_in(cache) == left_in(expected / "cache")
+
+
+def left_in(cache):
+    """What lies in a cache, but for measurements."""
+    return sorted(p.name for room in cache.iterdir() if room.name != "measurements" for p in room.iterdir())
+
+
+@pytest.mark.parametrize("stage", ["influence", "heads"])
+def test_a_killed_stage_goes_on(stage, undisturbed, tmp_path):
+    """It is killed when its first shard is there; the next run says what was done before, and measures the same."""
+    expected, _ = undisturbed
+    cache = tmp_path / "cache"
+    killed("measure", tmp_path / "out", cache, lambda _: any(cache.glob(f"shards/*/{stage}.*.shard")))
+    assert any(cache.glob(f"shards/*/{stage}.*.shard"))
+    said = finish("measure", tmp_path / "out", cache)
+    assert any(line.startswith(f"{stage} (") and "done before" in line for line in said.splitlines()), said
+    assert files(tmp_path / "out") == files(expected / "measure")
 
 
 def test_two_runs_at_once_on_one_cache(undisturbed, tmp_path):

@@ -411,17 +411,18 @@ def test_shards_go_when_the_measurement_is_whole_and_stay_when_it_is_not(made, c
     monkeypatch.setattr(shards_module, "SECONDS", 0.0)
 
     def cut_off(shards):
-        with shards.stage("heads", lambda of: torch.zeros(len(of), 2)) as stage:
+        with shards.stage("heads", torch.zeros(3, 2)) as stage:
             stage.add([0])
         raise KeyboardInterrupt
 
     def goes_on(shards):
-        with shards.stage("heads", lambda of: torch.zeros(len(of), 2)) as stage:
-            assert [items for items, _ in stage.finished((2,), np.arange(3))] == [[0]]
+        with shards.stage("heads", torch.ones(3, 2)) as stage:
+            assert stage.fill() == [0]
         return made
 
     with pytest.raises(KeyboardInterrupt):
         cached({"a": 1}, cut_off)
     assert len(list((cache / "shards").rglob("*.shard"))) == 1
+    assert not list((cache / "shards").glob("*.lease"))  # nobody holds them any more
     cached({"a": 1}, goes_on)
     assert list((cache / "shards").iterdir()) == []

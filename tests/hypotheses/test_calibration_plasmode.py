@@ -68,7 +68,9 @@ def test_a_record_is_made_goes_on_and_is_told(directory, tmp_path, capsys):
     lines = plasmode.local_lines(directory)
     assert set(lines) == set(words)
     assert lines["regimes.flatness"].startswith("on null data made from this measurement this test rejected")
-    assert "it found an effect in" in lines["regimes.flatness"]
+    assert "where an effect was put in, it was found in" in lines["regimes.flatness"]
+    assert calibrated(directory, tmp_path / "more", "clusters.within", "--datasets", "1") == 0
+    assert set(plasmode.local_lines(directory)) == {*words, "clusters.within"}  # what lay there stays
     capsys.readouterr()
     result = nn.run(measurements=directory, only="clusters.cohesion", replicates=99)
     assert result.finding("clusters.cohesion").details.calibration == lines["clusters.cohesion"]
@@ -86,9 +88,9 @@ def test_a_record_is_made_goes_on_and_is_told(directory, tmp_path, capsys):
 def test_data_sets_do_not_depend_on_where_a_run_stopped(directory, tmp_path, capsys, monkeypatch):
     from neuronull.hypotheses.calibration import run
 
-    calibrated(directory, tmp_path / "whole", "clusters.cohesion", "--datasets", "3", "--scenario", "attached-freely")
+    calibrated(directory, tmp_path / "whole", "clusters.cohesion", "--datasets", "3", "--scenario", "plasmode.attached-f")
     monkeypatch.setattr(run, "CHUNK", 1)
-    calibrated(directory, tmp_path / "parts", "clusters.cohesion", "--datasets", "3", "--scenario", "attached-freely")
+    calibrated(directory, tmp_path / "parts", "clusters.cohesion", "--datasets", "3", "--scenario", "plasmode.attached-f")
     rows = [
         [row for line in (tmp_path / name / "journal.jsonl").read_text().splitlines()
          for row in json.loads(line)["rows"]["clusters.cohesion"]]
@@ -103,7 +105,8 @@ def test_data_sets_do_not_depend_on_where_a_run_stopped(directory, tmp_path, cap
     [
         (("nothing.there",), "no hypothesis 'nothing.there'"),
         (("routing.closure",), "no world that can be made from this measurement"),
-        (("clusters", "--scenario", "elsewhere"), "no world that can be made from this measurement"),
+        (("clusters", "--scenario", "elsewhere"), "no scenario 'elsewhere'"),
+        (("clusters", "--scenario", "plasmode.smooth"), "no world that can be made from this measurement"),
     ],
 )
 def test_what_cannot_be_made_is_said(directory, tmp_path, capsys, words, said):
