@@ -88,9 +88,10 @@ def test_a_record_is_made_goes_on_and_is_told(directory, tmp_path, capsys):
 def test_data_sets_do_not_depend_on_where_a_run_stopped(directory, tmp_path, capsys, monkeypatch):
     from neuronull.hypotheses.calibration import run
 
-    calibrated(directory, tmp_path / "whole", "clusters.cohesion", "--datasets", "3", "--scenario", "plasmode.attached-f")
+    words = ("clusters.cohesion", "--datasets", "3", "--scenario", "plasmode.attached-f")
+    calibrated(directory, tmp_path / "whole", *words)
     monkeypatch.setattr(run, "CHUNK", 1)
-    calibrated(directory, tmp_path / "parts", "clusters.cohesion", "--datasets", "3", "--scenario", "plasmode.attached-f")
+    calibrated(directory, tmp_path / "parts", *words)
     rows = [
         [row for line in (tmp_path / name / "journal.jsonl").read_text().splitlines()
          for row in json.loads(line)["rows"]["clusters.cohesion"]]
