@@ -34,6 +34,9 @@ from .weights import (
 HUB_TIMEOUT_S = 5.0
 """How long the Hub may take to answer the first question before only the local cache is looked at."""
 
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+"""Fields of a configuration that say how many experts a layer has."""
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -137,7 +140,7 @@ def load_model(
         config = _load_config(source)
         tokenizer = _load_tokenizer(source)
         # before the weights: a Hub model that cannot be measured is not worth the download
-        require_adapter(str(config.model_type), name)
+        _require_adapter(config, name)
         refuse_adapter(source)
         refuse_quantized(config, source.name)
         settle_outputs(config)
@@ -266,6 +269,20 @@ def _refuse_unknown_type(directory: Path | None, name: str) -> None:
     except (ValueError, KeyError, TypeError, OSError):
         return
     require_adapter(str(model_type), name)
+
+
+def _require_adapter(config: Any, name: str) -> None:
+    try:
+        require_adapter(str(config.model_type), name)
+    except InputError:
+        if any(getattr(config, field, None) for field in _EXPERTS) or "moe" in str(config.model_type):
+            raise InputError(
+                f"{name} is a mixture of experts ({config.model_type}): its neurons are there only for the tokens that "
+                "their expert is given, and nothing here measures that",
+                "--model",
+                "choose a model without experts",
+            ) from None
+        raise
 
 
 def _load_tokenizer(source: Source) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.adapters import adapter_for
+from ..data.adapters import Norm, adapter_for
 from ..data.measurements import Audit, IntArray, Panel
 from ..data.models import LoadedModel
 from .ablation import Ablation
@@ -219,19 +219,37 @@ class _Replay:
     def __init__(self, loaded: LoadedModel, residual: torch.Tensor, activation: torch.Tensor, layer: int) -> None:
         adapter = loaded.adapter
         self._residual, self._activation = residual, activation
-        self._norm = copy.deepcopy(adapter.final_norm_module).double().cpu()
-        self._head = copy.deepcopy(loaded.model.get_output_embeddings()).double().cpu()
-        self._w_out = adapter.w_out(layer).double().cpu()
+        norm, after = adapter.final_norm(), adapter.mlp_norm(layer)
+        self._final = _double(norm)
+        self._after = None if after is None else _double(after)
+        weight, bias = adapter.unembedding()
+        self._unembedding, self._bias = weight.double().cpu(), None if bias is None else bias.double().cpu()
+        self._w_out, self._scale = adapter.w_out(layer).double().cpu(), adapter.mlp_scale
+        bias = getattr(adapter.neuron_site(layer), "bias", None)
+        self._w_out_bias = 0.0 if bias is None else bias.double().cpu()
 
     def effects(self, panel: Panel, one: _Pass, values: torch.Tensor) -> torch.Tensor:
         """Return D of the pass's entries, float64 [n]; `values` replace their activations."""
         rows, neuron = torch.from_numpy(one.rows), torch.from_numpy(one.neuron)
         target = torch.from_numpy(panel.target_id[one.rows])
         clean = self._residual[rows].double()
-        change = values.double() - self._activation[rows, neuron].double()
-        ablated = clean + change[:, None] * self._w_out[neuron]
-        before, after = (
-            torch.nn.functional.cross_entropy(self._head(self._norm(x)), target, reduction="none")
-            for x in (clean, ablated)
-        )
+        change = (values.double() - self._activation[rows, neuron].double())[:, None] * self._w_out[neuron]
+        if self._after is not None:
+            output = self._activation[rows].double() @ self._w_out + self._w_out_bias
+            change = _normed(self._after, output + change) - _normed(self._after, output)
+        before, after = (self._losses(x, target) for x in (clean, clean + self._scale * change))
         return after - before
+
+    def _losses(self, stream: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        logits = torch.nn.functional.linear(_normed(self._final, stream), self._unembedding, self._bias)
+        return torch.nn.functional.cross_entropy(logits, target, reduction="none")
+
+
+def _double(norm: Norm) -> Norm:
+    return Norm(norm.kind, norm.gain.double().cpu(), norm.bias.double().cpu(), norm.eps)
+
+
+def _normed(norm: Norm, x: torch.Tensor) -> torch.Tensor:
+    if norm.kind == "layer":
+        x = x - x.mean(-1, keepdim=True)
+    return norm.gain * x / (x.square().mean(-1, keepdim=True) + norm.eps).sqrt() + norm.bias

@@ -28,12 +28,14 @@ import numpy as np
 import torch
 from numba import prange
 
+from ..data.errors import InputError
 from ..data.measurements import EFFECTS, Effects, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from .ablation import Kind, make_ablation
 from .compiled import compiled
 from .exact import LARGEST_EXPONENT, compiled_exp
+from .influence import has_closed_form
 from .memory import with_back_off
 from .readout import fold
 from .vocabulary import Clean, Vocabulary
@@ -86,8 +88,18 @@ def class_effects(
     InputError
         If there is not enough memory.
     """
-    device = loaded.device
-    vocabulary = Vocabulary(fold(loaded.adapter, loaded.adapter.layers - 1))
+    device, adapter = loaded.device, loaded.adapter
+    if not has_closed_form(adapter, adapter.layers - 1) or adapter.mlp_norm(adapter.layers - 1) is not None:
+        reason = (
+            "a norm after the MLP" if adapter.logit_cap is None else "a cap on the logits (final_logit_softcapping)"
+        )
+        raise InputError(
+            f"effects on the next-token distribution cannot be measured on models of type {loaded.config.model_type}: "
+            f"they have {reason}",
+            "--model",
+            "leave out the hypotheses of entropy and token frequency neurons",
+        )
+    vocabulary = Vocabulary(fold(adapter, adapter.layers - 1))
     log_q = torch.from_numpy(counts + 1.0).log()
     log_q -= log_q.exp().sum().log()
     centred = log_q - log_q.mean()

@@ -7,7 +7,7 @@ float32 terms within a block and leave the sum over blocks to float64.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ class Entries:
         The exponent at token v is rho z_v + kappa u_v - shift, float32 [E].
     wide
         Whether exponents might be above `LARGEST_EXPONENT`, bool [E].
+    tau
+        With a norm after the MLP, what the exponent's further term Y_v is multiplied by, float32 [E]; None without.
     """
 
     row: torch.Tensor
@@ -45,16 +47,28 @@ class Entries:
     kappa: torch.Tensor
     shift: torch.Tensor
     wide: torch.Tensor
+    tau: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.row)
 
     def __getitem__(self, chosen: torch.Tensor) -> Entries:
-        return Entries(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return picked(self, chosen)
 
 
-def block_sums(p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries) -> torch.Tensor:
-    """Return sum over v of p_v exp(rho z_v + kappa u_v - shift) for every entry, float32 [E].
+Parts = TypeVar("Parts")
+
+
+def picked(parts: Parts, chosen: Any) -> Parts:
+    """Return a dataclass of arrays with every array indexed; what is None stays so."""
+    values: list[Any] = [getattr(parts, field.name) for field in fields(parts)]  # type: ignore[arg-type]
+    return type(parts)(*(None if value is None else value[chosen] for value in values))
+
+
+def block_sums(
+    p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries, y: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return sum over v of p_v exp(rho z_v + kappa u_v + tau Y_v - shift) for every entry, float32 [E].
 
     Parameters
     ----------
@@ -64,16 +78,21 @@ def block_sums(p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entri
         Change of the logits for one unit of each neuron, float32 [N, v].
     entries
         Which entries; no exponent may be above `LARGEST_EXPONENT`.
+    y
+        With a norm after the MLP, what the MLP wrote seen through the unembedding, float32 [n, v].
     """
     if p.device.type == "cpu":
         out = np.empty(len(entries), dtype=np.float32)
         numbers = (entries.row, entries.column, entries.rho, entries.kappa, entries.shift)
-        _compiled_sums(p.numpy(), z.numpy(), u.numpy(), *(number.numpy() for number in numbers), out)
+        further = (None, None) if y is None or entries.tau is None else (y.numpy(), entries.tau.numpy())
+        _compiled_sums(p.numpy(), z.numpy(), u.numpy(), *(number.numpy() for number in numbers), *further, out)
         return torch.from_numpy(out)
-    return tensor_sums(p, z, u, entries)
+    return tensor_sums(p, z, u, entries, y)
 
 
-def tensor_sums(p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries) -> torch.Tensor:
+def tensor_sums(
+    p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries, y: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return what `block_sums` returns, by tensor operations."""
     chunk = max(1, _CHUNK_FLOATS // p.shape[1])
     out = []
@@ -81,12 +100,16 @@ def tensor_sums(p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entr
         part = slice(start, start + chunk)
         exponent = u[entries.column[part]] * entries.kappa[part, None]
         exponent += z[entries.row[part]] * entries.rho[part, None]
+        if y is not None and entries.tau is not None:
+            exponent += y[entries.row[part]] * entries.tau[part, None]
         exponent -= entries.shift[part, None]
         out.append((exponent.exp_() * p[entries.row[part]]).sum(1))
     return torch.cat(out) if out else p.new_empty(0)
 
 
-def block_log_sums(log_p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries) -> torch.Tensor:
+def block_log_sums(
+    log_p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entries: Entries, y: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the log of what `block_sums` returns, whatever the size of the exponents, float64 [E].
 
     Parameters
@@ -100,6 +123,8 @@ def block_log_sums(log_p: torch.Tensor, z: torch.Tensor, u: torch.Tensor, entrie
         part = slice(start, start + chunk)
         exponent = u[entries.column[part]].double() * entries.kappa[part, None]
         exponent += z[entries.row[part]].double() * entries.rho[part, None]
+        if y is not None and entries.tau is not None:
+            exponent += y[entries.row[part]].double() * entries.tau[part, None]
         exponent += log_p[entries.row[part]]
         out.append(exponent.logsumexp(1) - entries.shift[part])
     return torch.cat(out) if out else log_p.new_empty(0, dtype=torch.float64)
@@ -129,12 +154,18 @@ def compiled_exp(x: Any) -> Any:  # pragma: no cover - compiled
 # fastmath lets the compiler add in lanes; an entry is added by one thread in one order, whatever the number of threads
 @compiled(parallel=True, fastmath=True, nogil=True)
 def _compiled_sums(
-    p: Any, z: Any, u: Any, row: Any, column: Any, rho: Any, kappa: Any, shift: Any, out: Any
+    p: Any, z: Any, u: Any, row: Any, column: Any, rho: Any, kappa: Any, shift: Any, y: Any, tau: Any, out: Any
 ) -> None:  # pragma: no cover - compiled
     for entry in prange(len(row)):
         p_t, z_t, u_i = p[row[entry]], z[row[entry]], u[column[entry]]
         a, b, c = rho[entry], kappa[entry], shift[entry]
         total = np.float32(0.0)
-        for v in range(p_t.shape[0]):
-            total += p_t[v] * compiled_exp(max(a * z_t[v] + b * u_i[v] - c, np.float32(-87.0)))
+        if y is None:  # known when this is compiled: without a norm after the MLP the loop has no third term
+            for v in range(p_t.shape[0]):
+                total += p_t[v] * compiled_exp(max(a * z_t[v] + b * u_i[v] - c, np.float32(-87.0)))
+        else:
+            y_t, d = y[row[entry]], tau[entry]
+            for v in range(p_t.shape[0]):
+                exponent = a * z_t[v] + b * u_i[v] + d * y_t[v] - c
+                total += p_t[v] * compiled_exp(max(exponent, np.float32(-87.0)))
         out[entry] = total

@@ -209,7 +209,7 @@ class _Document:
             batch = groups[first : first + size]
             ablate = partial(ablated_heads, batch=batch, heads=heads, mean=mean, ablation=self._ablation)
             with input_replaced(adapter.head_site(at), ablate):
-                activation = self._activation(at)
+                activation = self._activation(at, len(batch))
             # an ablation that does not arrive leaves one row, made by the same operations as the clean one
             change = (activation - self._clean).abs_().expand(len(batch), -1, -1)
             return self._weights @ change
@@ -222,11 +222,11 @@ class _Document:
             first += len(part)
         return torch.cat(parts)
 
-    def _activation(self, start: int) -> torch.Tensor:
+    def _activation(self, start: int, rows: int = 1) -> torch.Tensor:
         """Return the activation at the matched positions, [A, M, N], of a pass from block `start`."""
         adapter, index = self._loaded.adapter, self._index
         with input_replaced(adapter.mlp(self._target), lambda hidden: hidden[:, index]):
-            run = partial(run_blocks, self._loaded, self._calls, start, self._target)
+            run = partial(run_blocks, self._loaded, self._calls, start, self._target, rows)
             return input_of(adapter.neuron_site(self._target), run).float()
 
 

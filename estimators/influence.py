@@ -2,7 +2,7 @@
 
 For the last layer by the closed form, exact to the contract. For any other layer by restarting at the layer, each
 neuron ablated at all scored positions of a document at once, as a hook would: there an ablation reaches later positions
-too.
+too. So for the last layer too where the model caps its logits: a capped logit has no closed form.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from ..data.adapters import Adapter
 from ..data.measurements import Audit, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent, Stage
@@ -114,7 +115,7 @@ def influence(
         start = next((place for place, row in enumerate(before) if place != row), len(before))  # up to the first gap
         with progress.stage(told("influence", start, len(panel), "positions"), len(panel) - start) as stage:
             under_way = _UnderWay(delta_loss, start, kept, stage)
-            if layer == loaded.adapter.layers - 1:
+            if has_closed_form(loaded.adapter, layer):
                 target = torch.from_numpy(panel.target_id)
                 _last_layer(loaded, layer, residual, activation, target, replaced, under_way)
             else:
@@ -123,6 +124,11 @@ def influence(
         checked = audit(loaded, documents, panel, residual, activation, delta_loss, replaced, layer, seed)
         stage.advance()
     return Influence(delta_loss, replaced.mean, checked)
+
+
+def has_closed_form(adapter: Adapter, layer: int) -> bool:
+    """Return whether ablations of a layer's neurons have a closed form: in the last layer, without a cap on logits."""
+    return layer == adapter.layers - 1 and adapter.logit_cap is None
 
 
 def _last_layer(
@@ -134,13 +140,18 @@ def _last_layer(
     ablation: Ablation,
     under_way: _UnderWay,
 ) -> None:
-    closed_form = ClosedForm(fold(loaded.adapter, layer))
-    device = loaded.device
+    readout, device = fold(loaded.adapter, layer), loaded.device
+    closed_form = ClosedForm(readout)
 
     def work(size: int) -> slice:
         rows = slice(start, min(start + size, len(target)))
         change = ablation.replacement(activation, rows) - activation[rows]
-        effects = closed_form.effects(residual[rows].to(device), change.to(device), target[rows].to(device))
+        effects = closed_form.effects(
+            residual[rows].to(device),
+            change.to(device),
+            target[rows].to(device),
+            None if readout.after is None else activation[rows].to(device),
+        )
         under_way.delta_loss[rows] = effects.cpu()
         return rows
 
@@ -188,7 +199,7 @@ def restart_document(
 ) -> None:
     """Write D of one document, [n, k], from the change of k neurons at its n scored positions.
 
-    ``w_out`` [k, d] is what one unit of each of them adds to the residual stream.
+    ``w_out`` [k, d] is what one unit of each of them adds to the output of the MLP's projection.
     """
     adapter, device = loaded.adapter, loaded.device
     at = torch.from_numpy(position).to(device)
@@ -218,6 +229,6 @@ def restart_document(
 
 def losses_after(loaded: LoadedModel, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return losses in nats, [A, n], from the residual stream after the last block, [A, n, d], and n target ids."""
-    logits = loaded.model.get_output_embeddings()(loaded.adapter.final_norm_module(hidden)).float()
+    logits = loaded.adapter.logits(hidden).float()
     losses: torch.Tensor = logits.logsumexp(-1) - logits.gather(-1, target.expand(len(hidden), -1)[:, :, None])[:, :, 0]
     return losses

@@ -4,8 +4,8 @@ Neurons of the last layer by the closed form (docs/methods.md#closed-form), whic
 residual stream: with c the changes of a set's activations and s' the norm's new scale, the logits change by
 eps = (s/s' - 1) z + (c/s') u, and the loss by log E_p[exp(eps)] - eps_y (notation:
 `neuronull.estimators.closed_form`). A set costs one product [n, k] x [k, V] and V exponentials a position, nothing is
-approximated. Neurons of other layers and heads restart at the lowest layer that a set touches, a batch of sets at a
-time.
+approximated; with a norm after the MLP, what is added goes through that norm first. Neurons of other layers, of models
+that cap their logits, and heads restart at the lowest layer that a set touches, a batch of sets at a time.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from .heads import (
     matched_positions,
     needed_ids,
 )
-from .influence import LOGIT_FLOATS, losses_after
+from .influence import LOGIT_FLOATS, has_closed_form, losses_after
 from .memory import with_back_off
-from .readout import fold
+from .readout import Readout, fold
 from .restart import BlockCall, clean_calls, input_replaced, output_replaced, run_blocks
 from .vocabulary import Clean, Vocabulary
 
@@ -103,10 +103,10 @@ def joint_neurons(
     replaced = make_ablation(ablation, activation, panel, seed)
     sums = _Sums(len(chosen), len(documents), panel)
     with (progress or Silent()).stage("joint ablation", len(panel)) as stage:
-        if layer == loaded.adapter.layers - 1:
+        if has_closed_form(loaded.adapter, layer):
             _last_layer(loaded, layer, panel, residual, activation, replaced, chosen, sums, stage)
         else:
-            _earlier_layer(loaded, layer, documents, panel, activation, replaced, chosen, sums, stage)
+            _by_restart(loaded, layer, documents, panel, activation, replaced, chosen, sums, stage)
     return sums.result()
 
 
@@ -201,7 +201,7 @@ def _last_layer(
     stage: Stage,
 ) -> None:
     vocabulary, label, device = Vocabulary(fold(loaded.adapter, layer)), _labels(panel), loaded.device
-    sets = [one.to(device) for one in sets]
+    sets, after = [one.to(device) for one in sets], vocabulary.readout.after
 
     def work(size: int) -> slice:
         rows = slice(start, min(start + size, len(panel)))
@@ -211,8 +211,9 @@ def _last_layer(
             change = (ablation.replacement(activation, rows) - activation[rows])[here].to(device)
             target = torch.from_numpy(panel.target_id[rows][matched]).to(device)
             clean = vocabulary.clean(residual[rows][here].to(device), target)
+            output = None if after is None else after.output(activation[rows][here].to(device))
             batches = _batches(sets, vocabulary, len(change))
-            found = torch.cat([_closed_form(vocabulary, clean, change, batch) for batch in batches])
+            found = torch.cat([_closed_form(vocabulary, clean, change, batch, output) for batch in batches])
             sums.add(slice(None), panel.document[rows][matched], label[rows][matched], found)
         return rows
 
@@ -224,8 +225,12 @@ def _last_layer(
 
 
 def _through_u(vocabulary: Vocabulary, one: torch.Tensor) -> bool:
-    """Whether a set's logits are shorter to reach through its members' u than through the residual stream."""
-    return vocabulary.blocks[0].u is not None and len(one) < vocabulary.readout.unembedding.shape[1]
+    """Whether a set's logits are shorter to reach through its members' u than through the residual stream.
+
+    With a norm after the MLP a set changes the stream beyond what its members write.
+    """
+    readout = vocabulary.readout
+    return readout.after is None and vocabulary.blocks[0].u is not None and len(one) < readout.unembedding.shape[1]
 
 
 def _batches(sets: Sequence[torch.Tensor], vocabulary: Vocabulary, positions: int) -> Iterator[Sequence[torch.Tensor]]:
@@ -238,15 +243,22 @@ def _batches(sets: Sequence[torch.Tensor], vocabulary: Vocabulary, positions: in
 
 
 def _closed_form(
-    vocabulary: Vocabulary, clean: Clean, change: torch.Tensor, sets: Sequence[torch.Tensor]
+    vocabulary: Vocabulary,
+    clean: Clean,
+    change: torch.Tensor,
+    sets: Sequence[torch.Tensor],
+    output: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the loss change of each set at each position of a tile, float64 [s, n]."""
+    """Return the loss change of each set at each position of a tile, float64 [s, n].
+
+    `output` [n, d] is what the MLP gave to a norm that follows it, or None without one.
+    """
     readout = vocabulary.readout
     g_target = readout.unembedding[clean.target]
     rho, factor, at_target = [], [], []
     for one in sets:
         part = change[:, one]
-        added = part @ readout.w_out[one]
+        added = _added(readout, part, one, output)
         scale = ((clean.stream * clean.scale[:, None] + added).square().mean(1) + readout.eps).sqrt()
         added /= scale[:, None]
         rho.append(clean.scale / scale - 1)
@@ -260,6 +272,14 @@ def _closed_form(
             eps = vocabulary.product("eps", factor[s], right)
             torch.logaddexp(log_sums[s], _block_log_sum(log_p, z, eps, rho[s]), out=log_sums[s])
     return log_sums - torch.stack(at_target).double()
+
+
+def _added(readout: Readout, change: torch.Tensor, one: torch.Tensor, output: torch.Tensor | None) -> torch.Tensor:
+    """Return what changes in the residual stream, centred where the final norm centres, [n, d]."""
+    if readout.after is None or output is None:
+        return change @ readout.w_out[one]
+    ablated = output + change @ readout.after.w_out[one]
+    return readout.centre(readout.after.written(ablated) - readout.after.written(output))
 
 
 def _block_log_sum(log_p: torch.Tensor, z: torch.Tensor, eps: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
@@ -286,7 +306,7 @@ def _compiled_log_sum(log_p: Any, z: Any, eps: Any, rho: Any, out: Any) -> None:
         out[t] = np.float64(highest) + np.log(np.float64(total))
 
 
-def _earlier_layer(
+def _by_restart(
     loaded: LoadedModel,
     layer: int,
     documents: Sequence[Sequence[int]],
@@ -380,7 +400,7 @@ def _head_batches(
                     heads = adapter.heads(layer)
                     ablate = partial(ablated_heads, batch=groups, heads=heads, mean=mean, ablation=ablation)
                     stack.enter_context(input_replaced(adapter.head_site(layer), ablate))
-            hidden = run_blocks(loaded, calls, lowest, adapter.layers - 1)
+            hidden = run_blocks(loaded, calls, lowest, adapter.layers - 1, len(batch) + 1)
         loss = losses_after(loaded, hidden[:, at], target)
         return batch, loss[1:] - loss[0]
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.adapters import Adapter
 from ..data.condition_files import ConditionsFile, read_conditions
 from ..data.condition_rules import FrequencyRule, PositionRule
 from ..data.conditions import BY_FREQUENCY, ConditionRule
@@ -27,7 +28,7 @@ from ..data.shards import Shards
 from ..data.store import cached
 from ..data.tokens import token_ids
 from .forward import Forward, run_forward
-from .influence import influence
+from .influence import has_closed_form, influence
 from .neurons import covariates
 
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
@@ -142,7 +143,7 @@ def _prepared(
     loaded = load(options, progress, step)
     layer = resolve_layer(options.layer, loaded.adapter.layers)
     _check_context(loaded, options.context)
-    _check_precision(options.dtype, layer, loaded.adapter.layers)
+    _check_precision(options.dtype, layer, loaded.adapter)
     with _stage(progress, "corpus"):
         corpus = load_corpus(options.corpus, loaded.tokenizer, options.documents, options.context, options.cluster)
         _check_ids(loaded, corpus)
@@ -242,11 +243,12 @@ def _check_context(loaded: LoadedModel, context: int) -> None:
         raise InputError(f"the model reads at most {longest} tokens", f"--context {context}", f"give at most {longest}")
 
 
-def _check_precision(dtype: str, layer: int, layers: int) -> None:
+def _check_precision(dtype: str, layer: int, adapter: Adapter) -> None:
     """Refuse what no audit would let pass: there blocks of the model run again, and their rounding exceeds most D."""
-    if dtype != "float32" and layer < layers - 1:
+    if dtype != "float32" and not has_closed_form(adapter, layer):
+        where = "under a cap on the logits" if layer == adapter.layers - 1 else "before the last layer"
         raise InputError(
-            f"effects of single neurons before the last layer are smaller than what {dtype} rounds off",
+            f"effects of single neurons {where} are smaller than what {dtype} rounds off",
             "--dtype",
             "use float32",
         )
@@ -339,7 +341,7 @@ def _measure(inputs: _Inputs, progress: Progress, shards: Shards) -> Measurement
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
     neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts, inputs.counts.given)
-    w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.w_out(layer))
+    w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.written(layer))
     return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
 
 
@@ -356,9 +358,7 @@ def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
     return forward, with_losses(inputs.positions, table, forward.losses, options.seed)
 
 
-def _influence(
-    inputs: _Inputs, forward: Forward, panel: Panel, progress: Progress, shards: Shards
-) -> Measurements:
+def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progress, shards: Shards) -> Measurements:
     """Activations and influence at the scored positions."""
     options, loaded, layer = inputs.options, inputs.loaded, inputs.layer
     corpus, counts = inputs.corpus, inputs.counts

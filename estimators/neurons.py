@@ -57,7 +57,7 @@ def covariates(
         ``token_frequency_share``: see the functions of that name.
     """
     table = activation_moments(activation)
-    w_out = adapter.w_out(layer).detach().double()
+    w_out = adapter.written(layer).detach().double()
     unembedding = folded_unembedding(adapter)
     if given is not None and not given.all():
         unembedding, counts = unembedding[torch.from_numpy(given).to(unembedding.device)], counts[given]

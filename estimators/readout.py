@@ -1,16 +1,51 @@
-"""From the last residual stream to the logits: the final norm and the unembedding, folded into one affine form.
+"""From the last layer's neurons to the logits: what the MLP writes, the final norm and the unembedding.
 
-Both norms are linear up to a scale: with xc the residual stream (centred for LayerNorm) and s its scale,
+Both kinds of norm are linear up to a scale: with xc the residual stream (centred for LayerNorm) and s its scale,
 logits = G xc / s + offset, where G = unembedding * gain and offset = unembedding @ bias (+ its own bias).
+
+Where a norm follows the MLP (Gemma 2, OLMo 2), the stream gets gain * m / r, m the MLP's output and r the root of its
+mean square, and an ablation changes r too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..data.adapters import Adapter
+
+
+@dataclass(frozen=True)
+class AfterMlp:
+    """A root-mean-square norm between the MLP's output and the residual stream.
+
+    Parameters
+    ----------
+    w_out, bias
+        Output weights [N, d] and bias [d] of the MLP's projection, before the norm, float32.
+    gain
+        Float32 [d].
+    eps
+        Added to the mean square under the norm's root.
+    """
+
+    w_out: torch.Tensor
+    bias: torch.Tensor
+    gain: torch.Tensor
+    eps: float
+
+    def output(self, activation: torch.Tensor) -> torch.Tensor:
+        """Return m, the MLP's output before the norm, [n, d], from the activation of all neurons, [n, N]."""
+        return torch.addmm(self.bias, activation, self.w_out)
+
+    def scale(self, output: torch.Tensor) -> torch.Tensor:
+        """Return r of some m [..., d], [...]."""
+        return (output.square().mean(-1) + self.eps).sqrt()
+
+    def written(self, output: torch.Tensor) -> torch.Tensor:
+        """Return what is added to the residual stream, [..., d], for some m [..., d]."""
+        return self.gain * output / self.scale(output)[..., None]
 
 
 @dataclass(frozen=True)
@@ -28,7 +63,10 @@ class Readout:
     offset
         float32 [V], or None where it is zero.
     w_out
-        Output weights as the norm sees them (centred for LayerNorm), float32 [N, d].
+        Output weights as the final norm sees them (centred for LayerNorm; times the gain of a norm after the MLP),
+        float32 [N, d].
+    after
+        The norm after the MLP, or None.
     """
 
     centred: bool
@@ -36,6 +74,7 @@ class Readout:
     unembedding: torch.Tensor
     offset: torch.Tensor | None
     w_out: torch.Tensor
+    after: AfterMlp | None = None
 
     def centre(self, x: torch.Tensor) -> torch.Tensor:
         """Return x less its mean over the last axis where the norm centres, else x."""
@@ -56,6 +95,22 @@ def fold(adapter: Adapter, layer: int) -> Readout:
         eps=norm.eps,
         unembedding=folded - folded.mean(0),
         offset=offset if bool(offset.any()) else None,
-        w_out=adapter.w_out(layer).detach().float(),
+        w_out=adapter.written(layer).detach().float(),
+        after=_after(adapter, layer),
     )
-    return Readout(readout.centred, readout.eps, readout.unembedding, readout.offset, readout.centre(readout.w_out))
+    return replace(readout, w_out=readout.centre(readout.w_out))
+
+
+def _after(adapter: Adapter, layer: int) -> AfterMlp | None:
+    norm = adapter.mlp_norm(layer)
+    if norm is None:
+        return None
+    if norm.kind != "rms" or adapter.mlp_scale != 1:
+        raise NotImplementedError("a norm after the MLP has a closed form only if it is RMSNorm and nothing follows it")
+    w_out, bias = adapter.w_out(layer).detach().float(), getattr(adapter.neuron_site(layer), "bias", None)
+    return AfterMlp(
+        w_out,
+        torch.zeros_like(w_out[0]) if bias is None else bias.detach().float(),
+        norm.gain.detach().float(),
+        norm.eps,
+    )

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..data.adapters import Adapter
 from ..data.models import LoadedModel
 
 
@@ -47,16 +48,27 @@ def clean_calls(loaded: LoadedModel, ids: Sequence[int]) -> list[BlockCall]:
 
 
 @torch.no_grad()
-def run_blocks(loaded: LoadedModel, calls: Sequence[BlockCall], first: int, last: int) -> torch.Tensor:
+def run_blocks(loaded: LoadedModel, calls: Sequence[BlockCall], first: int, last: int, rows: int = 1) -> torch.Tensor:
     """Run blocks `first` to `last` from the cached residual stream; return the stream after them, [A, S, d].
 
-    Hooks decide what is different from the clean pass; whichever of them widens the first axis makes the batch.
+    Hooks decide what is different from the clean pass; whichever of them widens the first axis makes the batch. To a
+    family whose blocks cannot be widened inside attention the batch of `rows` is fed from the start.
     """
-    hidden = calls[first].hidden
+    adapter, hidden = loaded.adapter, calls[first].hidden
+    if not adapter.broadcasts:
+        hidden = hidden.expand(rows, -1, -1)
+    blocks = adapter.blocks
     for layer in range(first, last + 1):
-        out = loaded.adapter.blocks[layer](hidden, *calls[layer].arguments, **calls[layer].keywords)
+        out = blocks[layer](hidden, *calls[layer].arguments, **_widened(adapter, calls[layer].keywords, len(hidden)))
         hidden = out[0] if isinstance(out, tuple) else out
     return hidden
+
+
+def _widened(adapter: Adapter, keywords: dict[str, Any], rows: int) -> dict[str, Any]:
+    """Return a block's keywords, with those that have a part for every row of the batch repeated."""
+    here = [name for name in adapter.by_row if keywords.get(name) is not None]
+    repeated = {name: torch.cat([keywords[name]] * rows) for name in here} if rows > 1 else {}
+    return keywords | repeated
 
 
 @contextmanager

@@ -96,6 +96,8 @@ class _Making(TorchFunctionMode):
         if func is torch.tensor and torch.device(kwargs.get("device") or "cpu").type == DEVICE.type:
             del kwargs["device"]
             return func(*args, **kwargs).to(DEVICE)
+        if func is torch.Tensor.__getitem__ and isinstance(args[1], tuple):  # a list would be made a tensor over there
+            args = (args[0], tuple(torch.tensor(x) if isinstance(x, list) else x for x in args[1]))
         return func(*args, **kwargs)
 
 

@@ -83,6 +83,83 @@ LENGTH_DEPENDENT: dict[str, Callable[[], transformers.PretrainedConfig]] = {
     ),
 }
 """Models whose positions depend on how long a document is: beyond 20 or 24 tokens other frequencies hold."""
+_ONE_AFTER = _GATED | {"head_dim": 6, "query_pre_attn_scalar": 5, "sliding_window": 8}
+_FALCON = _SHARED | {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "ffn_hidden_size": NEURONS,
+    "hidden_dropout": 0.0,
+}
+_OPT = _SHARED | {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "ffn_dim": NEURONS,
+    "max_position_embeddings": 64,
+    "dropout": 0.0,
+}
+_NO_TOKENS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+FAMILIES: dict[str, Callable[[], transformers.PretrainedConfig]] = {
+    "gpt_neo": lambda: transformers.GPTNeoConfig(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=64,
+        hidden_size=WIDTH,
+        num_layers=LAYERS,
+        num_heads=HEADS,
+        intermediate_size=NEURONS,
+        attention_types=[[["global", "local", "local"], 1]],
+        window_size=4,
+    ),
+    "gptj": lambda: transformers.GPTJConfig(
+        vocab_size=VOCABULARY,
+        n_positions=64,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        n_inner=NEURONS,
+        rotary_dim=4,
+        tie_word_embeddings=False,
+    ),
+    "opt": lambda: transformers.OPTConfig(**_OPT, word_embed_proj_dim=WIDTH),
+    "opt narrow": lambda: transformers.OPTConfig(
+        **_OPT, word_embed_proj_dim=16, enable_bias=False, layer_norm_elementwise_affine=False
+    ),
+    "phi": lambda: transformers.PhiConfig(**_GATED, partial_rotary_factor=2 / 3, qk_layernorm=True, resid_pdrop=0.0),
+    "phi3": lambda: transformers.Phi3Config(**_GATED, pad_token_id=0, sliding_window=8),
+    "gemma": lambda: transformers.GemmaConfig(**_GATED, head_dim=6),
+    "gemma2": lambda: transformers.Gemma2Config(**_ONE_AFTER, final_logit_softcapping=None, attn_logit_softcapping=2.0),
+    "gemma2 capped": lambda: transformers.Gemma2Config(**_ONE_AFTER, final_logit_softcapping=9.0),
+    "gemma3_text": lambda: transformers.Gemma3TextConfig(
+        **_ONE_AFTER, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
+    ),
+    "olmo": lambda: transformers.OlmoConfig(**_GATED, clip_qkv=0.5),
+    "olmo2": lambda: transformers.Olmo2Config(**_GATED, attention_bias=True),
+    "olmo3": lambda: transformers.Olmo3Config(**_GATED, sliding_window=8),
+    "stablelm": lambda: transformers.StableLmConfig(**_GATED, use_qkv_bias=True, qk_layernorm=True),
+    "stablelm parallel": lambda: transformers.StableLmConfig(**_GATED, use_parallel_residual=True),
+    "falcon": lambda: transformers.FalconConfig(**_FALCON),
+    "falcon new": lambda: transformers.FalconConfig(**_FALCON, new_decoder_architecture=True, num_kv_heads=2),
+    "falcon one norm": lambda: transformers.FalconConfig(
+        **_FALCON, new_decoder_architecture=True, num_kv_heads=2, num_ln_in_parallel_attn=1
+    ),
+    "falcon alibi": lambda: transformers.FalconConfig(
+        **_FALCON, alibi=True, parallel_attn=False, multi_query=False, bias=True
+    ),
+    "bloom": lambda: transformers.BloomConfig(vocab_size=VOCABULARY, hidden_size=WIDTH, n_layer=LAYERS, n_head=HEADS),
+    "bloom normed": lambda: transformers.BloomConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        apply_residual_connection_post_layernorm=True,
+    ),
+    "granite": lambda: transformers.GraniteConfig(
+        **_GATED, embedding_multiplier=3.0, residual_multiplier=0.4, logits_scaling=2.5, attention_multiplier=0.3
+    ),
+    "smollm3": lambda: transformers.SmolLM3Config(**_GATED, no_rope_layers=[1, 0, 1], **_NO_TOKENS),
+}
+"""One of every further family, and of every flag that changes what a neuron or a head does; BLOOM has 96 neurons."""
 PATHS = {
     "gpt2": ("transformer.h.{}.mlp.c_proj", "transformer.h.{}.attn.c_proj", "transformer.ln_f"),
     "gpt_neox": (
@@ -91,7 +168,17 @@ PATHS = {
         "gpt_neox.final_layer_norm",
     ),
     "llama": ("model.layers.{}.mlp.down_proj", "model.layers.{}.self_attn.o_proj", "model.norm"),
+    "gpt_neo": ("transformer.h.{}.mlp.c_proj", "transformer.h.{}.attn.attention.out_proj", "transformer.ln_f"),
+    "gptj": ("transformer.h.{}.mlp.fc_out", "transformer.h.{}.attn.out_proj", "transformer.ln_f"),
+    "opt": (
+        "model.decoder.layers.{}.fc2",
+        "model.decoder.layers.{}.self_attn.out_proj",
+        "model.decoder.final_layer_norm",
+    ),
+    "phi": ("model.layers.{}.mlp.fc2", "model.layers.{}.self_attn.dense", "model.final_layernorm"),
+    "falcon": ("transformer.h.{}.mlp.dense_4h_to_h", "transformer.h.{}.self_attention.dense", "transformer.ln_f"),
 }
+PATHS["bloom"] = PATHS["falcon"]
 
 
 def paths(name: str) -> tuple[str, str, str]:
@@ -103,7 +190,7 @@ def paths(name: str) -> tuple[str, str, str]:
 @functools.cache
 def tiny(name: str, inflation: float = 6.0) -> LoadedModel:
     """A tiny model whose neurons matter, as if it had been loaded."""
-    return _inflated(CONFIGS[name](), name, inflation)
+    return _inflated((CONFIGS | FAMILIES)[name](), name, inflation)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Adapters: the parts of a language model that a measurement touches, one file per model family."""
+"""Adapters: the parts of a language model that a measurement touches, one class per model family."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from ..errors import InputError
 from ..registry import BUILT_IN, Registry
-from .base import Adapter, FinalNorm
+from .base import Adapter, Norm
 
-__all__ = ["Adapter", "FinalNorm", "adapter_for", "adapters", "families", "require_adapter"]
+__all__ = ["Adapter", "Norm", "adapter_for", "adapters", "families", "require_adapter"]
 
 
 def _adapter(found: Any) -> type[Adapter]:
@@ -22,11 +22,28 @@ def _adapter(found: Any) -> type[Adapter]:
 families: Registry[type[Adapter]] = Registry(
     "model family",
     "neuronull.adapters",
-    {"gpt2": ".gpt2:GPT2Adapter", "gpt_neox": ".gpt_neox:GPTNeoXAdapter", "llama": ".llama:LlamaAdapter"},
+    {
+        "gpt2": ".gpt:GPT2Adapter",
+        "gpt_neo": ".gpt:GPTNeoAdapter",
+        "gptj": ".gpt:GPTJAdapter",
+        "gpt_neox": ".gpt:GPTNeoXAdapter",
+        "llama": ".llama:LlamaAdapter",
+        "granite": ".llama:GraniteAdapter",
+        "phi3": ".llama:Phi3Adapter",
+        "olmo": ".llama:OlmoAdapter",
+        "olmo2": ".llama:Olmo2Adapter",
+        "stablelm": ".llama:StableLmAdapter",
+        "gemma": ".gemma:GemmaAdapter",
+        "gemma2": ".gemma:Gemma2Adapter",
+        "opt": ".biased:OPTAdapter",
+        "phi": ".biased:PhiAdapter",
+        "bloom": ".biased:BloomAdapter",
+        "falcon": ".biased:FalconAdapter",
+    },
     __package__,
     _adapter,
 )
-"""Every adapter, by the name of its family. A new family is one new file and one more entry, here or in a plug-in."""
+"""Every adapter, by the name of its family. A new family is one more class and entry, here or in a plug-in."""
 
 
 def adapters() -> Iterator[type[Adapter]]:

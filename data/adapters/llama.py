@@ -1,65 +1,81 @@
-"""The Llama type: RMSNorm, gated MLP, grouped-query attention, tied or untied embeddings."""
+"""The Llama type and the families with its module names: RMSNorm, gated MLP, grouped-query attention."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
-from torch import nn
 
-from .base import Adapter, FinalNorm
+from .base import Adapter, Norm, NormKind
+
+OLMO_EPS = 1e-5
+"""What OLMo's LayerNorm adds under the root; `transformers` writes it into the call."""
 
 
 class LlamaAdapter(Adapter):
-    """Llama (Touvron et al. 2023) and the families with the same module layout.
+    """Llama (Touvron et al. 2023), and families that differ from it inside attention alone.
 
     A neuron is one input of ``down_proj``, act(gate) * up. A head is a query head: where several share one key-value
     head, each is still ablated alone.
     """
 
-    model_types = ("llama", "mistral", "qwen2", "qwen3")
+    model_types: ClassVar[tuple[str, ...]] = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
+    blocks_at, final_norm_at = "model.layers", "model.norm"
+    mlp_at, w_in_at, neurons_at, heads_at = "mlp", "mlp.up_proj", "mlp.down_proj", "self_attn.o_proj"
+    norm: ClassVar[NormKind] = "rms"
+
+
+class GraniteAdapter(LlamaAdapter):
+    """Granite (Granite Team, IBM 2024): what the branches add is scaled, and so are the logits."""
+
+    model_types = ("granite",)
 
     @property
-    def blocks(self) -> Sequence[nn.Module]:
-        """Return the transformer blocks."""
-        return list(self.model.model.layers)
+    def mlp_scale(self) -> float:
+        """``residual_multiplier``."""
+        return float(self.config.residual_multiplier)
 
     @property
-    def final_norm_module(self) -> nn.Module:
-        """Return ``norm``."""
-        module: nn.Module = self.model.model.norm
-        return module
+    def logit_scale(self) -> float:
+        """One over ``logits_scaling``."""
+        return 1 / float(self.config.logits_scaling)
 
-    def final_norm(self) -> FinalNorm:
-        """Return the parameters of ``norm``, which has no bias."""
-        norm = self.model.model.norm
-        return FinalNorm("rms", norm.weight, torch.zeros_like(norm.weight), float(norm.variance_epsilon))
 
-    def mlp(self, layer: int) -> nn.Module:
-        """Return ``mlp``."""
-        module: nn.Module = self.model.model.layers[layer].mlp
-        return module
+class Phi3Adapter(LlamaAdapter):
+    """Phi-3 and Phi-4-mini (Abdin et al. 2024): gate and linear branch in one matrix."""
 
-    def neuron_site(self, layer: int) -> nn.Module:
-        """Return ``mlp.down_proj``."""
-        module: nn.Module = self.model.model.layers[layer].mlp.down_proj
-        return module
-
-    def head_site(self, layer: int) -> nn.Module:
-        """Return ``self_attn.o_proj``."""
-        module: nn.Module = self.model.model.layers[layer].self_attn.o_proj
-        return module
-
-    def w_out(self, layer: int) -> torch.Tensor:
-        """Return ``mlp.down_proj.weight`` transposed."""
-        weight: torch.Tensor = self.model.model.layers[layer].mlp.down_proj.weight
-        return weight.T
+    model_types = ("phi3",)
+    w_in_at = "mlp.gate_up_proj"
 
     def w_in(self, layer: int) -> torch.Tensor:
-        """Return ``mlp.up_proj.weight``: the branch that the activation function does not touch."""
-        weight: torch.Tensor = self.model.model.layers[layer].mlp.up_proj.weight
-        return weight
+        """Return the second half of ``gate_up_proj.weight``: the branch that the activation function does not touch."""
+        return super().w_in(layer)[self.neurons :]
+
+
+class OlmoAdapter(LlamaAdapter):
+    """OLMo (Groeneveld et al. 2024): LayerNorm without parameters."""
+
+    model_types = ("olmo",)
+    norm = "layer"
+
+    def _norm(self, module: torch.nn.Module) -> Norm:
+        unit = self.w_out(self.layers - 1)[0]
+        return Norm("layer", torch.ones_like(unit), torch.zeros_like(unit), OLMO_EPS)
+
+
+class Olmo2Adapter(LlamaAdapter):
+    """OLMo 2 and 3 (OLMo Team 2024, 2025): norms after attention and MLP, none before them."""
+
+    model_types = ("olmo2", "olmo3")
+    mlp_norm_at = "post_feedforward_layernorm"
+
+
+class StableLmAdapter(LlamaAdapter):
+    """StableLM (Bellagente et al. 2024): LayerNorm, partly rotary, parallel where the configuration says so."""
+
+    model_types = ("stablelm",)
+    norm = "layer"
 
     def attention_feeds_mlp(self, layer: int) -> bool:
-        """Return True: the MLP reads the residual stream after attention."""
-        return True
+        """Return False for the parallel residual."""
+        return not self.config.use_parallel_residual

@@ -1,4 +1,4 @@
-"""``neuronull check``: every check of a null model or a hypothesis, and the certificate.
+"""``neuronull check``: every check of a null model, a hypothesis or a model, and the certificate.
 
 The number of checks that ran is printed and pinned by a test for each null of the catalogue: it may not shrink
 silently.
@@ -11,16 +11,23 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from ...data.corpora import load_corpus
 from ...data.errors import InputError
 from ...data.measurements import Measurements
+from ...data.models import load_model
+from ...data.options import MeasureOptions
 from ...data.registry import import_target, suggestion
 from ..hypothesis import Hypothesis
 from ..nulls.base import NullModel
 from .hypothesis_checks import HYPOTHESIS_CHECKS, HypothesisSubject
+from .model_checks import MODEL_CHECKS, ModelSubject
 from .null_checks import NULL_CHECKS, Subject
 from .outcome import Check, Report, ran
 
-__all__ = ["Check", "Report", "check", "checks_of", "each_check", "kind_of", "name_of", "resolve"]
+DOCUMENTS, CONTEXT = 4, 48
+"""What a model is checked on."""
+
+__all__ = ["Check", "Report", "check", "check_model", "checks_of", "each_check", "kind_of", "name_of", "resolve"]
 
 
 def check(target: Any, measurements: Measurements | None = None) -> Report:
@@ -46,6 +53,28 @@ def check(target: Any, measurements: Measurements | None = None) -> Report:
     """
     found = resolve(target)
     return Report(name_of(found), kind_of(found), tuple(each_check(found, measurements)))
+
+
+def check_model(options: MeasureOptions) -> tuple[str, Iterator[Check]]:
+    """Load a model and check it: its name, and the outcomes one by one, as they come.
+
+    Parameters
+    ----------
+    options
+        Name the model, where and how it runs, and the corpus that a few documents are taken from.
+
+    Raises
+    ------
+    InputError
+        If the model or the corpus cannot be had, or no adapter serves the model.
+    """
+    loaded = load_model(
+        options.model, options.revision, options.device, options.dtype, seed=options.seed, attention=options.attention
+    )
+    longest = min(CONTEXT, getattr(loaded.config, "max_position_embeddings", None) or CONTEXT)
+    corpus = load_corpus(options.corpus, loaded.tokenizer, DOCUMENTS, longest, "none")
+    subject = ModelSubject(loaded, corpus.documents["input_ids"].tolist(), options)
+    return loaded.id, (ran(name, partial(work, subject)) for name, work in MODEL_CHECKS.items())
 
 
 def each_check(found: NullModel | Hypothesis, measurements: Measurements | None = None) -> Iterator[Check]:

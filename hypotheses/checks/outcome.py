@@ -32,7 +32,7 @@ class Check:
 
     def __str__(self) -> str:
         mark = {True: "passed ", False: "FAILED ", None: "skipped"}[self.passed]
-        return f"{mark}  {self.id:<12}  {self.reason}"
+        return f"{mark}  {self.id:<16}  {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 import transformers
 from tiny_models import (
     CONFIGS,
+    FAMILIES,
     HEADS,
     LAYERS,
     NEURONS,
@@ -17,10 +23,13 @@ from tiny_models import (
     logits_with,
     paths,
     texts,
+    tiny,
 )
 
+import neuronull
 from neuronull.data.adapters import adapter_for, adapters, require_adapter
 from neuronull.data.errors import InputError
+from neuronull.hypotheses.checks.model_checks import MODEL_CHECKS, ModelSubject
 
 IDS = texts(1, seed=2)[0]
 NAMES = list(CONFIGS)
@@ -127,13 +136,34 @@ def test_reachability_is_what_happens(name: str):
 
 
 def test_every_adapter_is_tested_here():
-    served = {CONFIGS[name]().model_type for name in NAMES}
+    served = {config().model_type for config in (CONFIGS | FAMILIES).values()}
     assert served == {model_type for adapter in adapters() for model_type in adapter.model_types}
 
 
+def test_the_adapter_of_the_documentation_measures_right(monkeypatch: pytest.MonkeyPatch):
+    page = (Path(__file__).parents[2] / "docs" / "own-model-family.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    monkeypatch.setattr(neuronull, "adapter", lambda name: lambda family: family)  # not for the whole process
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], names)
+    config = transformers.CohereConfig(
+        vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=NEURONS, num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS, num_key_value_heads=2, logit_scale=0.3, pad_token_id=0, eos_token_id=0,
+        use_qk_norm=True,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = transformers.CohereForCausalLM(config).eval().requires_grad_(False)
+    loaded = replace(tiny("llama"), model=model, adapter=names["CohereAdapter"](model), config=config)
+    subject = ModelSubject(loaded, [IDS, IDS[::-1]])
+    # the audits of the others ask for the registered adapter of a copy of the model
+    for check in ("unchanged", "readout", "neurons", "input_weights", "written", "reachability", "restart"):
+        with torch.no_grad():
+            MODEL_CHECKS[check](subject)
+
+
 def test_an_unknown_type_names_the_supported_ones_and_the_way_to_add_one():
-    with pytest.raises(InputError, match=r"no adapter for model type 'bloom'.*gpt2, gpt_neox, llama.*own-model-family"):
-        require_adapter("bloom", "bigscience/bloom")
-    model = transformers.BloomForCausalLM(transformers.BloomConfig(vocab_size=9, hidden_size=8, n_layer=1, n_head=2))
+    with pytest.raises(InputError, match=r"no adapter for model type 'ctrl'.*gpt2, gpt_neo, .*own-model-family"):
+        require_adapter("ctrl", "Salesforce/ctrl")
+    model = transformers.CTRLLMHeadModel(transformers.CTRLConfig(vocab_size=9, n_embd=8, dff=8, n_layer=1, n_head=2))
     with pytest.raises(InputError):
         adapter_for(model)

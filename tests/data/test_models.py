@@ -110,6 +110,13 @@ def test_a_card_that_pytorch_lists_but_cannot_compute_on(monkeypatch: pytest.Mon
     assert "the model runs on the CPU" in caplog.text
 
 
+def test_a_mixture_of_experts_is_refused_in_words(directory: Path):
+    config = transformers.Qwen3MoeConfig(vocab_size=9, num_experts=4)
+    config.save_pretrained(directory)
+    with pytest.raises(InputError, match=r"is a mixture of experts \(qwen3_moe\).*choose a model without experts"):
+        load_model(str(directory), device="cpu")
+
+
 @pytest.mark.parametrize("name", ["./missing", "/no/such/model", "~/nothing", "a/b/c"])
 def test_a_missing_path(name: str):
     with pytest.raises(InputError, match="no such directory"):
@@ -129,7 +136,7 @@ def test_a_file_and_a_directory_without_a_model(tmp_path: Path, directory: Path)
         ('{"model_type":', r"config\.json .* cannot be read"),
         ("{}", r"config\.json .* cannot be read"),
         ('{"model_type": "no_such_type"}', "no adapter for model type 'no_such_type'"),
-        ('{"model_type": "bloom"}', "no adapter for model type 'bloom'"),
+        ('{"model_type": "ctrl"}', "no adapter for model type 'ctrl'"),
     ],
 )
 def test_an_unusable_configuration(directory: Path, config: str, message: str):

@@ -22,6 +22,8 @@ from neuronull.estimators.joint_ablation import Sets, measure_joint_ablation
 from neuronull.estimators.measure import measure
 
 FAMILIES = ("gpt2", "gpt_neox", "llama")
+FURTHER = ("gptj", "opt narrow", "gemma2 capped", "gemma3_text", "olmo2", "falcon new", "bloom", "granite")
+"""Those whose path differs from the first ones' somewhere."""
 
 
 @pytest.fixture
@@ -67,6 +69,16 @@ def test_measurements(family: str, layer: str | int, on_device, tmp_path: Path):
         close(getattr(there, name), getattr(here, name))
     close(there.heads.effect, here.heads.effect)
     np.testing.assert_allclose(there.neurons, here.neurons, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FURTHER)
+def test_measurements_of_further_families(family: str, on_device, tmp_path: Path):
+    options = options_of(family, tmp_path, "tiny", seed=0, inflation=1.5)
+    there, here = on_device(lambda: measured_with_heads(options)), measured_with_heads(options)
+    close(there.delta_loss, here.delta_loss)
+    # a norm after attention makes more of rounding: within what the audit of heads allows
+    torch.testing.assert_close(there.heads.effect, here.heads.effect, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from naive_passes import GROUPS, effects_of_heads
 from tiny_models import (
     CONFIGS,
     HEADS,
@@ -26,7 +27,6 @@ from neuronull.estimators.restart import clean_calls, run_blocks
 DOCUMENTS = texts(5, seed=1)
 PANEL = panel_of(DOCUMENTS, every=2)
 SD = np.linspace(0.5, 2, NEURONS)
-GROUPS = [*([head] for head in range(HEADS)), list(range(HEADS))]
 
 
 def measured(name: str, layer: int = LAYERS - 1, ablation: str = "mean") -> Heads:
@@ -34,40 +34,7 @@ def measured(name: str, layer: int = LAYERS - 1, ablation: str = "mean") -> Head
 
 
 def naive(name: str, layer: int, ablation: str) -> np.ndarray:
-    """E [H, D, 2, N] from hooks on the plain model."""
-    model, (neuron_site, head_site, _) = in_float64(name), paths(name)
-    out = np.full(((layer + 1) * len(GROUPS), len(DOCUMENTS), 2, NEURONS), np.nan)
-    for at in range(layer + 1):
-        path = head_site.format(at)
-        clean = [inputs_of(model, ids, path) for ids in DOCUMENTS]
-        scored = [clean[d][PANEL.position[PANEL.document == d]] for d in range(len(DOCUMENTS))]
-        mean = torch.cat(scored).mean(0)
-        for g, group in enumerate(GROUPS):
-            for d, ids in enumerate(DOCUMENTS):
-                value = {"mean": mean, "zero": torch.zeros_like(mean), "first_token": clean[d][0]}[ablation]
-                before = inputs_of(model, ids, neuron_site.format(layer))
-                after = ablated_activation(model, ids, path, group, value, neuron_site.format(layer))
-                change = (after - before).abs().numpy() / SD
-                for label, rows in enumerate((PANEL.a_rows, PANEL.b_rows)):
-                    at_rows = PANEL.position[rows[PANEL.document[rows] == d]]
-                    if len(at_rows):
-                        out[at * len(GROUPS) + g, d, label] = change[at_rows].mean(0)
-    return out
-
-
-def ablated_activation(model, ids, path, group, value, neuron_path) -> torch.Tensor:
-    def ablate(output: torch.Tensor) -> torch.Tensor:
-        output = output.clone()
-        width = output.shape[-1] // HEADS
-        for head in group:
-            output[..., head * width : (head + 1) * width] = value[head * width : (head + 1) * width]
-        return output
-
-    hook = model.get_submodule(path).register_forward_pre_hook(lambda _, inputs: (ablate(inputs[0]), *inputs[1:]))
-    try:
-        return inputs_of(model, ids, neuron_path)
-    finally:
-        hook.remove()
+    return effects_of_heads(name, DOCUMENTS, PANEL, layer, ablation, SD)
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))

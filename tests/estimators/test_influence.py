@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from naive_passes import influence_of_neurons
 from tiny_models import (
     CONFIGS,
     LAYERS,
     NEURONS,
     in_float64,
-    inputs_of,
-    logits_with,
     losses,
     panel_of,
-    paths,
     texts,
     tiny,
 )
@@ -40,32 +38,7 @@ def measured(name: str, layer: int = LAYERS - 1, ablation: str = "mean", inflati
 
 
 def naive(name: str, layer: int, ablation: str, inflation: float = 6.0) -> torch.Tensor:
-    """D [T, N]: for every document and neuron a full forward pass, the neuron replaced at all scored positions."""
-    model, (site, _, _) = in_float64(name, inflation), paths(name)
-    site = site.format(layer)
-    clean = [inputs_of(model, ids, site) for ids in DOCUMENTS]
-    rows = [torch.from_numpy(PANEL.position[PANEL.document == d]) for d in range(len(DOCUMENTS))]
-    scored = torch.cat([a[r] for a, r in zip(clean, rows, strict=True)])
-    replaced = {
-        "mean": scored.mean(0).expand_as(scored),
-        "zero": torch.zeros_like(scored),
-        "resample": scored[torch.from_numpy(draw_donors(PANEL.document, 5))],
-    }[ablation]
-    out = []
-    for d, ids in enumerate(DOCUMENTS):
-        before = losses(logits_with(model, ids, site, lambda a: a), ids)
-        values = replaced[torch.from_numpy(PANEL.document == d)]
-        effects = []
-        for neuron in range(NEURONS):
-
-            def ablate(a: torch.Tensor, neuron=neuron, values=values, at=rows[d]) -> torch.Tensor:
-                a = a.clone()
-                a[0, at, neuron] = values[:, neuron]
-                return a
-
-            effects.append((losses(logits_with(model, ids, site, ablate), ids) - before)[rows[d]])
-        out.append(torch.stack(effects, 1))
-    return torch.cat(out)
+    return influence_of_neurons(name, DOCUMENTS, PANEL, layer, ablation, inflation)
 
 
 def share_of_contract(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -158,11 +131,11 @@ def test_running_out_of_memory_changes_no_number_beyond_rounding(name: str, monk
     effects = ClosedForm.effects
     sizes = []
 
-    def short_of_memory(self, residual, change, target):
+    def short_of_memory(self, residual, change, target, activation):
         sizes.append(len(target))
         if len(target) > 20:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return effects(self, residual, change, target)
+        return effects(self, residual, change, target, activation)
 
     monkeypatch.setattr(ClosedForm, "effects", short_of_memory)
     torch.testing.assert_close(measured(name).delta_loss, whole, rtol=1e-4, atol=2e-6)
@@ -170,7 +143,7 @@ def test_running_out_of_memory_changes_no_number_beyond_rounding(name: str, monk
 
 
 def test_no_memory_at_all_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
-    def no_memory(self, residual, change, target):
+    def no_memory(self, *arguments):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate ...")
 
     monkeypatch.setattr(ClosedForm, "effects", no_memory)
@@ -179,7 +152,7 @@ def test_no_memory_at_all_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch):
-    def broken(self, residual, change, target):
+    def broken(self, *arguments):
         raise RuntimeError("shape mismatch")
 
     monkeypatch.setattr(ClosedForm, "effects", broken)

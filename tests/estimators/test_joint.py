@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from naive_passes import increase_by_heads, increase_by_neurons
 from tiny_models import (
     CONFIGS,
     HEADS,
     LAYERS,
     NEURONS,
-    in_float64,
-    inputs_of,
-    logits_with,
-    losses,
     panel_of,
-    paths,
     texts,
     tiny,
 )
@@ -51,74 +47,8 @@ def neurons(name: str, layer: int = LAYERS - 1, ablation: str = "mean", sets=SET
     )
 
 
-def class_sums(changes: list[torch.Tensor]) -> torch.Tensor:
-    """Sums [D, 2] of one loss change a position of each document."""
-    out = torch.zeros(len(DOCUMENTS), 2, dtype=torch.float64)
-    for side, rows in enumerate((PANEL.a_rows, PANEL.b_rows)):
-        for row in rows:
-            d = PANEL.document[row]
-            out[d, side] += changes[d][PANEL.position[row]]
-    return out
-
-
 def naive_neurons(name: str, layer: int, ablation: str) -> torch.Tensor:
-    """Whole float64 forward passes, one a set and document: members replaced at the scored positions."""
-    model, site = in_float64(name), paths(name)[0].format(layer)
-    clean = [inputs_of(model, ids, site) for ids in DOCUMENTS]
-    rows = [torch.from_numpy(PANEL.position[PANEL.document == d]) for d in range(len(DOCUMENTS))]
-    mean = torch.cat([a[r] for a, r in zip(clean, rows, strict=True)]).mean(0)
-    value = mean if ablation == "mean" else torch.zeros_like(mean)
-    out = []
-    for one in SETS:
-        changes = []
-        for d, ids in enumerate(DOCUMENTS):
-
-            def ablate(a: torch.Tensor, at=rows[d], one=one) -> torch.Tensor:
-                a = a.clone()
-                for i in one:
-                    a[0, at, i] = value[i]
-                return a
-
-            before = losses(logits_with(model, ids, site, lambda a: a), ids)
-            changes.append(losses(logits_with(model, ids, site, ablate), ids) - before)
-        out.append(class_sums(changes))
-    return torch.stack(out)
-
-
-def naive_heads(name: str, ablation: str) -> torch.Tensor:
-    """Whole float64 forward passes with a hook on every layer that a set touches."""
-    model, path = in_float64(name), paths(name)[1]
-    means = []
-    for at in range(LAYERS):
-        outputs = [inputs_of(model, ids, path.format(at)) for ids in DOCUMENTS]
-        means.append(torch.cat([o[PANEL.position[PANEL.document == d]] for d, o in enumerate(outputs)]).mean(0))
-    out = []
-    for one in HEAD_SETS:
-        changes = []
-        for ids in DOCUMENTS:
-            hooks = []
-            for at in range(LAYERS):
-
-                def ablate(module, arguments, at=at):
-                    output = arguments[0].clone()
-                    width = output.shape[-1] // HEADS
-                    for where, head in one:  # noqa: B023 - called before the loop goes on
-                        part = slice(head * width, (head + 1) * width)
-                        if where == at and ablation == "first_token":
-                            output[..., part] = arguments[0][:, :1, part]
-                        elif where == at:
-                            output[..., part] = means[at][part] if ablation == "mean" else 0
-                    return (output, *arguments[1:])
-
-                hooks.append(model.get_submodule(path.format(at)).register_forward_pre_hook(ablate))
-            with torch.no_grad():
-                after = losses(model(torch.tensor([ids]), use_cache=False).logits[0], ids)
-            for hook in hooks:
-                hook.remove()
-            with torch.no_grad():
-                changes.append(after - losses(model(torch.tensor([ids]), use_cache=False).logits[0], ids))
-        out.append(class_sums(changes))
-    return torch.stack(out)
+    return increase_by_neurons(name, DOCUMENTS, PANEL, layer, ablation, SETS)
 
 
 def within_the_contract(found: JointIncrease, expected: torch.Tensor) -> bool:
@@ -146,7 +76,7 @@ def test_sets_of_an_earlier_layer_against_naive_float64(name: str):
 @pytest.mark.parametrize("ablation", ["mean", "zero", "first_token"])
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama"])
 def test_sets_of_heads_against_naive_float64(name: str, ablation: str):
-    expected = naive_heads(name, ablation)
+    expected = increase_by_heads(name, DOCUMENTS, PANEL, ablation, HEAD_SETS)
     assert float(expected.abs().max()) > 1
     found = joint_heads(tiny(name), DOCUMENTS, PANEL, HEAD_SETS, ablation=ablation)
     assert within_the_contract(found, expected)
