@@ -1,4 +1,4 @@
-"""Loading a language model by Hub id, local directory or embedded name, with one clear line for what can go wrong.
+"""Loading a language model by Hub id, directory, file or embedded name, with one clear line for what can go wrong.
 
 Remote code is never run and nothing is unpickled: weights load from safetensors, or from a PyTorch file with
 ``weights_only=True``.
@@ -20,6 +20,7 @@ from . import checkpoints, offload
 from .adapters import Adapter, adapter_for, require_adapter
 from .devices import resolve_device
 from .errors import InputError
+from .gguf_files import gguf_source, quantization
 from .positions import forget_lengths
 from .source import Source, first_line, refuse_unreachable
 from .weights import (
@@ -67,6 +68,8 @@ class LoadedModel:
         Step of its training, or None where nothing says which.
     offloaded
         How many blocks are on the host and offloaded to the device while they run, because the device is too small.
+    quantized
+        How the weights were quantised before they were loaded (``Q4_1``), or None.
     """
 
     model: Any
@@ -79,6 +82,7 @@ class LoadedModel:
     directory: Path | None
     step: int | None = None
     offloaded: int = 0
+    quantized: str | None = None
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +114,7 @@ def load_model(
     Parameters
     ----------
     name
-        Embedded name, local directory or Hugging Face id.
+        Embedded name, local directory, GGUF file or Hugging Face id.
     revision
         Branch, tag or commit on the Hub.
     device
@@ -136,6 +140,7 @@ def load_model(
     """
     target = resolve_device(device)
     source = _find(name, revision)
+    quantized = quantization(source)  # before transformers, which fails in many ways on a damaged file
     with _quiet_transformers():
         config = _load_config(source)
         tokenizer = _load_tokenizer(source)
@@ -167,6 +172,7 @@ def load_model(
         directory=source.directory,
         step=checkpoints.training_step(source.directory) if step is None and not random_init else step,
         offloaded=offloaded,
+        quantized=None if random_init else quantized,
     )
 
 
@@ -211,7 +217,7 @@ def _find(name: str, revision: str | None) -> Source:
     directory = Path(name).expanduser()
     if directory.exists():
         if not directory.is_dir():
-            raise InputError(f"{name} is a file", "--model", "give the directory that holds config.json")
+            return gguf_source(directory, name)
         if not (directory / "config.json").is_file():
             raise InputError(f"no config.json in {name}", "--model", "give the directory of a Hugging Face model")
         return Source(directory.resolve().name, str(directory), directory, revision, {"local_files_only": True})
@@ -257,7 +263,8 @@ def _load_config(source: Source) -> Any:
         if source.directory is None and source.keywords.get("local_files_only"):
             refuse_unreachable(source)
         _refuse_unknown_type(source.directory, source.name)
-        raise InputError(f"config.json of {source.name} cannot be read", "--model", first_line(error)) from error
+        what = "config.json of " if "gguf_file" not in source.keywords else "the file "
+        raise InputError(f"{what}{source.name} cannot be read", "--model", first_line(error)) from error
 
 
 def _refuse_unknown_type(directory: Path | None, name: str) -> None:
@@ -290,6 +297,8 @@ def _load_tokenizer(source: Source) -> Any:
 
     auto: Any = AutoTokenizer
     hint = "put tokenizer.json and tokenizer_config.json beside config.json"
+    if "gguf_file" in source.keywords:
+        hint = "give a directory with tokenizer.json in place of the file"
     try:
         tokenizer = auto.from_pretrained(source.location, trust_remote_code=False, **source.keywords)
         # without its files, transformers makes up an empty tokenizer for some model types

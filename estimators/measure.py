@@ -413,6 +413,8 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
 def _warnings(inputs: _Inputs) -> list[str]:
     """What a reader must know about text, counts and conditions."""
     found = [*inputs.corpus.warnings, *inputs.counts.warnings]
+    if inputs.loaded.quantized is not None:
+        found.append(f"the weights were dequantised from {inputs.loaded.quantized}: what is measured is that model")
     if inputs.options.elbow and inputs.elbow is None:
         found.append("the Zipf curve of the counts has no elbow: none was applied")
     unscored = inputs.rule.unscored(inputs.positions) if isinstance(inputs.rule, PositionRule) else 0

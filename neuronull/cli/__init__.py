@@ -199,6 +199,7 @@ def _quiet_libraries(debug: bool) -> None:
         "TRANSFORMERS_VERBOSITY": "error",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "TQDM_DISABLE": "1",  # of GGUF files
         "TOKENIZERS_PARALLELISM": "false",  # else it warns about the worker processes
     }.items():
         os.environ.setdefault(name, value)

@@ -18,8 +18,8 @@ def option(flag: str, metavar: str | None, panel: str, text: str) -> Any:
 
 Model = Annotated[
     str,
-    option("--model", "M", INPUT, "Hugging Face id (gpt2-xl, EleutherAI/pythia-410m), local directory, or embedded "
-           "name (docs-gpt2, docs-pythia)."),
+    option("--model", "M", INPUT, "Hugging Face id (gpt2-xl, EleutherAI/pythia-410m), local directory, .gguf file, "
+           "or embedded name (docs-gpt2, docs-pythia)."),
 ]  # fmt: skip
 Revision = Annotated[str | None, option("--revision", "R", INPUT, "Branch, tag or commit of a Hugging Face model.")]
 Corpus = Annotated[
