@@ -21,6 +21,8 @@ GUMBEL_SCALE = np.sqrt(6) / np.pi
 """Scale at which a Gumbel law has variance 1; its mean then lies `np.euler_gamma` scales from its mode."""
 NOISE = np.array([0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 """Ratios of noise to the law's spread for which quantiles are made; between them they are interpolated."""
+NEAR = 1.5
+"""A law fits nearly as well as the nearest if its gap is at most so many times that one's."""
 _GRID, _NORMAL = 1024, 33
 """Quantiles of a law's long-tailed part and of its normal one that tables of their sum are made of."""
 
@@ -100,9 +102,23 @@ class Fitting:
     centre: FloatArray
     square: FloatArray
 
-    def best(self, logs: FloatArray, noise: float) -> Fit:
-        """Law through log influences [N] that hold normal noise of this standard deviation."""
+    def nearest(self, logs: FloatArray, noise: float) -> Fit:
+        """Law that fits log influences [N] best, which hold normal noise of this standard deviation."""
         return min(self.every(logs, noise), key=lambda one: one.gap)
+
+    def cautious(self, logs: FloatArray, noise: float) -> Fit:
+        """Law with the lightest tail among those that fit nearly as well as the nearest (`NEAR`).
+
+        Ranks beyond the head say little about the tail. Where the nearest law has too heavy a tail, its head falls too
+        steeply, and any head looks flat beside it: so a doubt about the tail counts against flatness. A Weibull law,
+        whose heads are flatter than all, is taken only where it is the nearest.
+        """
+        fits = self.every(logs, noise)
+        nearest = min(fits, key=lambda one: one.gap)
+        if LAWS[nearest.law].gumbel:
+            return nearest
+        near = [one for one in fits if one.gap <= NEAR * nearest.gap and not LAWS[one.law].gumbel]
+        return min(near, key=lambda one: LAWS[one.law].exponential)
 
     def every(self, logs: FloatArray, noise: float) -> list[Fit]:
         """Each law through them."""
@@ -136,9 +152,9 @@ class State:
 class InfluenceLaw(NullModel):
     """Two-half parametric bootstrap of the influence curve (docs/methods.md#influence-law).
 
-    True log influence comes from the smooth law that fits the ranks beyond the head best; each half adds noise of each
-    neuron's own size, which goes with the rank of its shrunken level.  Every draw resamples the neurons and chooses and
-    fits its law anew, so that the doubt about the law is in the null.
+    True log influence comes from a smooth law that fits the ranks beyond the head (`Fitting.cautious`); each half adds
+    noise of each neuron's own size, which goes with the rank of its shrunken level.  Every draw resamples the neurons
+    and chooses and fits its law anew, so that the doubt about the law is in the null.
     """
 
     name = "influence_law"
@@ -148,7 +164,7 @@ class InfluenceLaw(NullModel):
     exchangeable = "neurons, under one smooth law of influence"
     reference = "parametric bootstrap: Efron, Tibshirani (1993), section 6.5; docs/methods.md#influence-law"
     when = "Does the curve bend more than sorted values of a smooth law bend anyway? For the shape of influence curves."
-    says = "Influence drawn anew from the smooth law that fits the ranks beyond the head best, with the measured noise."
+    says = "Influence drawn anew from a smooth law that fits the ranks beyond the head, with the measured noise."
 
     def prepare(self, measurements: Any, observed: Observed) -> State:
         """Log influence, noise, and quantiles of the laws."""
@@ -215,7 +231,7 @@ def drawn_curves(state: State, rng: np.random.Generator) -> FloatArray:
     for side in (0, 1):
         chosen = rng.integers(n, size=n)
         level, noise = state.logs[:, side, chosen].mean(0), state.noise[side, chosen]
-        fit = state.fitting.best(level, float(np.sqrt((noise**2).mean() / 2)))
+        fit = state.fitting.cautious(level, float(np.sqrt((noise**2).mean() / 2)))
         true = np.sort(fit.place + fit.spread * LAWS[fit.law].drawn(rng, n))
         kept = fit.spread**2 / (fit.spread**2 + noise**2 / 2 + FLOOR)
         own = noise[np.argsort(fit.place + kept * (level - fit.place), kind="stable")]
@@ -227,7 +243,7 @@ def misfit_p(state: State, side: int, draws: int, seed: int = 0) -> tuple[Fit, f
     """The law through one class's curve, and how probable so bad a fit to its middle band is if the law holds."""
 
     def fitted(logs: FloatArray) -> Fit:
-        return state.fitting.best(logs[:, side].mean(0), float(np.sqrt((state.noise[side] ** 2).mean() / 2)))
+        return state.fitting.nearest(logs[:, side].mean(0), float(np.sqrt((state.noise[side] ** 2).mean() / 2)))
 
     found = fitted(state.logs)
     worse = sum(

@@ -101,7 +101,7 @@ shape = Hypothesis(
         asks="Does the top of the curve for {a} lie below (+) or above (-) the straight line through its middle band?",
         measured=(
             "How far the top of the curve lies under the line through its middle band, in units of that line's slope, "
-            "less the same for curves drawn from the smooth law that fits best."
+            "less the same for curves drawn from a smooth law that fits."
         ),
         plus="for {a} the top neurons lie below the line of the next ones",
         minus="for {a} the top neurons lie above the line of the next ones",
