@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .api import RunResult as RunResult
     from .api import load as load
     from .api import measure as measure
+    from .api import plan as plan
     from .api import run as run
     from .authoring import adapter as adapter
     from .authoring import hypothesis as hypothesis
@@ -66,6 +67,7 @@ _HOMES = {
     "neurons": ".hypotheses.neuron_sets",
     "null_model": ".authoring",
     "paper": ".authoring",
+    "plan": ".api",
     "run": ".api",
 }
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import pipeline
+from . import pipeline, planning
 from .data.errors import InputError
 from .data.given import CorpusLike, corpus_option
 from .data.options import EMBEDDED_CORPUS, MeasureOptions, Progress, Silent, TestOptions
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .data.measurements import Measurements
+    from .hypotheses.frozen_plan import FrozenPlan
     from .hypotheses.hypothesis import Hypothesis
     from .hypotheses.paper import Paper
     from .hypotheses.result import ClaimVerdict, Result
@@ -144,6 +145,7 @@ def run(
     attention: Attention = MeasureOptions.attention,
     jobs: int | None = TestOptions.jobs,
     batch: int | None = None,
+    plan: str | Path | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -167,6 +169,9 @@ def run(
     vary
         Setting -> other values for it, for instance ``{"plateau": [.01, .03], "split": range(1, 21)}``.  Every
         combination is tested as well, the run's own values included, and shown as a specification curve.
+    plan
+        File that `neuronull.plan` wrote.  Its options are run; one that is given as well and says something else is
+        refused, and so is whatever else differs from what was frozen.
     out
         Directory for the run's files, which must be new or empty.  Without it nothing is written; the command line
         picks a directory.
@@ -184,17 +189,62 @@ def run(
         If any input cannot be used; the text is the command line's.
     """
     given = dict(locals())  # every option by its keyword, and nothing else yet
-    place = Path(out) if out is not None else None
+    frozen = None
+    if plan is not None:
+        from .hypotheses.frozen_plan import read_plan
+
+        frozen = read_plan(plan)
+        given = planning.merged(frozen, given, planning.chosen(given), "--plan")
+    request = replace(_request(given), out=Path(out) if out is not None else None, plan=frozen)
+    return RunResult(pipeline.run(request, progress or Silent()), request.out)
+
+
+def plan(out: str | Path | None = None, **options: Any) -> FrozenPlan:
+    """Freeze what a run would do, before it is done.
+
+    Parameters
+    ----------
+    out
+        New file for the plan (JSON), for ``run(plan=...)``; not written without it.
+    options
+        Those of `run`.
+
+    Returns
+    -------
+    FrozenPlan
+        Its hash is ``.sha256``.
+
+    Raises
+    ------
+    InputError
+        If the run would be refused, or the file is there already.
+    TypeError
+        If an option is none of `run`.
+    """
+    given = planning.defaults() | options
+    unknown = sorted(options.keys() - planning.defaults().keys())
+    if unknown or "plan" in options:
+        raise TypeError(f"plan() got an option that is none of run(): {(unknown or ['plan'])[0]}")
+    return planning.freeze(_request(given), planning.chosen(given), Path(out) if out is not None else None)
+
+
+def _request(given: Mapping[str, Any]) -> pipeline.Request:
+    """What was asked for, of the keywords of `run`."""
     tests = {
-        "papers": _names(paper), "only": _names(only), "nulls": dict(null or {}), "margins": dict(margin or {}),
-        "set": None if set == "influence" else str(set), "set_size": str(plateau),
-        "varied": pipeline.varied_of(vary or {}),
-    }  # fmt: skip
-    request = pipeline.Request(
-        _measured(given), TestOptions(**_of(TestOptions, given) | tests),
-        measurements=str(measurements) if measurements is not None else None, out=place,
-    )  # fmt: skip
-    return RunResult(pipeline.run(request, progress or Silent()), place)
+        "papers": _names(given["paper"]),
+        "only": _names(given["only"]),
+        "nulls": dict(given["null"] or {}),
+        "margins": dict(given["margin"] or {}),
+        "set": None if given["set"] == "influence" else str(given["set"]),
+        "set_size": str(given["plateau"]),
+        "varied": pipeline.varied_of(given["vary"] or {}),
+    }
+    measurements = given["measurements"]
+    return pipeline.Request(
+        _measured(given),
+        TestOptions(**_of(TestOptions, given) | tests),
+        measurements=str(measurements) if measurements is not None else None,
+    )
 
 
 def _of(kind: type[MeasureOptions] | type[TestOptions], given: Mapping[str, Any]) -> dict[str, Any]:

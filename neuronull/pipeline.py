@@ -21,6 +21,7 @@ from .provenance import Timed, provenance
 if TYPE_CHECKING:
     from .data.measurements import Measurements
     from .hypotheses.choice import Choice
+    from .hypotheses.frozen_plan import FrozenPlan
     from .hypotheses.multiverse import Design
     from .hypotheses.neuron_sets import Need
     from .hypotheses.result import Certificate, Multiverse, Result
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 RANDOM_INIT_DOCUMENTS = 50
 """The control asks whether anything is found where there is nothing; fifty documents are enough for that."""
 
-REPORT_NAME = "report.html"
+REPORT_NAME, PLAN_NAME = "report.html", "plan.json"
 REPORTS: tuple[tuple[Format, str], ...] = (("html", REPORT_NAME), ("md", "report.md"))
 _FREE_WITH_MEASUREMENTS = {"seed", "device", "batch"}
 
@@ -47,13 +48,14 @@ class Request:
     """What a run was asked for.
 
     ``measurements`` is a measurement directory to test instead of measuring a model; ``out`` is where the files go,
-    None for nowhere.
+    None for nowhere; ``plan`` is what was frozen beforehand, None if nothing was.
     """
 
     measure: MeasureOptions
     tests: TestOptions
     measurements: str | None = None
     out: Path | None = None
+    plan: FrozenPlan | None = None
 
     def __post_init__(self) -> None:
         if self.measurements is None:
@@ -75,11 +77,9 @@ def run(request: Request, progress: Progress) -> Result:
     ReportError
         If a report cannot be written.  The results are, at the place that the request names.
     """
-    if request.measurements is not None:
-        existing(request.measurements, "--measurements")
-    choice = check_tests(request.tests)
-    request = with_conditions(request, choice)
-    design = varied_design(request)
+    request, choice, design = settled(request)
+    if request.plan is not None:
+        request.plan.refuse_others(declared_of(request), inputs_of(request), "--plan")
     if request.out is None:
         return _Run(request, progress, choice, design).found()
     with staged(request.out) as folder:
@@ -90,6 +90,28 @@ def run(request: Request, progress: Progress) -> Result:
         raise ReportError(f"{failed}; the results are in {request.out}", "report",
                           f"neuronull report {request.out} writes it again", result)  # fmt: skip
     return result
+
+
+def settled(request: Request) -> tuple[Request, Choice, Design | None]:
+    """Check all that can be checked before measuring: the request as it is run, what is tested, what varies.
+
+    Raises
+    ------
+    InputError
+        If any of it cannot be.
+    """
+    if request.measurements is not None:
+        existing(request.measurements, "--measurements")
+    choice = check_tests(request.tests)
+    request = with_conditions(request, choice)
+    return request, choice, varied_design(request)
+
+
+def inputs_of(request: Request) -> dict[str, str]:
+    """Hashes of what is measured on what; given measurements name theirs themselves."""
+    from .data.fingerprints import fingerprints
+
+    return {} if request.measurements is not None else fingerprints(request.measure)
 
 
 def check_tests(tests: TestOptions) -> Choice:
@@ -197,8 +219,11 @@ class _Run:
         Results come first: what was measured and tested must not hang on how it is told.
         """
         from .reports import render, write_results
+        from .reports.files import write_file
 
         write_results(result, folder)
+        if self.request.plan is not None:
+            write_file(folder / PLAN_NAME, self.request.plan.text().encode())
         failed = ""
         with self.timed.stage("report", len(REPORTS)) as stage:
             for format, name in REPORTS:
@@ -319,17 +344,24 @@ class _Run:
         return provenance(self.started, _told(self.request), _plan(self.request), self.timed)
 
 
-def _plan(request: Request) -> dict[str, Any]:
-    """What was declared and its hash; measurements that were given are named by their manifest, not by their place."""
+def declared_of(request: Request) -> dict[str, Any]:
+    """What is declared; measurements that were given are named by their manifest, not by their place."""
     from .hypotheses import plan
 
     if request.measurements is None:
-        declared = plan.declared(request.measure, request.tests)
-    else:
-        manifest = Path(request.measurements).expanduser() / "manifest.json"
-        given = {"manifest": sha256(manifest.read_bytes()).hexdigest()}
-        declared = plan.declared(given, request.tests)
-    return {"sha256": plan.plan_hash(declared), "frozen": False, "covers": plan.COVERS, "declared": declared}
+        return plan.declared(request.measure, request.tests)
+    manifest = Path(request.measurements).expanduser() / "manifest.json"
+    given = {"manifest": sha256(manifest.read_bytes()).hexdigest()}
+    return plan.declared(given, request.tests)
+
+
+def _plan(request: Request) -> dict[str, Any]:
+    """What was declared, its hash, and by which frozen plan, if any."""
+    from .hypotheses import plan
+
+    declared, frozen = declared_of(request), request.plan
+    by = False if frozen is None else {"sha256": frozen.sha256, "at": frozen.frozen}
+    return {"sha256": plan.plan_hash(declared), "frozen": by, "covers": plan.COVERS, "declared": declared}
 
 
 def _told(request: Request) -> dict[str, Any]:

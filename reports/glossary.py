@@ -6,11 +6,11 @@ from ..hypotheses.result import Verdict
 
 METHOD = (
     "Each estimate is held against what chance alone gives (a null model) and against the smallest effect that would "
-    "matter (a margin, fixed beforehand), and a claim may be supported, refuted or left open."
+    "matter (a margin, declared with it), and a claim may be supported, refuted or left open."
 )
 METHOD_OF_ABSENCE = (
     "that something is absent, and a plain failure to find it cannot show that. So each estimate is held against what "
-    "chance alone gives (a null model) and against the smallest effect that would matter (a margin, fixed beforehand), "
+    "chance alone gives (a null model) and against the smallest effect that would matter (a margin, declared with it), "
     "and a claim may be supported, refuted or left open."
 )
 """Behind "Claim 2 says"."""
@@ -28,7 +28,7 @@ VERDICT_MARKS: dict[Verdict, str] = {
 }
 
 VERDICT_MEANS: dict[Verdict, str] = {
-    Verdict.SUPPORTED: "the evidence is strong enough, by a rule fixed beforehand, to say that the claim holds here",
+    Verdict.SUPPORTED: "the evidence is strong enough, by the rule declared with the claim, to say that it holds here",
     Verdict.REFUTED: "the evidence is strong enough to say that the claim does not hold here",
     Verdict.UNDETERMINED: "the data fit both answers; this is a finding about the size of the data, not a no",
     Verdict.NOT_RUN: "not measured in this run",

@@ -63,7 +63,14 @@ def plan(result: Result) -> str:
     if told.get("covers"):
         text += f"It covers what was declared: {told['covers']}. Who declares the same gets the same hash; the text "
         text += "that it is taken of stands in provenance.json. "
-    if not told.get("frozen"):
+    by = told.get("frozen")
+    if isinstance(by, dict):
+        text += (
+            f"It is that of a plan that was frozen at {by.get('at')} by this machine's clock (SHA-256 with the hashes "
+            f"of the inputs: {by.get('sha256')}), and a run that differed would have been refused. No file can show "
+            "that nobody had seen the data before."
+        )
+    else:
         text += "The plan was not frozen before this run: nothing shows that it was settled before the data were seen."
     return text.strip()
 
@@ -74,9 +81,10 @@ def plan_hash(result: Result) -> str:
 
 
 def frozen(result: Result) -> str:
-    """Whether the plan was frozen before the run; empty where none was kept."""
+    """When the plan was frozen before the run, or no; empty where none was kept."""
     told = _plan(result)
-    return ("yes" if told.get("frozen") else "no") if told else ""
+    by = told.get("frozen")
+    return (str(by.get("at", "yes")) if isinstance(by, dict) else "no") if told else ""
 
 
 def _plan(result: Result) -> dict[str, Any]:

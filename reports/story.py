@@ -252,7 +252,7 @@ def _embedded(result: Result) -> bool:
 def _sure(result: Result) -> str:
     s = result.setup
     return (
-        f"Each verdict follows from a rule that was fixed beforehand. Chance alone should mislead a test in at "
+        f"Each verdict follows from the rule declared with its claim. Chance alone should mislead a test in at "
         f"most {percent(s.alpha)} of runs; each null model was drawn {count(s.replicates)} times."
     )
 

@@ -22,6 +22,7 @@ from .counts import counts
 from .ls import ls, show
 from .measure import measure
 from .new import app as new_app
+from .plan import plan
 from .report import report
 from .run import run
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     name="neuronull", add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-for command in (run, measure, counts, report, ls, show, check, calibrate):
+for command in (run, plan, measure, counts, report, ls, show, check, calibrate):
     app.command()(command)
 app.add_typer(new_app, name="new")
 app.add_typer(cache_app, name="cache")
@@ -70,6 +71,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _end("interrupted; nothing was left half-written", INTERRUPTED, debug)
     except InputError as error:
+        differences = getattr(error, "differences", [])
+        for line in differences if len(differences) > 1 else []:  # a single one is in the error itself
+            print(f"differs: {line}", file=sys.stderr)
         return _end(str(error), BAD_INPUT, debug)
     except typer.TyperException as error:
         return _end(_usage(error), BAD_INPUT, debug)

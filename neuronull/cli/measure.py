@@ -12,7 +12,7 @@ from .progress import on_stderr
 
 
 @o.command_like(api.measure, out=o.MeasureOut)
-def measure(given: dict[str, Any]) -> None:
+def measure(given: dict[str, Any], explicit: frozenset[str]) -> None:
     """Measure a model and test nothing.
 
     The directory is one that neuronull run --measurements reads. --out DIR/checkpoints/STEP adds a step of the

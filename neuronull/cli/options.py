@@ -141,9 +141,18 @@ RunOut = Annotated[
 CountsOut = Annotated[str, option("--out", "F", OUTPUT, "New .npy file for the counts.")]
 MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directory for the measurements.")]
 
+Plan = Annotated[
+    str | None,
+    option("--plan", "FILE", TEST, "Run what this plan says (neuronull plan), and refuse whatever differs from it."),
+]  # fmt: skip
+PlanOut = Annotated[str, option("--out", "FILE", OUTPUT, "New file for the plan.")]
+
+_CONTEXT = "typer_context"
+
 OPTIONS: dict[str, Any] = {
-    "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts, "measurements": MeasurementsDir,
-    "documents": Documents, "context": Context, "cluster": Cluster, "layer": Layer, "conditions": Conditions,
+    "plan": Plan, "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts,
+    "measurements": MeasurementsDir, "documents": Documents, "context": Context, "cluster": Cluster, "layer": Layer,
+    "conditions": Conditions,
     "conditioning": Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads,
     "head_documents": HeadDocuments, "suite": Suite, "only": Only, "null": Null, "plateau": Plateau, "paper": Paper,
     "set": Set, "margin": Margin, "vary": Vary, "replicates": Replicates, "alpha": Alpha, "seed": Seed, "device":
@@ -153,27 +162,30 @@ OPTIONS: dict[str, Any] = {
 
 
 def command_like(
-    front: Callable[..., Any], **own: Any
-) -> Callable[[Callable[[dict[str, Any]], None]], Callable[..., None]]:
+    front: Callable[..., Any], without: frozenset[str] = frozenset(), **own: Any
+) -> Callable[[Callable[[dict[str, Any], frozenset[str]], None]], Callable[..., None]]:
     """Give a command the options of a function of the Python front door, with the same defaults.
 
     Parameters
     ----------
     front
         `neuronull.run` or `neuronull.measure`.
+    without
+        Keywords that the command does not take.
     own
         Keyword -> option, where it is another than in `OPTIONS`; such options must be given if they allow no None.
 
     Returns
     -------
     callable
-        A decorator for a function of all options by keyword, as the command line gave them.
+        A decorator for a function of all options by keyword, as the command line gave them, and of the names of those
+        that stood there.
     """
 
-    def decorate(work: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
-        parameters = []
+    def decorate(work: Callable[[dict[str, Any], frozenset[str]], None]) -> Callable[..., None]:
+        parameters = [inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
         for keyword in inspect.signature(front).parameters.values():
-            if keyword.name == "progress":
+            if keyword.name in without | {"progress"}:
                 continue
             annotation: Any = own.get(keyword.name, OPTIONS.get(keyword.name))
             default = None if keyword.default == () else keyword.default
@@ -186,7 +198,8 @@ def command_like(
             )  # fmt: skip
 
         def command(**given: Any) -> None:
-            work(given)
+            source = given.pop(_CONTEXT).get_parameter_source
+            work(given, frozenset(name for name in given if source(name).name == "COMMANDLINE"))
 
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}

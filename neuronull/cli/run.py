@@ -15,17 +15,21 @@ from .progress import on_stderr
 
 
 @o.command_like(api.run, out=o.RunOut)
-def run(given: dict[str, Any]) -> None:
+def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
     """Test the claims on a model and write the report.
 
     Without options: the embedded model on the embedded corpus; no network is needed.
     """
-    given["null"] = pipeline.nulls_of(given["null"] or ())
-    given["vary"] = pipeline.varied_of(given["vary"] or ())
-    given["margin"] = pipeline.margins_of(given["margin"] or ())
-    for name in ("paper", "only"):
-        given[name] = [one for several in given[name] or () for one in several.split(",")]
-    given["out"] = Path(given["out"]) if given["out"] else default_directory(given["measurements"] or given["model"])
+    as_keywords(given)
+    model = given["measurements"] or given["model"]
+    if given["plan"] is not None:
+        from .. import planning
+        from ..hypotheses.frozen_plan import read_plan
+
+        plan = read_plan(given["plan"])
+        told = planning.merged(plan, given, {name: given[name] for name in explicit}, "--plan")
+        model = told["measurements"] or told["model"]
+    given["out"] = Path(given["out"]) if given["out"] else default_directory(model)
     try:
         with on_stderr() as progress:
             result = api.run(**given, progress=progress)
@@ -33,6 +37,15 @@ def run(given: dict[str, Any]) -> None:
         _show(error.result, given["out"])
         raise
     _show(result.result, given["out"] / pipeline.REPORT_NAME)
+
+
+def as_keywords(given: dict[str, Any]) -> None:
+    """Turn what the command line gave into keywords of `neuronull.run`, in place."""
+    given["null"] = pipeline.nulls_of(given["null"] or ())
+    given["vary"] = pipeline.varied_of(given["vary"] or ())
+    given["margin"] = pipeline.margins_of(given["margin"] or ())
+    for name in ("paper", "only"):
+        given[name] = [one for several in given[name] or () for one in several.split(",")]
 
 
 def _show(result: Any, report: Path) -> None:
