@@ -176,6 +176,22 @@ def load_model(
     )
 
 
+def count_layers(name: str, revision: str | None = None) -> int:
+    """Return how many layers a model has, by its configuration.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had, or does not say.
+    """
+    source = _find(name, revision)
+    with _quiet_transformers():
+        layers = getattr(_load_config(source), "num_hidden_layers", None)
+    if not isinstance(layers, int) or layers < 1:
+        raise InputError(f"the configuration of {name} does not say how many layers it has", "--layer", "name them")
+    return layers
+
+
 def load_tokenizer(name: str, revision: str | None = None) -> Any:
     """Return the tokenizer of a model alone.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .api import measure as measure
     from .api import plan as plan
     from .api import run as run
+    from .api import sweep as sweep
     from .authoring import adapter as adapter
     from .authoring import hypothesis as hypothesis
     from .authoring import null_model as null_model
@@ -69,6 +70,7 @@ _HOMES = {
     "paper": ".authoring",
     "plan": ".api",
     "run": ".api",
+    "sweep": ".api",
 }
 
 __all__ = [

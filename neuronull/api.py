@@ -195,7 +195,7 @@ def run(
 
         frozen = read_plan(plan)
         given = planning.merged(frozen, given, planning.chosen(given), "--plan")
-    request = replace(_request(given), out=Path(out) if out is not None else None, plan=frozen)
+    request = replace(request_of(given), out=Path(out) if out is not None else None, plan=frozen)
     return RunResult(pipeline.run(request, progress or Silent()), request.out)
 
 
@@ -225,10 +225,10 @@ def plan(out: str | Path | None = None, **options: Any) -> FrozenPlan:
     unknown = sorted(options.keys() - planning.defaults().keys())
     if unknown or "plan" in options:
         raise TypeError(f"plan() got an option that is none of run(): {(unknown or ['plan'])[0]}")
-    return planning.freeze(_request(given), planning.chosen(given), Path(out) if out is not None else None)
+    return planning.freeze(request_of(given), planning.chosen(given), Path(out) if out is not None else None)
 
 
-def _request(given: Mapping[str, Any]) -> pipeline.Request:
+def request_of(given: Mapping[str, Any]) -> pipeline.Request:
     """What was asked for, of the keywords of `run`."""
     tests = {
         "papers": _names(given["paper"]),
@@ -245,6 +245,48 @@ def _request(given: Mapping[str, Any]) -> pipeline.Request:
         TestOptions(**_of(TestOptions, given) | tests),
         measurements=str(measurements) if measurements is not None else None,
     )
+
+
+def sweep(
+    grid: Mapping[str, Sequence[Any]], out: str | Path, *, progress: Progress | None = None, **options: Any
+) -> list[RunResult | None]:
+    """Run every combination of some options, each in a folder of its own, and go on where an earlier call stopped.
+
+    Parameters
+    ----------
+    grid
+        Option of `run` -> its values.
+    out
+        Folder for the runs; ``sweep.parquet`` and ``report.html`` in it tell all of them.
+    progress
+        Told how far it is; silent by default.
+    options
+        Further options of `run`, the same for all.
+
+    Returns
+    -------
+    list
+        One result a combination, the last option of the grid varying fastest; None where a run failed.  Why stands in
+        ``sweep.json`` and under ``failed``.
+
+    Raises
+    ------
+    InputError
+        If one of the runs would be refused; then none is started.
+    """
+    from .sweeps import CELLS, cells_of, check, run_sweep, write_summary
+
+    unknown = sorted((options.keys() | grid.keys()) - (planning.defaults().keys() - planning.FREE))
+    if unknown:
+        raise TypeError(f"sweep() got an option that is none of a run's: {unknown[0]}")
+    cells, place = cells_of({name: list(values) for name, values in grid.items()}, options), Path(out)
+    check(cells)
+    outcomes = run_sweep(cells, place, progress)
+    write_summary(outcomes, place)
+    return [
+        None if outcome.result is None else RunResult(outcome.result, place / CELLS / outcome.cell.name)
+        for outcome in outcomes
+    ]
 
 
 def _of(kind: type[MeasureOptions] | type[TestOptions], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -392,7 +392,7 @@ def layer(value: int | str) -> Any:
     try:
         return int(value)
     except ValueError:
-        raise InputError(f"{value!r} is no layer", "--layer", "give last, or a layer's number from 0") from None
+        raise InputError(f"{value!r} is no layer", "--layer", "give last, or a number from 0") from None
 
 
 def nulls_of(pairs: Mapping[str, str] | list[str] | tuple[str, ...]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from .new import app as new_app
 from .plan import plan
 from .report import report
 from .run import run
+from .sweep import sweep
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 
@@ -32,7 +33,7 @@ app = typer.Typer(
     name="neuronull", add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-for command in (run, plan, measure, counts, report, ls, show, check, calibrate):
+for command in (run, plan, sweep, measure, counts, report, ls, show, check, calibrate):
     app.command()(command)
 app.add_typer(new_app, name="new")
 app.add_typer(cache_app, name="cache")

@@ -47,7 +47,11 @@ Cluster = Annotated[
            "the corpus's rows, or a table (.csv, .tsv, .parquet) with columns source and cluster, names the clusters."),
 ]  # fmt: skip
 
-Layer = Annotated[str, option("--layer", "L", DESIGN, "Layer whose neurons are tested: last, or a number from 0.")]
+Layer = Annotated[
+    str,
+    option("--layer", "last|L", DESIGN, "Layer whose neurons are tested: last, or a number from 0. neuronull run also "
+           "takes all, or several by commas: a folder with a run of each, and a report of all."),
+]  # fmt: skip
 Conditions = Annotated[
     str,
     option("--conditions", "rare|FILE", DESIGN, "The two kinds of positions that are compared: rare and common tokens, "

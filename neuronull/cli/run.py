@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from .. import api, pipeline
+from ..data.errors import InputError
 from ..output import default_directory
 from . import options as o
 from .progress import on_stderr
@@ -21,6 +22,10 @@ def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
     Without options: the embedded model on the embedded corpus; no network is needed.
     """
     as_keywords(given)
+    layers = _several_layers(given)
+    if layers:
+        _run_each(given, explicit, layers)
+        return
     model = given["measurements"] or given["model"]
     if given["plan"] is not None:
         from .. import planning
@@ -37,6 +42,31 @@ def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
         _show(error.result, given["out"])
         raise
     _show(result.result, given["out"] / pipeline.REPORT_NAME)
+
+
+def _several_layers(given: dict[str, Any]) -> list[int]:
+    """Layers that ``--layer all`` or ``--layer 3,7,11`` names; none where it names one."""
+    told = str(given["layer"])
+    if told == "all":
+        from ..data.models import count_layers
+
+        return list(range(count_layers(given["model"], given["revision"])))
+    return sorted({int(pipeline.layer(one.strip())) for one in told.split(",")}) if "," in told else []
+
+
+def _run_each(given: dict[str, Any], explicit: frozenset[str], layers: list[int]) -> None:
+    """Run each layer: a sweep of one option."""
+    from ..planning import FREE
+    from ..sweeps import cells_of, check
+    from .sweep import finish
+
+    if given["plan"] is not None:
+        raise InputError("a plan is of one layer", "--layer", "give it one, or freeze a plan for each")
+    out = Path(given["out"]) if given["out"] else default_directory(given["model"])
+    options = {name: given[name] for name in explicit - FREE if name != "layer"}
+    cells = cells_of({"layer": layers}, options)
+    check(cells)
+    finish(cells, out, {name: given[name] for name in ("device", "batch", "jobs")})
 
 
 def as_keywords(given: dict[str, Any]) -> None:

@@ -1,0 +1,80 @@
+"""``neuronull sweep``: many runs in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..data.errors import InputError
+from ..sweeps import Cell, Outcome, check, read_sweep, run_sweep, write_summary
+from . import options as o
+from .progress import on_stderr
+
+
+def sweep(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Grid of runs (TOML; docs/sweeps.md).")],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the sweep; by default named like FILE, without .toml."),
+    ] = None,
+    cell: Annotated[
+        int | None, typer.Option("--cell", metavar="K", help="Run cell K alone, from 1: for job arrays.")
+    ] = None,
+    dry: Annotated[bool, typer.Option("--list", help="Check and list the cells; run nothing.")] = False,
+    device: o.Device = "auto",
+    jobs: o.Jobs = None,
+) -> None:
+    """Run every combination of a grid, and tell them side by side.
+
+    A cell that was run before is not run again, so the same command goes on where it was stopped. A cell that fails is
+    told, and the rest goes on; the exit code is then 1.
+    """
+    cells = read_sweep(Path(file).expanduser())
+    check(cells)
+    if cell is not None and not 1 <= cell <= len(cells):
+        raise InputError(f"there is no cell {cell}", "--cell", f"give 1 to {len(cells)}")
+    place = Path(out) if out is not None else Path(file).with_suffix("")
+    if dry:
+        for one in cells:
+            done = " (done)" if (place / "cells" / one.name / "results.json").is_file() else ""
+            typer.echo(f"{one.number:>4}  {one.label}{done}")
+        return
+    finish(cells, place, {"device": device, "jobs": jobs}, None if cell is None else cell - 1)
+
+
+def finish(cells: list[Cell], out: Path, common: dict[str, object], only: int | None = None) -> None:
+    """Run cells and say what came of them; exit code 1 if one failed."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", "--out", "give a folder")
+    wanted = cells if only is None else [cells[only]]
+    with on_stderr() as progress:
+        outcomes = run_sweep(wanted, out, progress, _teller(len(cells)), common)
+    failed = [outcome for outcome in outcomes if outcome.result is None]
+    if only is None:
+        for path in write_summary(outcomes, out):
+            typer.echo(f"wrote  {path}")
+    else:
+        typer.echo("next   without --cell, when all cells are done, the same command writes the report of all of them")
+    if failed:
+        typer.echo(f"{len(failed)} of {len(outcomes)} cells failed; the same command tries them again", err=True)
+        raise typer.Exit(1)
+
+
+def _teller(cells: int) -> Callable[[Outcome], None]:
+    def tell(outcome: Outcome) -> None:
+        cell, result = outcome.cell, outcome.result
+        if result is None:
+            said = f"FAILED: {outcome.why}"
+        else:
+            one_paper = len({claim.paper for claim in result.claims}) == 1
+            verdicts = "; ".join(
+                f"{'claim' if one_paper else claim.paper} {claim.number} {claim.verdict.value}"
+                for claim in result.claims
+            )
+            said = (verdicts or f"{len(result.findings)} rows") + (" (done before)" if outcome.before else "")
+        typer.echo(f"{cell.number:>4}/{cells}  {cell.label}: {said}")
+
+    return tell

@@ -1,0 +1,315 @@
+"""Many runs in one folder: a grid of options, each cell a run of its own, that stops and goes on where it was."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import planning
+from .data.errors import InputError
+from .data.options import Progress, Silent
+from .provenance import Timed
+
+if TYPE_CHECKING:
+    from .hypotheses.result import Result
+
+MOST_CELLS = 10_000
+CELLS, FAILED, SUMMARY, TABLE, REPORT = "cells", "failed", "sweep.json", "sweep.parquet", "report.html"
+_TABLES = ("defaults", "grid", "override", "skip")
+_NOT_OF_A_CELL = frozenset({"out", "progress", "plan"})
+_WHERE = "sweep"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep.
+
+    Parameters
+    ----------
+    number
+        From 1, in the order of the grid.
+    grid
+        Keyword -> value, of what the grid varies.
+    options
+        All keywords of `neuronull.run` that are given.
+    """
+
+    number: int
+    grid: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """What tells the cell from the others, for people."""
+        return ", ".join(_told(name, value) for name, value in self.grid.items()) or "one run"
+
+    @property
+    def name(self) -> str:
+        """Name of its folder: of its options alone, so that a change of the grid around it makes no new one."""
+        text = json.dumps(planning.chosen(planning.defaults() | self.options), sort_keys=True, default=str)
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(str(value) for value in self.grid.values())).strip("-.")
+        return f"{words[:60] or 'run'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: ``result`` is None where it failed, and ``why`` then says why, in one line."""
+
+    cell: Cell
+    result: Result | None
+    why: str = ""
+    before: bool = False
+
+
+def read_sweep(file: Path) -> list[Cell]:
+    """Return the cells that a TOML file describes, in the order of its grid.
+
+    Parameters
+    ----------
+    file
+        Tables ``[defaults]`` (options of every cell), ``[grid]`` (option -> list of values), ``[[override]]`` (options
+        beside ``where``, for the cells that it matches) and ``[[skip]]`` (cells that match are left out). Options are
+        spelled as on the command line, with ``-`` or ``_``.
+
+    Raises
+    ------
+    InputError
+        If the file says anything else.
+    """
+    try:
+        with file.open("rb") as handle:
+            told = tomllib.load(handle)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{file.name} is no TOML: {error}", _WHERE, "see docs/sweeps.md") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}", _WHERE, "check the path") from None
+    unknown = sorted(told.keys() - set(_TABLES))
+    if unknown:
+        raise InputError(f"{file.name} has {unknown[0]!r}", _WHERE, f"it may have {', '.join(_TABLES)}")
+    return cells_of(
+        _options(told.get("grid", {}), "grid"),
+        _options(told.get("defaults", {}), "defaults"),
+        [_override(one) for one in _list(told.get("override", []), "override")],
+        [_options(one, "skip") for one in _list(told.get("skip", []), "skip")],
+    )
+
+
+def cells_of(
+    grid: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    overrides: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
+    skipped: Sequence[Mapping[str, Any]] = (),
+) -> list[Cell]:
+    """Return every combination of a grid's values.
+
+    Parameters
+    ----------
+    grid
+        Keyword of `neuronull.run` -> its values.
+    defaults
+        Keywords of every cell.
+    overrides
+        Pairs of a condition and the options that hold where it matches; later ones win.
+    skipped
+        Conditions under which a cell is left out.
+
+    Raises
+    ------
+    InputError
+        If an option is none of a run's, a value is no list or empty, or there are too many cells.
+    """
+    for where in (*(condition for condition, _ in overrides), *skipped):
+        strange = sorted(where.keys() - grid.keys())
+        if strange:
+            raise InputError(f"{strange[0]} is not varied", f"{_WHERE}: where", "give options of the grid")
+    for name, values in grid.items():
+        if not isinstance(values, list | tuple) or not values:
+            raise InputError(f"{name} = {values!r} is no list of values", f"{_WHERE}: grid", "give a list")
+    if not grid:
+        raise InputError("nothing is varied", f"{_WHERE}: grid", "give options with lists of values")
+    found: list[Cell] = []
+    for values in itertools.product(*grid.values()):
+        point = dict(zip(grid, values, strict=True))
+        if any(_matches(point, condition) for condition in skipped):
+            continue
+        options = {**defaults, **point}
+        for condition, more in overrides:
+            if _matches(point, condition):
+                options |= more
+        found.append(Cell(len(found) + 1, point, options))
+        if len(found) > MOST_CELLS:
+            raise InputError(f"the grid has more than {MOST_CELLS:,} cells", f"{_WHERE}: grid", "split it")
+    if not found:
+        raise InputError("every cell is skipped", f"{_WHERE}: skip", "leave some")
+    return found
+
+
+def check(cells: Sequence[Cell]) -> None:
+    """Refuse a sweep of which a cell could not be run, before the first one is.
+
+    Raises
+    ------
+    InputError
+        Names the cell.
+    """
+    from .api import request_of
+    from .pipeline import settled
+
+    names: dict[str, Cell] = {}
+    for cell in cells:
+        try:
+            settled(request_of(planning.defaults() | cell.options))
+            twin = names.setdefault(cell.name, cell)
+        except InputError as error:
+            where = f"cell {cell.number} ({cell.label}){': ' + error.where if error.where else ''}"
+            raise InputError(error.what, where, error.hint) from None
+        if twin is not cell:
+            raise InputError(f"cells {twin.number} and {cell.number} are the same run", _WHERE, "remove one")
+
+
+def run_sweep(
+    cells: Sequence[Cell],
+    out: Path,
+    progress: Progress | None = None,
+    told: Callable[[Outcome], None] = lambda outcome: None,
+    common: Mapping[str, Any] | None = None,
+) -> list[Outcome]:
+    """Run the cells that are not there yet; a cell that fails is told, and the rest goes on.
+
+    Parameters
+    ----------
+    out
+        Folder of the sweep: each cell's run lies under ``cells``, why one failed under ``failed``.
+    told
+        Is told of every cell as it ends.
+    common
+        Further keywords of every run that change no number (``jobs``, ``device``).
+
+    Returns
+    -------
+    list
+        One outcome a cell, in order.
+    """
+    outcomes = []
+    for cell in cells:
+        outcomes.append(_run_cell(cell, out, len(cells), progress or Silent(), common or {}))
+        told(outcomes[-1])
+        gc.collect()  # the model of the last cell
+    return outcomes
+
+
+def _run_cell(cell: Cell, out: Path, cells: int, progress: Progress, common: Mapping[str, Any]) -> Outcome:
+    from . import api
+    from .estimators.audit import AuditError
+    from .pipeline import ReportError
+    from .reports import load_result
+
+    place, failure = out / CELLS / cell.name, out / FAILED / f"{cell.name}.txt"
+    if (place / "results.json").is_file():
+        return Outcome(cell, load_result(place), before=True)
+    failure.unlink(missing_ok=True)
+    timed = Timed(progress)
+    try:
+        with timed.labelled(f"[{cell.number}/{cells}] "):
+            result = api.run(**{**cell.options, **common}, out=place, progress=timed).result
+    except ReportError as error:
+        return Outcome(cell, error.result, str(error))
+    except (InputError, AuditError, MemoryError, RuntimeError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        failure.parent.mkdir(parents=True, exist_ok=True)
+        failure.write_text(f"{cell.label}\n{type(error).__name__}: {why}\n", encoding="utf-8")
+        return Outcome(cell, None, why)
+    return Outcome(cell, result)
+
+
+def write_summary(outcomes: Sequence[Outcome], out: Path) -> list[Path]:
+    """Write what a sweep says as a whole, and return the files: a table of all rows, and a report of all runs.
+
+    ``sweep.parquet`` has the columns of ``results.parquet`` behind ``cell`` and what the grid varies. The report is
+    written for two runs or more, up to as many as one report takes.
+    """
+    import pandas as pd
+
+    from .reports import render
+    from .reports.compare import MOST_RUNS
+    from .reports.files import write_file
+
+    done = [outcome for outcome in outcomes if outcome.result is not None]
+    listed = [
+        {
+            "cell": outcome.cell.number,
+            "folder": f"{CELLS}/{outcome.cell.name}",
+            "grid": outcome.cell.grid,
+            "failed": outcome.why if outcome.result is None else None,
+        }
+        for outcome in outcomes
+    ]
+    written = [out / SUMMARY]
+    write_file(written[0], (json.dumps(listed, indent=1, default=str) + "\n").encode())
+    if not done:
+        return written
+    parts = []
+    for outcome in done:
+        table = outcome.result.table if outcome.result is not None else pd.DataFrame()
+        grid = {f"grid_{name}": _told_value(value) for name, value in outcome.cell.grid.items()}
+        parts.append(table.assign(cell=outcome.cell.number, **grid))
+    whole = pd.concat(parts, ignore_index=True)
+    first = ["cell", *(name for name in whole if name.startswith("grid_"))]
+    whole = whole[[*first, *(name for name in whole if name not in first)]]
+    written.append(out / TABLE)
+    whole.to_parquet(written[-1], index=False)
+    results = [outcome.result for outcome in done if outcome.result is not None]
+    if 1 < len(results) <= MOST_RUNS:
+        written.append(render(results, "html", out / REPORT))
+    return written
+
+
+def _matches(point: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    def one(name: str, wanted: Any) -> bool:
+        return point[name] in wanted if isinstance(wanted, list) else point[name] == wanted
+
+    return all(one(name, wanted) for name, wanted in condition.items())
+
+
+def _told(name: str, value: Any) -> str:
+    return str(value) if name in ("model", "paper") else f"{name} {_told_value(value)}"
+
+
+def _told_value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _options(told: Any, table: str) -> dict[str, Any]:
+    """Options of a table, by the keywords of `neuronull.run`."""
+    if not isinstance(told, dict):
+        raise InputError(f"{table} is no table", _WHERE, f"write [{table}] and options under it")
+    known = planning.defaults().keys() - _NOT_OF_A_CELL
+    found: dict[str, Any] = {}
+    for name, value in told.items():
+        keyword = name.replace("-", "_")
+        if keyword not in known:
+            raise InputError(f"{name} is no option of a run", f"{_WHERE}: {table}", "see neuronull run --help")
+        found[keyword] = value
+    return found
+
+
+def _override(told: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not isinstance(told, dict) or "where" not in told:
+        hint = "for instance where = { model = 'gpt2-xl' }"
+        raise InputError("an override does not say where", f"{_WHERE}: override", hint)
+    more = {name: value for name, value in told.items() if name != "where"}
+    return _options(told["where"], "where"), _options(more, "override")
+
+
+def _list(told: Any, table: str) -> Iterator[Any]:
+    if not isinstance(told, list):
+        raise InputError(f"{table} is one table", _WHERE, f"write [[{table}]], with two brackets")
+    yield from told
