@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,12 @@ CITED = re.compile(r"docs/([\w-]+\.md)(?:#([\w-]+))?")
 LINK = re.compile(r"\]\(([\w./-]*)(?:#([\w-]+))?\)")
 ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-READERS = {"python": ast.parse, "toml": tomllib.loads, "json": json.loads}
+READERS = {
+    "python": ast.parse,
+    "toml": tomllib.loads,
+    "json": json.loads,
+    "bash": lambda text: subprocess.run(["bash", "-n"], input=text, text=True, check=True),
+}
 
 
 def anchors(page: Path) -> list[str]:
