@@ -69,6 +69,39 @@ def summarise(
     ]
 
 
+def summarise_claims(
+    lines: Iterable[dict[str, Any]], worlds: Sequence[Scenario | PlasmodeScenario]
+) -> list[dict[str, Any]]:
+    """One row per claim and scenario: how often the claim as a whole was supported and refuted.
+
+    Parameters
+    ----------
+    lines, worlds
+        As of `summarise`.
+    """
+    every = {world.name: world for world in worlds}
+    gathered: dict[str, list[str]] = {}
+    claims: dict[str, str] = {}
+    for line in lines:
+        if "claim" in line and line["scenario"] in every:
+            gathered.setdefault(line["scenario"], []).extend(line["verdicts"])
+            claims[line["scenario"]] = line["claim"]
+    return [
+        {
+            "claim": claims[name],
+            "scenario": name,
+            "says": world.says,
+            "documents": world.documents,
+            "neurons": world.neurons,
+            "datasets": len(gathered[name]),
+            "supported": rate(gathered[name].count(Verdict.SUPPORTED), len(gathered[name])),
+            "refuted": rate(gathered[name].count(Verdict.REFUTED), len(gathered[name])),
+        }
+        for name, world in every.items()
+        if name in gathered
+    ]
+
+
 def _summary(
     scenario: Scenario | PlasmodeScenario, hypothesis: str, rows: Sequence[dict[str, Any]], alpha: float
 ) -> dict[str, Any]:
@@ -163,7 +196,7 @@ def write_record(path: Path, rows: Sequence[dict[str, Any]], provenance: dict[st
 
 
 def read_record(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Where a stored summary comes from, and its rows; without a file, nothing.
+    """Where a stored summary comes from, and its rows of hypotheses; without a file, nothing.
 
     Raises
     ------
@@ -175,13 +208,13 @@ def read_record(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         head, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
         known = head["format"]
-        _ = [row["hypothesis"] for row in rows]
+        _ = [row["hypothesis"] for row in rows if "claim" not in row]
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         raise InputError("not a calibration record", str(path), "write one with neuronull calibrate") from None
     if known != FORMAT:
         raise InputError(f"the record has format {known!r}, not {FORMAT!r}", str(path),
                          "write it anew with neuronull calibrate")  # fmt: skip
-    return head, rows
+    return head, [row for row in rows if "claim" not in row]
 
 
 @cache

@@ -23,13 +23,14 @@ from ...data.options import DEFAULT_SIZE, Progress, Silent, TestOptions
 from ...data.planted import JointSettings, Planted, Truth, planted, planted_joint_ablation
 from .. import catalogue
 from ..choice import Choice
+from ..claim_verdicts import held_against, verdict_on
 from ..engine import assess, reported_null, sample
 from ..findings import judge_family
 from ..hypothesis import Hypothesis, null_names
 from ..joint_sets import joint_sets
 from ..prepared import MOST_INFLUENTIAL, PreparedData
-from ..result import Role
-from ..suite import serving
+from ..result import Outcome, Role
+from ..suite import assess_under, judge, serving
 from ..threads import limited_to
 from ..truth import TrueWorld
 from ..views import prepare
@@ -85,12 +86,36 @@ def declared(hypotheses: Sequence[str]) -> str:
 def run_chunk(chunk: Chunk) -> dict[str, Any]:
     """One line of the journal: a row a data set and hypothesis."""
     rows: dict[str, list[dict[str, Any]]] = {h: [] for h in chunk.hypotheses}
+    line = {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
     with limited_to(1):  # workers are the parallelism, and sums do not depend on the machine
-        if chunk.directory:
+        world = chunk.world
+        if isinstance(world, PlasmodeScenario):
             _plasmode_rows(chunk, rows)
+        elif world.claim:
+            numbers = range(chunk.first, chunk.first + chunk.count)
+            line |= {"rows": {}, "claim": world.claim, "verdicts": [claim_verdict(world, index) for index in numbers]}
         else:
             _planted_rows(chunk, rows)
-    return {"format": FORMAT, "key": chunk.key, "scenario": chunk.scenario, "first": chunk.first, "rows": rows}
+    return line
+
+
+def claim_verdict(scenario: Scenario, index: int) -> str:
+    """Verdict on a scenario's claim in one data set: its hypotheses judged together, as in a run."""
+    paper_id, _, number = scenario.claim.partition(":")
+    paper = catalogue.papers.get(paper_id)
+    claim = next(one for one in paper.claims if one.number == int(number))
+    made = planted(scenario.settings, dataset_seed(scenario.name, index), scenario.pieces)
+    data = PreparedData(made.measurements, str(scenario.settings.n_head))
+    assessed = []
+    for name in scenario.hypotheses:
+        hypothesis = _with_set(catalogue.hypothesis(name))
+        own = data.of(hypothesis.set or MOST_INFLUENTIAL, hypothesis.alike or None)
+        bound = hypothesis.statistic.bind(own)
+        options = TestOptions(replicates=REPLICATES, seed=index, jobs=1)
+        assessed.append(assess_under(hypothesis, bound, own, options, Silent(), with_details=False))
+    verdicts = {name: judged.decision.verdict for name, judged in judge(assessed, ALPHA).items()}
+    outcomes = [Outcome(hypothesis=one.hypothesis.id, p_value=one.p.value) for one in assessed]
+    return str(verdict_on(claim, paper, verdicts, held_against(claim, outcomes, ALPHA)))
 
 
 def _plasmode_rows(chunk: Chunk, rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from ...data.planted import JointSettings, Piece, Settings
 
-Purpose: TypeAlias = Literal["null", "power", "design"]
+Purpose: TypeAlias = Literal["null", "power", "design", "claim"]
 
 FEWER = 0.05
 """Data sets of a power or design scenario, as a share of the number asked for: a size needs more than a power."""
@@ -26,7 +26,8 @@ class Scenario:
     """One planted world and the hypotheses that it is a test of.
 
     ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one
-    at the margin, other sizes: how absence claims fare).  ``setting`` and ``strength`` name the effect; ``says`` is
+    at the margin, other sizes: how absence claims fare), *claim* (a claim as a whole, true or false: its hypotheses are
+    judged together, as a run does).  ``claim`` names it, PAPER:NUMBER.  ``setting`` and ``strength`` name the effect; ``says`` is
     for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
     ``joint_ablation``: how joint ablation acts in it, for hypotheses that ablate sets; ``setting`` may name one of its
     fields.
@@ -42,6 +43,7 @@ class Scenario:
     strength: float = 0.0
     share: float = FEWER
     joint_ablation: JointSettings | None = None
+    claim: str = ""
 
     def datasets(self, asked: int) -> int:
         """Data sets to make when `asked` are asked for; at least 20 where that many are asked for."""

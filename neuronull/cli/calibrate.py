@@ -63,12 +63,15 @@ def calibrate(
         lines = run.calibrate(chosen, datasets, jobs, folder / "journal.jsonl", progress)
     if not lines:
         raise InputError("no data set was finished", "--datasets", "let it run longer; it goes on where it stopped")
-    rows = record.summarise(lines, run.ALPHA, chosen)
+    rows, claims = record.summarise(lines, run.ALPHA, chosen), record.summarise_claims(lines, chosen)
     left = len(run.chunks(chosen, datasets)) - len(lines)
     head = _provenance(ids, scenario, datasets) | {"chunks_left": left}
-    record.write_record(folder / "calibration.json", rows, head)
+    record.write_record(folder / "calibration.json", [*rows, *claims], head)
     figure.draw(rows, folder / "calibration.png")
-    _print(rows)
+    if rows:
+        _print(rows)
+    if claims:
+        _print_claims(claims)
     if measurements is not None:
         plasmode.leave_record(directory, rows, head)
     if left:
@@ -92,6 +95,16 @@ def _provenance(ids: list[str] | None, scenario: list[str] | None, datasets: int
         "replicates": REPLICATES,
         "versions": {name: version(name) for name in ("neuronull", "torch", "numpy")},
     }
+
+
+def _print_claims(claims: list[dict[str, Any]]) -> None:
+    """One line a claim and scenario."""
+    from ..hypotheses.calibration.record import percent
+
+    for row in claims:
+        verdicts = (f"{word} {percent(row[word])}" for word in ("supported", "refuted"))
+        head = f"{row['claim']}  {row['scenario']:<22} {row['datasets']:>5,}"
+        typer.echo(f"{head}  {', '.join(verdicts)}   {row['says']}")
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ....calibration.scenario import Scenario
+from .claims import claims
 from .designs import designs
 from .joint import joint
 from .nulls import nulls
@@ -10,5 +11,5 @@ from .powers import powers
 
 
 def scenarios() -> list[Scenario]:
-    """Null worlds, effects of rising strength, other designs."""
-    return [*nulls(), *powers(), *designs(), *joint("routing.closure")]
+    """Null worlds, effects of rising strength, other designs, whole claims."""
+    return [*nulls(), *powers(), *designs(), *joint("routing.closure"), *claims()]
