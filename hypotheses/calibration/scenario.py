@@ -27,8 +27,9 @@ class Scenario:
 
     ``purpose``: *null* (nothing is there: size), *power* (an effect of a given strength), *design* (no effect or one
     at the margin, other sizes: how absence claims fare), *claim* (a claim as a whole, true or false: its hypotheses are
-    judged together, as a run does).  ``claim`` names it, PAPER:NUMBER.  ``setting`` and ``strength`` name the effect; ``says`` is
-    for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost milliseconds).
+    judged together, as a run does).  ``claim`` names it, PAPER:NUMBER.  ``setting`` and ``strength`` name the effect;
+    ``says`` is for readers; ``share``: data sets to make, as a share of the number asked for (more where they cost
+    milliseconds).
     ``joint_ablation``: how joint ablation acts in it, for hypotheses that ablate sets; ``setting`` may name one of its
     fields.
     """
