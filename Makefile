@@ -34,7 +34,7 @@ lint: $(STAMP)
 	$(BIN)/mypy --strict -p neuronull
 
 docs: $(STAMP) $(DOCS_STAMP)
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python -m sphinx -E -a -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
 
 # Threads that wait for each other sleep: spinning, they take the cores from whatever else runs and from one another.
