@@ -317,3 +317,37 @@ def test_an_interrupt_keeps_what_is_finished(tiny, tmp_path, monkeypatch):
     assert len(run.calibrate(tiny, 6, 1, journal)) == 2
     monkeypatch.setattr(run, "run_chunk", original)
     assert len(run.calibrate(tiny, 6, 1, journal)) == 4
+
+
+def test_a_claim_is_judged_as_a_run_judges_it(tmp_path):
+    import neuronull as nn
+    from neuronull.data.store import save
+
+    world = scenarios.scenarios()["claim-1.true-small"]
+    assert world.claim == "liu2025:1"
+    chunk = run.run_chunk(run.Chunk(world.name, world.hypotheses, 0, 2))
+    for index, verdict in enumerate(chunk["verdicts"]):
+        made = planted(world.settings, run.dataset_seed(world.name, index), world.pieces)
+        save(made.measurements, tmp_path / str(index))
+        found = nn.run(
+            measurements=tmp_path / str(index), only=world.hypotheses, plateau=world.settings.n_head,
+            replicates=run.REPLICATES, seed=index,
+        )  # fmt: skip
+        assert [str(claim.verdict) for claim in found.claims] == [verdict]
+
+
+def test_claims_are_counted_beside_hypotheses(tmp_path):
+    lines = [
+        {"scenario": "claim-1.law", "claim": "liu2025:1", "verdicts": ["supported", "refuted", "refuted"], "rows": {}},
+        {"scenario": "claim-1.law", "claim": "liu2025:1", "verdicts": ["undetermined"], "rows": {}},
+    ]
+    (told,) = record.summarise_claims(lines, scenarios.choose())
+    assert (told["datasets"], told["supported"]["count"], told["refuted"]["share"]) == (4, 1, 0.5)
+    assert record.summarise(lines, 0.05, scenarios.choose()) == []
+    record.write_record(tmp_path / "r", [told], {})
+    assert record.read_record(tmp_path / "r")[1] == []
+
+
+def test_a_claims_scenario_is_taken_whole():
+    (found,) = scenarios.choose(["regimes.contrast"], ["claim-1.true-small"])
+    assert found.hypotheses == ("regimes.flatness", "regimes.contrast", "regimes.flatness_b")
