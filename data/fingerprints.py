@@ -22,7 +22,8 @@ def fingerprints(options: MeasureOptions) -> dict[str, str]:
         Name them. Of a model's directory its own files count (configuration, tokenizer, weights), of a corpus's folder
         all regular files below it.
     """
-    found = {"model": _model(options.model), "corpus": _corpus(options.corpus)}
+    model = _model(options.model) if isinstance(options.model, str) else None
+    found = {"model": model, "corpus": _corpus(options.corpus)}
     if options.counts is not None:
         counts = Path(options.counts).expanduser()
         found["counts"] = _digest([counts], counts.parent) if present(counts) else None

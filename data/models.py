@@ -6,6 +6,7 @@ Remote code is never run and nothing is unpickled: weights load from safetensors
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from .adapters import Adapter, adapter_for, require_adapter
 from .devices import resolve_device
 from .errors import InputError
 from .gguf_files import gguf_source, quantization
+from .given_model import GivenModel
 from .positions import forget_lengths
 from .source import Source, first_line, refuse_unreachable
 from .weights import (
@@ -99,7 +101,7 @@ class LoadedModel:
 
 
 def load_model(
-    name: str,
+    name: str | GivenModel,
     revision: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
@@ -114,7 +116,7 @@ def load_model(
     Parameters
     ----------
     name
-        Embedded name, local directory, GGUF file or Hugging Face id.
+        Embedded name, local directory, GGUF file or Hugging Face id; or a model that is in memory.
     revision
         Branch, tag or commit on the Hub.
     device
@@ -138,6 +140,8 @@ def load_model(
     InputError
         If the model, its tokenizer or the device cannot be had.
     """
+    if isinstance(name, GivenModel):
+        return _given(name, random_init, seed, attention)
     target = resolve_device(device)
     source = _find(name, revision)
     quantized = quantization(source)  # before transformers, which fails in many ways on a damaged file
@@ -176,6 +180,33 @@ def load_model(
     )
 
 
+def _given(given: GivenModel, random_init: bool, seed: int, attention: str) -> LoadedModel:
+    """A model that is in memory, or one with its configuration and weights drawn anew."""
+    config, name = copy.deepcopy(given.model.config), str(given)
+    refuse_quantized(config, name)
+    settle_attention(config, attention, name)
+    if random_init:
+        parameter = next(iter(given.model.parameters()))
+        model = fresh_weights(config, parameter.dtype, seed, name).to(parameter.device)
+    else:
+        model = given.shared()
+        model.set_attn_implementation(config._attn_implementation or "sdpa")
+    settle_outputs(model.config)
+    model.eval()
+    model.requires_grad_(False)
+    forget_lengths(model)
+    return LoadedModel(
+        model=model,
+        tokenizer=given.tokenizer,
+        adapter=adapter_for(model, name),
+        id=f"{name}:random_init-{seed}" if random_init else name,
+        revision=None,
+        hash=hash_parameters(model),
+        config=model.config,
+        directory=None,
+    )
+
+
 def count_layers(name: str, revision: str | None = None) -> int:
     """Return how many layers a model has, by its configuration.
 
@@ -205,14 +236,16 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
         return _load_tokenizer(source)
 
 
-def checkpoint_steps(name: str) -> list[int]:
-    """Return the steps of its training that a local or embedded model keeps weights of; none for a model on the Hub.
+def checkpoint_steps(name: str | GivenModel) -> list[int]:
+    """Return the steps of its training that a local or embedded model keeps weights of; none for any other model.
 
     Raises
     ------
     InputError
         If a folder under `checkpoints/` is not named by its step.
     """
+    if isinstance(name, GivenModel):
+        return []
     directory = _embedded_directory(name) or Path(name).expanduser()
     return list(checkpoints.checkpoint_weights(directory))
 

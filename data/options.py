@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from .cluster_rules import cluster_rule
 from .conditions import BY_FREQUENCY
 from .errors import InputError
 
+if TYPE_CHECKING:
+    from .given_model import GivenModel
+
+DEFAULT_MODEL = "docs-gpt2"
 EMBEDDED_CORPUS = "docs"
 """Name of the embedded corpus: held-out docstrings."""
 
@@ -33,7 +37,8 @@ class MeasureOptions:
     ``conditions`` is ``rare``, or the path of a conditions file (`neuronull.data.condition_files`).
     """
 
-    model: str = "docs-gpt2"
+    model: str | GivenModel = DEFAULT_MODEL
+    """Its name; or a model in memory, of which `device` and `dtype` are then those that it has."""
     revision: str | None = None
     corpus: str | tuple[str, ...] = EMBEDDED_CORPUS
     """Its name, or the texts themselves; `neuronull.data.given.corpus_option` makes it of what a user gives."""
@@ -80,6 +85,11 @@ class MeasureOptions:
             raise InputError(f"{self.heads!r} names no heads", "--heads", hint)
         if self.layer != "last":
             _at_least("--layer", int(self.layer), 0)
+
+    @property
+    def model_told(self) -> str:
+        """The model as files tell it."""
+        return str(self.model)
 
     def _refuse_frequency_options(self) -> None:
         """Refuse what decides who is rare where a file says who is in a condition."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -299,7 +299,7 @@ def token_counts(options: MeasureOptions, loaded: LoadedModel) -> Counts:
 def _key(inputs: _Inputs) -> dict[str, Any]:
     """Return everything that decides the measurements."""
     loaded, corpus, counts = inputs.loaded, inputs.corpus, inputs.counts
-    decisive = {name: value for name, value in asdict(inputs.options).items() if name not in _NOT_IN_KEY}
+    decisive = {f.name: getattr(inputs.options, f.name) for f in fields(MeasureOptions) if f.name not in _NOT_IN_KEY}
     return decisive | {
         "layer": inputs.layer,
         "training_step": inputs.step,

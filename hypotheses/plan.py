@@ -51,7 +51,7 @@ def declared(measure: MeasureOptions | Mapping[str, object], tests: TestOptions)
     if isinstance(measure, Mapping):
         given = dict(measure)
     else:
-        given = _options(measure, _NO_NUMBER) | {"corpus": measure.corpus_told}
+        given = _options(measure, _NO_NUMBER) | {"corpus": measure.corpus_told, "model": measure.model_told}
         if measure.conditions != BY_FREQUENCY:
             given["conditions"] = _content(measure.conditions)
     asked = _options(tests, _TOLD_BY_HYPOTHESES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,8 +113,9 @@ def load(run: str | Path) -> RunResult:
 
 
 def run(
-    model: str = MeasureOptions.model,
+    model: Any = MeasureOptions.model,
     *,
+    tokenizer: Any = None,
     revision: str | None = None,
     corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,
@@ -155,6 +157,9 @@ def run(
 
     Parameters
     ----------
+    model
+        A name as on the command line, or a causal language model of `transformers` that is in memory, with its
+        `tokenizer`.  That is measured where it lies and as it is, and is left as it was.
     paper
         Id of a paper, or several; "all" for every one.  Without it, the papers that a plain run tests.
     plateau
@@ -296,7 +301,16 @@ def _of(kind: type[MeasureOptions] | type[TestOptions], given: Mapping[str, Any]
 
 def _measured(given: Mapping[str, Any]) -> MeasureOptions:
     """Options of a measurement, of keywords."""
+    model, tokenizer = given["model"], given.get("tokenizer")
+    if not isinstance(model, str | PathLike):
+        from .data.given_model import given_model
+
+        model = given_model(model, tokenizer)
+        given = {**given, "device": model.device, "dtype": model.dtype}
+    elif tokenizer is not None:
+        raise InputError("a tokenizer goes with a model in memory", "tokenizer", "give the model as well, or neither")
     changed = {
+        "model": model if not isinstance(model, PathLike) else str(model),
         "corpus": corpus_option(given["corpus"]), "layer": pipeline.layer(given["layer"]),
         "conditions": str(given["conditions"]),
     }  # fmt: skip
@@ -329,8 +343,9 @@ def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis])
 
 
 def measure(
-    model: str = MeasureOptions.model,
+    model: Any = MeasureOptions.model,
     *,
+    tokenizer: Any = None,
     revision: str | None = None,
     corpus: CorpusLike = EMBEDDED_CORPUS,
     counts: str | None = None,

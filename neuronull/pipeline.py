@@ -370,7 +370,7 @@ def _told(request: Request) -> dict[str, Any]:
     told: dict[str, Any] = {"measurements": request.measurements} if measured else {}
     for f in fields(request.measure):
         if f.name != "random_init" and (not measured or f.name in _FREE_WITH_MEASUREMENTS):
-            told[f.name] = request.measure.corpus_told if f.name == "corpus" else getattr(request.measure, f.name)
+            told[f.name] = getattr(request.measure, f"{f.name}_told", getattr(request.measure, f.name))
     return told | {f.name: getattr(request.tests, f.name) for f in fields(request.tests)}
 
 

@@ -17,7 +17,7 @@ from .pipeline import Request, declared_of, inputs_of, settled
 if TYPE_CHECKING:
     from .hypotheses.frozen_plan import FrozenPlan
 
-FREE = frozenset({"device", "batch", "jobs", "out", "progress", "plan"})
+FREE = frozenset({"device", "batch", "jobs", "out", "progress", "plan", "tokenizer"})
 """Keywords of `neuronull.run` that change no number: a plan says nothing about them."""
 
 NOTHING = "nothing"
@@ -48,6 +48,8 @@ def freeze(request: Request, options: Mapping[str, Any], file: Path | None) -> F
         raise InputError(f"{file} is there already", "--out", "give another name: a frozen plan is not overwritten")
     if not isinstance(request.measure.corpus, str):
         raise InputError("a plan names its corpus, and these texts are only in memory", "corpus", "put them in a file")
+    if not isinstance(request.measure.model, str):
+        raise InputError("a plan names its model, and this one is only in memory", "model", "save it (save_pretrained)")
     request = settled(request)[0]
     plan = FrozenPlan(
         frozen=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,14 +8,14 @@ from pathlib import Path
 import typer
 
 from ..data.errors import InputError
-from ..data.options import EMBEDDED_CORPUS, MeasureOptions
+from ..data.options import DEFAULT_MODEL, EMBEDDED_CORPUS
 from . import options as o
 from .progress import on_stderr
 
 
 def counts(
     out: o.CountsOut,
-    model: o.Model = MeasureOptions.model,
+    model: o.Model = DEFAULT_MODEL,
     revision: o.Revision = None,
     corpus: o.Corpus = EMBEDDED_CORPUS,
 ) -> None:

@@ -189,7 +189,7 @@ def command_like(
     def decorate(work: Callable[[dict[str, Any], frozenset[str]], None]) -> Callable[..., None]:
         parameters = [inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
         for keyword in inspect.signature(front).parameters.values():
-            if keyword.name in without | {"progress"}:
+            if keyword.name in without | {"progress", "tokenizer"}:  # these are objects
                 continue
             annotation: Any = own.get(keyword.name, OPTIONS.get(keyword.name))
             default = None if keyword.default == () else keyword.default

@@ -73,7 +73,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[pipeline.Request]:
 
 
 def test_every_option_is_on_one_of_the_lists():
-    assert set(inspect.signature(nn.run).parameters) == {*DECIDES, *DOES_NOT, "plan", "progress"}
+    assert set(inspect.signature(nn.run).parameters) == {*DECIDES, *DOES_NOT, "plan", "progress", "tokenizer"}
 
 
 @pytest.mark.parametrize("name", DECIDES)
