@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
 FORMAT = "2"
 """Of ``results.json``; `neuronull.hypotheses.upgrade` reads format 1 too."""
@@ -539,6 +539,19 @@ class Result(BaseModel):
     set_effects: list[SetEffect] | None = Field(default=None, description="Left out where none were measured")
     multiverse: Multiverse | None = Field(default=None, description="Left out where nothing was varied")
     provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    _frames: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def frames(self) -> dict[str, Any]:
+        """Data frames of what stands behind the rows, by name (docs/data-frames.md); none in a result read from disk.
+
+        They are no part of ``results.json``: a run's directory holds each as a Parquet file of its name.
+        """
+        return self._frames
+
+    def keep_frames(self, frames: dict[str, Any]) -> None:
+        """Take the data frames of the run that made this result."""
+        self._frames = frames
 
     def __repr__(self) -> str:
         """Short: the whole of it are hundreds of thousands of characters."""

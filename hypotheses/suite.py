@@ -16,6 +16,7 @@ from .claim_verdicts import claim_verdicts
 from .controls import STRICT, ControlRun, doubts
 from .engine import Assessment, assess, sample
 from .findings import FindingBuilder, Judged, judge_family
+from .frames import Kept, frames
 from .hypothesis import Hypothesis
 from .inference.multiplicity import adjust
 from .inference.permutation import enough_replicates
@@ -93,7 +94,7 @@ def _tested(
     findings += [control.finding(control_run, common) for control in choice.controls]
     doubtful = doubts(choice.controls, choice.hypotheses, findings)
     caution(findings, doubtful)
-    return Result(
+    result = Result(
         setup=setup,
         papers=[paper.card for paper in choice.papers],
         sets=set_cards(prepared),
@@ -104,6 +105,8 @@ def _tested(
         warnings=[*main.measurements.manifest.extra("warnings", []), *set_unused(prepared)],
         **figure_data.collect(prepared, findings, options.seed),
     )
+    result.keep_frames(frames(builders.kept, builders.views))
+    return result
 
 
 @dataclass
@@ -116,6 +119,13 @@ class Builders:
 
     def __post_init__(self) -> None:
         self._made: dict[int, FindingBuilder] = {}
+        self.kept = Kept()
+
+    @property
+    def views(self) -> list[PreparedData]:
+        """The data through each set that rows were made of; the run's own where none was."""
+        made = list({id(one.data.neuron_set): one.data for one in self._made.values()}.values())
+        return made or [self.prepared.main]
 
     def of(self, hypothesis: Hypothesis) -> FindingBuilder:
         """The maker of rows for a hypothesis."""
@@ -137,10 +147,11 @@ def run_hypotheses(
             with blamed(hypothesis.statistic):
                 bound = hypothesis.statistic.bind(make.data)
             assessed[hypothesis.id] = assess_under(hypothesis, bound, make.data, make.options, progress)
+            builders.kept.keep(assessed[hypothesis.id])
         except MissingInput as error:
             left_out[hypothesis.id] = str(error)
             continue
-        sensitivity_rows[hypothesis.id] = _sensitivity_rows(hypothesis, bound, make, progress)
+        sensitivity_rows[hypothesis.id] = _sensitivity_rows(hypothesis, bound, make, progress, builders.kept)
     judged = judge(assessed.values(), builders.options.alpha, one_family)
     q_values = dict(zip(judged, adjust([j.assessment.p.value for j in judged.values()], "fdr_bh"), strict=True))
     findings: list[Finding] = []
@@ -206,7 +217,7 @@ def serving(nulls: Sequence[NullModel], bound: BoundStatistic) -> tuple[list[Nul
 
 
 def _sensitivity_rows(
-    hypothesis: Hypothesis, bound: BoundStatistic, make: FindingBuilder, progress: Progress
+    hypothesis: Hypothesis, bound: BoundStatistic, make: FindingBuilder, progress: Progress, kept: Kept
 ) -> list[Finding]:
     """Rows of the further nulls that a hypothesis declares."""
     rows = []
@@ -214,9 +225,11 @@ def _sensitivity_rows(
         alone = replace(hypothesis, nulls=(null,), sensitivity=())
         options = replace(make.options, nulls={}, replicates=min(make.options.replicates, MOST_SENSITIVITY_DRAWS))
         try:
-            rows.append(make.sensitivity(assess_under(alone, bound, make.data, options, progress)))
+            found = assess_under(alone, bound, make.data, options, progress)
         except MissingInput:
             continue  # a further null model that cannot serve this set
+        rows.append(make.sensitivity(found))
+        kept.keep(found)
     return rows
 
 

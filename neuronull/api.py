@@ -74,6 +74,59 @@ class RunResult:
 
         return shown(self.result.finding(hypothesis, null), self.result)
 
+    def draws(self) -> pd.DataFrame:
+        """Null draws, one row a hypothesis, null model, output and replicate; replicate 0 is the observed value."""
+        return self._frame("draws")
+
+    def contrasts(self) -> pd.DataFrame:
+        """Contrasts of single documents, or clusters of them, whose mean is a hypothesis's estimate."""
+        return self._frame("contrasts")
+
+    def neurons(self) -> pd.DataFrame:
+        """One row a neuron: covariates, influence by condition and half, and which half's sets hold it."""
+        return self._frame("neurons")
+
+    def heads(self) -> pd.DataFrame:
+        """One row an attention head: mean effect on all neurons and on the set, by condition; none without heads."""
+        return self._frame("heads")
+
+    def to_xarray(self) -> Any:
+        """Null draws as an `xarray.Dataset`, ``estimate`` and ``statistic`` by row (hypothesis, null, output) and draw.
+
+        Raises
+        ------
+        InputError
+            If xarray is not installed.
+        """
+        try:
+            import xarray  # noqa: F401 - what pandas needs for to_xarray
+        except ImportError:
+            raise InputError("to_xarray needs xarray", "", "pip install 'neuronull[xarray]'") from None
+        draws = self.draws()
+        row = draws["hypothesis"] + " " + draws["null_model"] + " " + draws["output"]
+        return draws.assign(row=row.str.strip()).set_index(["row", "replicate"])[["estimate", "statistic"]].to_xarray()
+
+    def figures(self, folder: str | Path, suffix: str = "svg") -> list[Path]:
+        """Write every figure of the report into a folder (``svg``, ``pdf`` or ``png``), and return the paths.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written.
+        """
+        from .reports.figures.album import save_album
+
+        return save_album(self.result, folder, suffix)
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        if name in self.result.frames:
+            return self.result.frames[name].copy()
+        if self.out is None:
+            raise InputError(f"this result has no {name}", "", "run with out=, or load the run's directory")
+        from .reports.files import read_frame
+
+        return read_frame(self.out, name)
+
     def report(self, path: str | Path) -> Path:
         """Write a report to `path`, in the format that its suffix names, and return the path.
 
@@ -148,6 +201,7 @@ def run(
     jobs: int | None = TestOptions.jobs,
     batch: int | None = None,
     plan: str | Path | None = None,
+    keep_measurements: bool = False,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -177,6 +231,8 @@ def run(
     plan
         File that `neuronull.plan` wrote.  Its options are run; one that is given as well and says something else is
         refused, and so is whatever else differs from what was frozen.
+    keep_measurements
+        Write what was measured into ``out/measurements`` too, for ``run(measurements=...)``.
     out
         Directory for the run's files, which must be new or empty.  Without it nothing is written; the command line
         picks a directory.
@@ -249,6 +305,7 @@ def request_of(given: Mapping[str, Any]) -> pipeline.Request:
         _measured(given),
         TestOptions(**_of(TestOptions, given) | tests),
         measurements=str(measurements) if measurements is not None else None,
+        keep=given["keep_measurements"],
     )
 
 

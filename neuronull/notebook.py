@@ -22,18 +22,25 @@ class ShownFinding(Finding):
     _card: HypothesisCard | None = PrivateAttr(default=None)
     _nulls: tuple[NullSummary, ...] = PrivateAttr(default=())
 
-    def plot(self) -> Axes:
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Estimate, interval and margin above what each null model gives; the matplotlib axes of the estimate.
 
         The axes of the null models are in its ``.figure``.
+
+        Parameters
+        ----------
+        ax
+            Draw estimate, interval and margin on these axes alone, at a height of their own, and nothing else.
 
         Raises
         ------
         ValueError
             If nothing was estimated.
         """
-        from .reports.notebook import plot_finding
+        from .reports.notebook import plot_finding, plot_on
 
+        if ax is not None:
+            return plot_on(ax, self)
         return plot_finding(self, self._others, self._nulls)
 
     def __repr__(self) -> str:

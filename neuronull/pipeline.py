@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RANDOM_INIT_DOCUMENTS = 50
 """The control asks whether anything is found where there is nothing; fifty documents are enough for that."""
 
-REPORT_NAME, PLAN_NAME = "report.html", "plan.json"
+REPORT_NAME, PLAN_NAME, MEASUREMENTS_NAME = "report.html", "plan.json", "measurements"
 REPORTS: tuple[tuple[Format, str], ...] = (("html", REPORT_NAME), ("md", "report.md"))
 _FREE_WITH_MEASUREMENTS = {"seed", "device", "batch"}
 
@@ -48,7 +48,8 @@ class Request:
     """What a run was asked for.
 
     ``measurements`` is a measurement directory to test instead of measuring a model; ``out`` is where the files go,
-    None for nowhere; ``plan`` is what was frozen beforehand, None if nothing was.
+    None for nowhere; ``plan`` is what was frozen beforehand, None if nothing was; ``keep`` says whether what was
+    measured is written there too.
     """
 
     measure: MeasureOptions
@@ -56,10 +57,14 @@ class Request:
     measurements: str | None = None
     out: Path | None = None
     plan: FrozenPlan | None = None
+    keep: bool = False
 
     def __post_init__(self) -> None:
         if self.measurements is None:
             return
+        if self.keep:
+            what = "the measurements lie in a directory already"
+            raise InputError(what, "--keep-measurements", "leave it out, or --measurements")
         given = [f.name for f in fields(self.measure) if getattr(self.measure, f.name) != f.default]
         idle = [f"--{name.replace('_', '-')}" for name in given if name not in _FREE_WITH_MEASUREMENTS]
         if idle:
@@ -177,6 +182,7 @@ class _Run:
     def __init__(self, request: Request, progress: Progress, choice: Choice, design: Design | None) -> None:
         self.request, self.timed, self.started = request, Timed(progress), datetime.now(UTC)
         self.choice, self.design = choice, design
+        self.measured: Measurements | None = None
 
     def found(self) -> Result:
         """Measure or load, then test."""
@@ -191,7 +197,7 @@ class _Run:
         measurements = self._measurements()
         if not measured:
             measurements = self._with_joint_ablation(self.request.measure, self.choice, measurements)
-            measurements = self._with_effects(self.request.measure, measurements)
+            measurements = self.measured = self._with_effects(self.request.measure, measurements)
             if "checkpoints" in self.choice.needs:
                 measurements = replace(measurements, checkpoints=self._checkpoints())
         random_init = self._random_init if self.choice.random_weights and not measured else None
@@ -218,12 +224,15 @@ class _Run:
 
         Results come first: what was measured and tested must not hang on how it is told.
         """
+        from .data.store import save
         from .reports import render, write_results
         from .reports.files import write_file
 
         write_results(result, folder)
         if self.request.plan is not None:
             write_file(folder / PLAN_NAME, self.request.plan.text().encode())
+        if self.request.keep and self.measured is not None:
+            save(self.measured, folder / MEASUREMENTS_NAME)
         failed = ""
         with self.timed.stage("report", len(REPORTS)) as stage:
             for format, name in REPORTS:

@@ -17,7 +17,7 @@ from .pipeline import Request, declared_of, inputs_of, settled
 if TYPE_CHECKING:
     from .hypotheses.frozen_plan import FrozenPlan
 
-FREE = frozenset({"device", "batch", "jobs", "out", "progress", "plan", "tokenizer"})
+FREE = frozenset({"device", "batch", "jobs", "out", "progress", "plan", "tokenizer", "keep_measurements"})
 """Keywords of `neuronull.run` that change no number: a plan says nothing about them."""
 
 NOTHING = "nothing"

@@ -25,6 +25,8 @@ FIRST_FORMAT = "1"
 def write_results(result: Result, directory: Path | str) -> None:
     """Write ``results.json``, ``results.parquet``, ``results.csv`` and ``provenance.json`` into `directory`.
 
+    And the data frames of the run, where the result still has them, each as a Parquet file of its name.
+
     Raises
     ------
     InputError
@@ -36,6 +38,33 @@ def write_results(result: Result, directory: Path | str) -> None:
     write_file(directory / PARQUET_NAME, _parquet(result))
     write_file(directory / CSV_NAME, result_csv(result).encode())
     write_file(directory / PROVENANCE_NAME, provenance.encode())
+    for name, frame in result.frames.items():
+        write_file(directory / f"{name}.parquet", _frame(frame))
+
+
+def read_frame(directory: Path, name: str) -> Any:
+    """Return a data frame that a run left.
+
+    Raises
+    ------
+    InputError
+        If the run left none, or it cannot be read.
+    """
+    import pandas as pd
+
+    path = directory / f"{name}.parquet"
+    if not present(path, str(directory)):
+        raise InputError(f"this run left no {path.name}", str(directory), "run it again: older versions wrote none")
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:  # a damaged file may raise anything
+        raise InputError(f"{path.name} cannot be read ({type(error).__name__})", str(directory), "run again") from None
+
+
+def _frame(frame: Any) -> bytes:
+    sink = io.BytesIO()
+    frame.to_parquet(sink, index=False, compression="zstd")
+    return sink.getvalue()
 
 
 def result_json(result: Result) -> str:

@@ -65,6 +65,28 @@ def plot_finding(finding: Finding, beside: Sequence[Finding] = (), nulls: Sequen
     return axes
 
 
+def plot_on(axes: Axes, finding: Finding) -> Axes:
+    """Draw a finding's estimate with its verdict interval, and its margin, on axes that may hold others already.
+
+    Raises
+    ------
+    ValueError
+        If the finding has no estimate.
+    """
+    if finding.estimate is None:
+        raise ValueError(f"{finding.hypothesis} has no estimate to draw; its verdict is {finding.verdict}")
+    height = len(axes.containers)
+    low = finding.estimate if finding.verdict_low is None else finding.verdict_low
+    high = finding.estimate if finding.verdict_high is None else finding.verdict_high
+    spread = [[finding.estimate - low], [high - finding.estimate]]
+    axes.errorbar([finding.estimate], [height], xerr=spread, fmt="o", capsize=3, label=finding.hypothesis)
+    if finding.margin is not None:
+        axes.plot([finding.margin] * 2, [height - 0.3, height + 0.3], linestyle="--", color="0.4")
+    axes.set_xlabel(finding.unit)
+    axes.set_yticks([])
+    return axes
+
+
 def _shown_by_pyplot(height: float) -> Figure:
     """Empty figure that a notebook shows at the end of its cell, and a script with ``plt.show()``."""
     import matplotlib.pyplot as plt

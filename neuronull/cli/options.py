@@ -143,6 +143,9 @@ RunOut = Annotated[
            "./neuronull-runs/<UTC time>-<model>."),
 ]  # fmt: skip
 CountsOut = Annotated[str, option("--out", "F", OUTPUT, "New .npy file for the counts.")]
+Keep = Annotated[
+    bool, option("--keep-measurements", None, OUTPUT, "Write what was measured into DIR/measurements too.")
+]
 MeasureOut = Annotated[str, option("--out", "DIR", OUTPUT, "New or empty directory for the measurements.")]
 
 Plan = Annotated[
@@ -154,7 +157,7 @@ PlanOut = Annotated[str, option("--out", "FILE", OUTPUT, "New file for the plan.
 _CONTEXT = "typer_context"
 
 OPTIONS: dict[str, Any] = {
-    "plan": Plan, "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts,
+    "plan": Plan, "keep_measurements": Keep, "model": Model, "revision": Revision, "corpus": Corpus, "counts": Counts,
     "measurements": MeasurementsDir, "documents": Documents, "context": Context, "cluster": Cluster, "layer": Layer,
     "conditions": Conditions,
     "conditioning": Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads,

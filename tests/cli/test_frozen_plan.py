@@ -49,7 +49,7 @@ DECIDES: dict[str, Any] = {
     "dtype": "bfloat16",
     "attention": "eager",
 }
-DOES_NOT: dict[str, Any] = {"device": "cpu", "batch": 2, "jobs": 2, "out": "out"}
+DOES_NOT: dict[str, Any] = {"device": "cpu", "batch": 2, "jobs": 2, "out": "out", "keep_measurements": True}
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from neuronull.data.planted.settings import Settings
 from neuronull.data.store import load, save
 from neuronull.hypotheses.result import COLUMNS
 
-FILES = {"report.html", "report.md", "results.json", "results.parquet", "results.csv", "provenance.json"}
+FRAMES = {"draws.parquet", "contrasts.parquet", "neurons.parquet", "heads.parquet"}
+FILES = {"report.html", "report.md", "results.json", "results.parquet", "results.csv", "provenance.json"} | FRAMES
 ONLY = ("clusters.weights", "clusters.index", "control.unreachable_heads")
 OPTIONS = ("--only", *ONLY, "--replicates", "59")
 
@@ -205,7 +206,7 @@ def test_a_report_that_fails_costs_no_result(tmp_path, monkeypatch, capsys):
     assert "clusters.cohesion" in said.out
     assert said.err.splitlines()[-1].startswith("error: report.html could not be written: ValueError: no such font ?")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "results.json", "results.csv", "results.parquet", "provenance.json",
+        "results.json", "results.csv", "results.parquet", "provenance.json", *FRAMES,
     }  # fmt: skip
     monkeypatch.undo()
     assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "again.html")]) == 0
