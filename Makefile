@@ -15,7 +15,7 @@ ARGS ?=
 TESTS ?= tests
 WORKERS ?= auto
 
-.PHONY: help run test test-slow lint docs bench bench-gpu clean
+.PHONY: help run test test-slow lint docs bench check-gpu clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
@@ -42,8 +42,8 @@ bench: $(STAMP)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m tests.benchmarks $(ARGS)
 	OMP_WAIT_POLICY=passive $(BIN)/python -m tests.benchmarks.costs
 
-bench-gpu: $(STAMP)
-	$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
+check-gpu: $(STAMP)
+	$(BIN)/python -m tests.benchmarks.check_gpu $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
