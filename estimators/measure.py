@@ -40,7 +40,7 @@ _NOT_IN_KEY = (
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class Inputs:
     """What is measured, loaded; `step` of the model's training, or None where nobody said."""
 
     options: MeasureOptions
@@ -135,10 +135,28 @@ def _prepared(
     step: int | None,
     progress: Progress,
     cache: bool,
-    work: Callable[[_Inputs, Progress, Shards], Measurements],
+    work: Callable[[Inputs, Progress, Shards], Measurements],
     told: dict[str, Any],
 ) -> Measurements:
     """Load the inputs and do the work, or find in the cache what it made; `told` is what else tells its results."""
+    inputs = load_inputs(options, progress, step, told.get("training_step"))
+
+    def make(shards: Shards) -> Measurements:
+        return work(inputs, progress, shards)
+
+    return cached(_key(inputs) | told, make) if cache else make(Shards())
+
+
+def load_inputs(
+    options: MeasureOptions, progress: Progress, step: int | None = None, training_step: int | None = None
+) -> Inputs:
+    """Return model, corpus, counts and rule that the options name, as far as they can be checked before a pass.
+
+    Raises
+    ------
+    InputError
+        If any of it cannot be had or used.
+    """
     listed = None if options.conditions == BY_FREQUENCY else read_conditions(options.conditions)
     loaded = load(options, progress, step)
     layer = resolve_layer(options.layer, loaded.adapter.layers)
@@ -149,12 +167,8 @@ def _prepared(
         _check_ids(loaded, corpus)
         counts = token_counts(options, loaded)
     rule = _rule(options, listed, loaded, corpus, counts)
-    inputs = _Inputs(options, loaded, layer, corpus, counts, listed, rule, told.get("training_step", loaded.step))
-
-    def make(shards: Shards) -> Measurements:
-        return work(inputs, progress, shards)
-
-    return cached(_key(inputs) | told, make) if cache else make(Shards())
+    known = loaded.step if training_step is None else training_step
+    return Inputs(options, loaded, layer, corpus, counts, listed, rule, known)
 
 
 def load(options: MeasureOptions, progress: Progress, step: int | None = None) -> LoadedModel:
@@ -296,7 +310,7 @@ def token_counts(options: MeasureOptions, loaded: LoadedModel) -> Counts:
     )
 
 
-def _key(inputs: _Inputs) -> dict[str, Any]:
+def _key(inputs: Inputs) -> dict[str, Any]:
     """Return everything that decides the measurements."""
     loaded, corpus, counts = inputs.loaded, inputs.corpus, inputs.counts
     decisive = {f.name: getattr(inputs.options, f.name) for f in fields(MeasureOptions) if f.name not in _NOT_IN_KEY}
@@ -331,7 +345,7 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _LIBRARIES}
 
 
-def _measure(inputs: _Inputs, progress: Progress, shards: Shards) -> Measurements:
+def _measure(inputs: Inputs, progress: Progress, shards: Shards) -> Measurements:
     """All of the neurons, on a panel that can be tested."""
     loaded, layer = inputs.loaded, inputs.layer
     check_positions(inputs.positions, inputs.rule, inputs.options.seed)  # before the model runs
@@ -345,12 +359,12 @@ def _measure(inputs: _Inputs, progress: Progress, shards: Shards) -> Measurement
     return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
 
 
-def _measure_influence(inputs: _Inputs, progress: Progress, shards: Shards) -> Measurements:
+def _measure_influence(inputs: Inputs, progress: Progress, shards: Shards) -> Measurements:
     """Panel and influence alone, whatever the panel."""
     return replace(_influence(inputs, *_panel(inputs, progress), progress, shards), activation=None, mean=None)
 
 
-def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
+def _panel(inputs: Inputs, progress: Progress) -> tuple[Forward, Panel]:
     """The clean pass, and the positions that are scored in it."""
     options, loaded, table = inputs.options, inputs.loaded, inputs.corpus.documents
     documents = table["input_ids"].tolist()
@@ -358,7 +372,7 @@ def _panel(inputs: _Inputs, progress: Progress) -> tuple[Forward, Panel]:
     return forward, with_losses(inputs.positions, table, forward.losses, options.seed)
 
 
-def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progress, shards: Shards) -> Measurements:
+def _influence(inputs: Inputs, forward: Forward, panel: Panel, progress: Progress, shards: Shards) -> Measurements:
     """Activations and influence at the scored positions."""
     options, loaded, layer = inputs.options, inputs.loaded, inputs.layer
     corpus, counts = inputs.corpus, inputs.counts
@@ -410,7 +424,7 @@ def _influence(inputs: _Inputs, forward: Forward, panel: Panel, progress: Progre
     )
 
 
-def _warnings(inputs: _Inputs) -> list[str]:
+def _warnings(inputs: Inputs) -> list[str]:
     """What a reader must know about text, counts and conditions."""
     found = [*inputs.corpus.warnings, *inputs.counts.warnings]
     if inputs.loaded.quantized is not None:

@@ -20,6 +20,7 @@ from .provenance import Timed, provenance
 
 if TYPE_CHECKING:
     from .data.measurements import Measurements
+    from .estimators.estimate import Estimate
     from .hypotheses.choice import Choice
     from .hypotheses.frozen_plan import FrozenPlan
     from .hypotheses.multiverse import Design
@@ -110,6 +111,23 @@ def settled(request: Request) -> tuple[Request, Choice, Design | None]:
     choice = check_tests(request.tests)
     request = with_conditions(request, choice)
     return request, choice, varied_design(request)
+
+
+def estimated(request: Request, progress: Progress) -> Estimate:
+    """Measure a few documents and say what the measuring of a run will take.
+
+    Raises
+    ------
+    InputError
+        If the run would be refused, or nothing would be measured.
+    """
+    from .estimators.estimate import estimate
+
+    if request.measurements is not None:
+        raise InputError("nothing is measured with --measurements", "--estimate", "leave one of them out")
+    request, choice, _ = settled(request)
+    control = RANDOM_INIT_DOCUMENTS if choice.random_weights else 0
+    return estimate(request.measure, "heads" in choice.needs, control, progress)
 
 
 def inputs_of(request: Request) -> dict[str, str]:

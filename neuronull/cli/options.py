@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -143,6 +143,9 @@ RunOut = Annotated[
            "./neuronull-runs/<UTC time>-<model>."),
 ]  # fmt: skip
 CountsOut = Annotated[str, option("--out", "F", OUTPUT, "New .npy file for the counts.")]
+Estimate = Annotated[
+    bool, option("--estimate", None, MACHINE, "Measure four documents, say what all of it will take, and stop.")
+]
 Keep = Annotated[
     bool, option("--keep-measurements", None, OUTPUT, "Write what was measured into DIR/measurements too.")
 ]
@@ -169,7 +172,10 @@ OPTIONS: dict[str, Any] = {
 
 
 def command_like(
-    front: Callable[..., Any], without: frozenset[str] = frozenset(), **own: Any
+    front: Callable[..., Any],
+    without: frozenset[str] = frozenset(),
+    flags: Mapping[str, Any] | None = None,
+    **own: Any,
 ) -> Callable[[Callable[[dict[str, Any], frozenset[str]], None]], Callable[..., None]]:
     """Give a command the options of a function of the Python front door, with the same defaults.
 
@@ -179,6 +185,8 @@ def command_like(
         `neuronull.run` or `neuronull.measure`.
     without
         Keywords that the command does not take.
+    flags
+        Name -> option, of flags that the command has beside the function's keywords.
     own
         Keyword -> option, where it is another than in `OPTIONS`; such options must be given if they allow no None.
 
@@ -203,6 +211,11 @@ def command_like(
                     default=inspect.Parameter.empty if required else default,
                 )
             )  # fmt: skip
+
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=False)
+            for name, annotation in (flags or {}).items()
+        ]
 
         def command(**given: Any) -> None:
             source = given.pop(_CONTEXT).get_parameter_source

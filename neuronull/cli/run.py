@@ -15,13 +15,16 @@ from . import options as o
 from .progress import on_stderr
 
 
-@o.command_like(api.run, out=o.RunOut)
+@o.command_like(api.run, flags={"estimate": o.Estimate}, out=o.RunOut)
 def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
     """Test the claims on a model and write the report.
 
     Without options: the embedded model on the embedded corpus; no network is needed.
     """
     as_keywords(given)
+    if given.pop("estimate"):
+        _estimate(given)
+        return
     layers = _several_layers(given)
     if layers:
         _run_each(given, explicit, layers)
@@ -42,6 +45,15 @@ def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
         _show(error.result, given["out"])
         raise
     _show(result.result, given["out"] / pipeline.REPORT_NAME)
+
+
+def _estimate(given: dict[str, Any]) -> None:
+    """Print what measuring will take."""
+    from ..estimators.estimate import told
+
+    with on_stderr() as progress:
+        found = pipeline.estimated(api.request_of(given), progress)
+    typer.echo(told(found))
 
 
 def _several_layers(given: dict[str, Any]) -> list[int]:

@@ -171,3 +171,10 @@ def test_as_a_process():
 )
 def test_several_values_in_a_row(given: str, expected: str):
     assert _spread(given.split()) == expected.split()
+
+
+def test_nothing_is_estimated_where_nothing_is_measured(cli, tmp_path: Path):
+    (tmp_path / "m").mkdir()
+    ran = cli("run", "--estimate", "--measurements", str(tmp_path / "m"))
+    assert ran.code == BAD_INPUT
+    assert "nothing is measured with --measurements" in ran.err

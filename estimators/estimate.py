@@ -1,0 +1,208 @@
+"""What a measurement will take: a few documents of it are measured, twice, and each stage is scaled to all of them.
+
+The second time counts: by then what is compiled is compiled. Stages that take the same time whatever the number of
+documents (audits) are taken as they are. Testing is not estimated: it takes a minute or two for a thousand neurons, and
+grows with neurons and replicates.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from ..data.errors import InputError
+from ..data.measurements import Panel, PartialHeads
+from ..data.options import MeasureOptions, Progress, Silent, Stage
+from ..data.panel import with_losses
+from .audit_heads import audit_heads
+from .forward import run_forward
+from .heads import head_effects
+from .influence import has_closed_form, influence
+from .measure import Inputs, load_inputs
+from .measure_heads import ABLATION, asked_part
+
+DOCUMENTS = 4
+"""Documents that are measured."""
+
+_FLOAT = 4
+_GROW = frozenset({"forward pass", "influence", "head means", "heads"})
+"""Stages that take longer with more documents."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a measurement will take.
+
+    Parameters
+    ----------
+    seconds
+        Stage -> seconds.
+    memory, disk
+        Bytes: the largest arrays and the model in memory; what the cache keeps.
+    documents, positions, neurons
+        What is measured.
+    """
+
+    seconds: dict[str, float]
+    memory: float
+    disk: float
+    documents: int
+    positions: int
+    neurons: int
+
+    @property
+    def total(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
+
+class _Clock:
+    """Progress that keeps the seconds of each stage, by the first words of its name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Stage]:
+        """A stage, timed."""
+        start = time.perf_counter()
+        yield Silent()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def estimate(
+    options: MeasureOptions, with_heads: bool, control: int = 0, progress: Progress | None = None
+) -> Estimate:
+    """Measure a few documents and say what all of them will take.
+
+    Parameters
+    ----------
+    options
+        What would be measured.
+    with_heads
+        Whether attention heads would be.
+    control
+        Documents that would be measured again with weights drawn anew; 0 for none.
+
+    Raises
+    ------
+    InputError
+        If the measurement would be refused before it begins, or no few documents have matched pairs.
+    """
+    loading = _Clock()
+    inputs = load_inputs(options, loading)
+    with (progress or Silent()).stage("estimate", 2) as stage:
+        for _ in range(2):
+            clock = _Clock()
+            chosen, panel = _some(inputs, clock)
+            _measure(inputs, chosen, panel, clock, with_heads)
+            stage.advance()
+    found = _scaled(inputs, panel, loading.seconds, clock.seconds, with_heads)
+    if not control:
+        return found
+    share = min(1.0, control / found.documents)
+    again = sum(seconds * (share if name in _GROW else 1.0) for name, seconds in found.seconds.items())
+    return replace(found, seconds=found.seconds | {"random weights": again})
+
+
+def _some(inputs: Inputs, clock: _Clock) -> tuple[list[list[int]], Panel]:
+    """A few documents with many positions of the first condition, and their panel; the clean pass is timed."""
+    whole = inputs.positions
+    table = inputs.corpus.documents
+    many = np.bincount(whole.document[whole.label == 1], minlength=len(table))
+    kept = np.sort(np.argsort(-many, kind="stable")[:DOCUMENTS])
+    rows = np.flatnonzero(np.isin(whole.document, kept))
+    part = Panel(*(getattr(whole, field.name)[rows] for field in fields(Panel)))
+    part = replace(part, document=np.searchsorted(kept, part.document))
+    documents = [table["input_ids"].iloc[place] for place in kept]
+    forward = run_forward(inputs.loaded, documents, inputs.layer, progress=clock)
+    panel = with_losses(part, table.iloc[kept].reset_index(drop=True), forward.losses, inputs.options.seed)
+    if not len(panel.a_rows):
+        raise InputError("too few positions are matched to say", "--estimate", "measure more documents")
+    return documents, panel
+
+
+def _measure(inputs: Inputs, documents: list[list[int]], panel: Panel, clock: _Clock, with_heads: bool) -> None:
+    loaded, layer, options = inputs.loaded, inputs.layer, inputs.options
+    forward = run_forward(loaded, documents, layer)
+    residual, activation = forward.scored(panel)
+    influence(
+        loaded, documents, panel, residual, activation, layer, ablation=options.ablation, seed=options.seed,
+        progress=clock,
+    )  # fmt: skip
+    if not with_heads:
+        return
+    sd = activation.double().std(0, correction=0).numpy()
+    paired = np.unique(panel.document[panel.a_rows]).tolist()
+    for name, at in (("lowest", 0), ("highest", layer)):
+        part = PartialHeads(layers=[at], documents=paired)
+        inner = _Clock()
+        found = head_effects(loaded, documents, panel, layer, sd, ablation=ABLATION, part=part, progress=inner)
+        clock.seconds[f"heads {name}"] = inner.seconds["heads"] / len(paired)
+        clock.seconds["head means"] = inner.seconds["head means"]
+    audit_heads(loaded, documents, panel, layer, sd, found, ablation=ABLATION, seed=options.seed, progress=clock)
+
+
+def _scaled(
+    inputs: Inputs, panel: Panel, loading: Mapping[str, float], took: Mapping[str, float], with_heads: bool
+) -> Estimate:
+    adapter, options, whole = inputs.loaded.adapter, inputs.options, inputs.positions
+    documents, positions, neurons = len(inputs.corpus.documents), len(whole), adapter.neurons
+    seconds = {
+        "model": loading["model"],
+        "corpus": loading["corpus"],
+        "forward pass": took["forward pass"] * documents / DOCUMENTS,
+        "influence": took["influence"] * positions / len(panel),
+        "audit": took["audit"],
+    }
+    effects = 0.0
+    if with_heads:
+        paired = np.unique(whole.document[whole.label == 1])
+        part = asked_part(replace(options), _matched(whole), inputs.layer)
+        layers = list(range(inputs.layer + 1)) if part is None else part.layers
+        measured = len(paired) if part is None else len(part.documents)
+        share = np.asarray(layers) / max(inputs.layer, 1)
+        each = float((took["heads lowest"] * (1 - share) + took["heads highest"] * share).sum())
+        seconds |= {
+            "model again": loading["model"],
+            "head means": took["head means"] * documents / DOCUMENTS,
+            "heads": each * measured,
+            "head audit": took["head audit"] + took["forward pass"] * documents / DOCUMENTS,
+        }
+        heads = sum(adapter.heads(at) + 1 for at in layers)
+        effects = float(_FLOAT * heads * documents * 2 * neurons)
+    width = adapter.w_out(inputs.layer).shape[1]
+    model = float(sum(p.numel() * p.element_size() for p in inputs.loaded.model.parameters()))
+    arrays = float(_FLOAT * positions * (2 * neurons + width))
+    unembedding = float(_FLOAT * adapter.vocabulary * (width + neurons)) if _closed(inputs) else 0.0
+    disk = float(_FLOAT * (2 * positions * neurons + 2 * neurons * width)) + effects
+    return Estimate(seconds, model + arrays + unembedding + effects, disk, documents, positions, neurons)
+
+
+def _closed(inputs: Inputs) -> bool:
+    return has_closed_form(inputs.loaded.adapter, inputs.layer)
+
+
+def _matched(whole: Panel) -> Panel:
+    """The panel with every position of the first condition taken for matched: losses are not known yet."""
+    return replace(whole, match=np.where(whole.label == 1, 0, -1))
+
+
+def told(found: Estimate) -> str:
+    """An estimate as lines for a terminal."""
+    rows = [(name, f"{seconds:,.0f} s") for name, seconds in found.seconds.items() if seconds >= 0.5]
+    total = found.total
+    length = f"{total:,.0f} s" if total < 120 else f"{total / 60:,.0f} min"
+    if total >= 7200:
+        length = f"{total / 3600:,.1f} h"
+    lines = [f"{found.documents:,} documents, {found.positions:,} positions, {found.neurons:,} neurons"]
+    lines += [f"  {name:<16} {text:>10}" for name, text in rows]
+    lines.append(f"measuring takes about {length}; testing comes on top")
+    lines.append(f"memory about {found.memory / 2**30:,.1f} GiB, disk (cache) about {found.disk / 2**30:,.2f} GiB")
+    return "\n".join(lines)
+
+
