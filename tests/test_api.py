@@ -24,7 +24,8 @@ from neuronull.hypotheses.nulls.base import NullModel, Observed
 
 def test_keywords_are_the_command_lines_options_with_the_same_defaults():
     keywords = {p.name: p.default for p in inspect.signature(nn.run).parameters.values()}
-    options = {p.name: p.default for p in inspect.signature(command).parameters.values() if p.name not in ("typer_context", "estimate")}
+    signature = inspect.signature(command).parameters.values()
+    options = {p.name: p.default for p in signature if p.name not in ("typer_context", "estimate")}
     assert set(keywords) - {"progress", "tokenizer"} == set(options)
     assert {name for name in options if keywords[name] != options[name]} == {"only", "paper"}  # () and None
 
