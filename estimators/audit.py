@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.adapters import Norm, adapter_for
+from ..data.adapters import Norm
 from ..data.measurements import Audit, IntArray, Panel
 from ..data.models import LoadedModel
 from .ablation import Ablation
@@ -190,7 +190,7 @@ class _Naive:
     def __init__(self, loaded: LoadedModel, documents: Sequence[Sequence[int]], layer: int) -> None:
         self._documents = documents
         self._model, self.method = naive_model(loaded)
-        self._site = adapter_for(self._model).neuron_site(layer)
+        self._site = type(loaded.adapter)(self._model).neuron_site(layer)
 
     def effects(self, panel: Panel, one: _Pass, values: torch.Tensor) -> torch.Tensor:
         """Return D of the pass's entries, float64 [n]; `values` replace their activations."""
@@ -220,8 +220,7 @@ class _Replay:
         adapter = loaded.adapter
         self._residual, self._activation = residual, activation
         norm, after = adapter.final_norm(), adapter.mlp_norm(layer)
-        self._final = _double(norm)
-        self._after = None if after is None else _double(after)
+        self._final, self._after = _on_host(norm), None if after is None else _on_host(after)
         weight, bias = adapter.unembedding()
         self._unembedding, self._bias = weight.double().cpu(), None if bias is None else bias.double().cpu()
         self._w_out, self._scale = adapter.w_out(layer).double().cpu(), adapter.mlp_scale
@@ -236,20 +235,14 @@ class _Replay:
         change = (values.double() - self._activation[rows, neuron].double())[:, None] * self._w_out[neuron]
         if self._after is not None:
             output = self._activation[rows].double() @ self._w_out + self._w_out_bias
-            change = _normed(self._after, output + change) - _normed(self._after, output)
+            change = self._after.of(output + change) - self._after.of(output)
         before, after = (self._losses(x, target) for x in (clean, clean + self._scale * change))
         return after - before
 
     def _losses(self, stream: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        logits = torch.nn.functional.linear(_normed(self._final, stream), self._unembedding, self._bias)
+        logits = torch.nn.functional.linear(self._final.of(stream), self._unembedding, self._bias)
         return torch.nn.functional.cross_entropy(logits, target, reduction="none")
 
 
-def _double(norm: Norm) -> Norm:
-    return Norm(norm.kind, norm.gain.double().cpu(), norm.bias.double().cpu(), norm.eps)
-
-
-def _normed(norm: Norm, x: torch.Tensor) -> torch.Tensor:
-    if norm.kind == "layer":
-        x = x - x.mean(-1, keepdim=True)
-    return norm.gain * x / (x.square().mean(-1, keepdim=True) + norm.eps).sqrt() + norm.bias
+def _on_host(norm: Norm) -> Norm:
+    return Norm(norm.kind, norm.gain.cpu(), norm.bias.cpu(), norm.eps).double()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.adapters import Adapter, adapter_for
+from ..data.adapters import Adapter
 from ..data.measurements import Audit, FloatArray, Heads, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
@@ -189,7 +189,7 @@ class _Naive:
         self._documents, self._panel, self._layer, self._ablation = documents, panel, layer, ablation
         self._own = loaded
         self._model, self.method = naive_model(loaded)
-        self._adapter: Adapter = adapter_for(self._model)
+        self._adapter: Adapter = type(loaded.adapter)(self._model)
         self._device = loaded.device
         self._epsilon = torch.finfo(loaded.dtype).eps
         self._scale = torch.from_numpy(np.where(sd > 0, sd, 1.0))

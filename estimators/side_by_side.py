@@ -18,7 +18,6 @@ from typing import TypeVar
 
 import torch
 
-from ..data.adapters import adapter_for
 from ..data.models import LoadedModel
 
 Item = TypeVar("Item")
@@ -99,4 +98,4 @@ def _without_gradients(work: Callable[[LoadedModel, Item], Found], view: LoadedM
 def _view(loaded: LoadedModel) -> LoadedModel:
     """Return the model under other module objects that hold the same parameters and copies of the buffers."""
     model = copy.deepcopy(loaded.model, {id(parameter): parameter for parameter in loaded.model.parameters()})
-    return replace(loaded, model=model, adapter=adapter_for(model))
+    return replace(loaded, model=model, adapter=type(loaded.adapter)(model))

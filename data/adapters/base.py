@@ -1,7 +1,7 @@
 """What the estimators need to know about a model family; one subclass per family.
 
-An adapter only points at modules and parameters of a Hugging Face model. It computes nothing, so the logits are those
-of the plain model.
+An adapter only points at modules and parameters of a Hugging Face model. It changes nothing, so the logits are those of
+the plain model.
 """
 
 from __future__ import annotations
@@ -40,6 +40,16 @@ class Norm:
     gain: torch.Tensor
     bias: torch.Tensor
     eps: float
+
+    def double(self) -> Norm:
+        """Return the same in float64, where its parameters lie."""
+        return Norm(self.kind, self.gain.double(), self.bias.double(), self.eps)
+
+    def of(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x [..., d] normed, by the formula."""
+        if self.kind == "layer":
+            x = x - x.mean(-1, keepdim=True)
+        return self.gain * x / (x.square().mean(-1, keepdim=True) + self.eps).sqrt() + self.bias
 
 
 class Adapter(ABC):

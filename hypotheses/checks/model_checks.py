@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...data.adapters import Norm, adapter_for
 from ...data.measurements import IntArray, Panel, PartialHeads
 from ...data.models import LoadedModel
 from ...data.options import MeasureOptions
@@ -128,7 +127,7 @@ def readout(subject: ModelSubject) -> str:
     for number, ids in enumerate(subject.documents):
         rows = slice(int(subject.forward.offsets[number]), int(subject.forward.offsets[number + 1]))
         stream = subject.forward.residual[rows].to(subject.loaded.device)
-        rebuilt = torch.nn.functional.linear(_normed(norm, stream.double()), weight.double())
+        rebuilt = torch.nn.functional.linear(norm.double().of(stream.double()), weight.double())
         rebuilt = rebuilt if bias is None else rebuilt + bias.double()
         if adapter.logit_cap is not None:
             rebuilt = adapter.logit_cap * torch.tanh(rebuilt / adapter.logit_cap)
@@ -203,7 +202,7 @@ def written(subject: ModelSubject) -> str:
             both = run_blocks(subject.loaded, calls, layer, layer)
         change = added * weights[number]
         if norm is not None:
-            change = _normed(norm, output + change) - _normed(norm, output)
+            change = norm.double().of(output + change) - norm.double().of(output)
         worst = max(worst, _share((both[1, at] - both[0, at]).double(), adapter.mlp_scale * change))
     allowed = 10 * subject.rounding()
     require(worst <= allowed, f"the stream changes otherwise by up to {worst:.2g} of what was expected")
@@ -385,7 +384,7 @@ def _needs_full_precision(subject: ModelSubject, replayed: bool) -> None:
 def _naive_increase(subject: ModelSubject, chosen: IntArray, mean: torch.Tensor) -> tuple[torch.Tensor, str]:
     """Loss increase [D, 2] by whole passes, neurons at their means at all scored positions; and how it was had."""
     model, method = naive_model(subject.loaded)
-    site, members = adapter_for(model).neuron_site(subject.layer), torch.from_numpy(chosen)
+    site, members = type(subject.loaded.adapter)(model).neuron_site(subject.layer), torch.from_numpy(chosen)
     total = torch.zeros(len(subject.documents), 2, dtype=torch.float64)
     rows = (subject.panel.a_rows, subject.panel.b_rows)
     for number, ids in enumerate(subject.documents):
@@ -408,12 +407,6 @@ def _naive_increase(subject: ModelSubject, chosen: IntArray, mean: torch.Tensor)
 def _losses(logits: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
     target = torch.tensor(list(ids[1:]), device=logits.device)
     return nn.functional.cross_entropy(logits[:-1].double(), target, reduction="none").cpu()
-
-
-def _normed(norm: Norm, x: torch.Tensor) -> torch.Tensor:
-    if norm.kind == "layer":
-        x = x - x.mean(-1, keepdim=True)
-    return norm.gain.double() * x / (x.square().mean(-1, keepdim=True) + norm.eps).sqrt() + norm.bias.double()
 
 
 def _largest(one: torch.Tensor, other: torch.Tensor) -> float:
