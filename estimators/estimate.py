@@ -1,8 +1,8 @@
-"""What a measurement will take: a few documents of it are measured, twice, and each stage is scaled to all of them.
+"""What a measurement will take: two documents of it are measured, and each stage is scaled to all of them.
 
-The second time counts: by then what is compiled is compiled. Stages that take the same time whatever the number of
-documents (audits) are taken as they are. Testing is not estimated: it takes a minute or two for a thousand neurons, and
-grows with neurons and replicates.
+Twice where that is quick: the second time what is compiled is compiled. Stages that take the same time whatever the
+number of documents (audits) are taken as they are. Testing is not estimated: it takes a minute or two for a thousand
+neurons, and grows with neurons and replicates.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from ..data.errors import InputError
 from ..data.measurements import Panel, PartialHeads
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import with_losses
-from .audit_heads import audit_heads
 from .forward import run_forward
 from .heads import head_effects
 from .influence import has_closed_form, influence
 from .measure import Inputs, load_inputs
 from .measure_heads import ABLATION, asked_part
 
-DOCUMENTS = 4
+DOCUMENTS = 2
 """Documents that are measured."""
+
+QUICK_S = 20.0
+"""A first round that took longer is not repeated: compiling is a small part of it."""
+
+HEAD_PASSES = 16 * 2
+"""Rows of documents that the audit of heads feeds, beside a pass over all documents."""
 
 _FLOAT = 4
 _GROW = frozenset({"forward pass", "influence", "head means", "heads"})
@@ -97,10 +102,12 @@ def estimate(
     inputs = load_inputs(options, loading)
     with (progress or Silent()).stage("estimate", 2) as stage:
         for _ in range(2):
-            clock = _Clock()
+            start, clock = time.perf_counter(), _Clock()
             chosen, panel = _some(inputs, clock)
             _measure(inputs, chosen, panel, clock, with_heads)
             stage.advance()
+            if time.perf_counter() - start > QUICK_S:
+                break
     found = _scaled(inputs, panel, loading.seconds, clock.seconds, with_heads)
     if not control:
         return found
@@ -138,13 +145,19 @@ def _measure(inputs: Inputs, documents: list[list[int]], panel: Panel, clock: _C
         return
     sd = activation.double().std(0, correction=0).numpy()
     paired = np.unique(panel.document[panel.a_rows]).tolist()
-    for name, at in (("lowest", 0), ("highest", layer)):
+    layers = _layers(inputs, panel)
+    for name, at in (("lowest", layers[0]), ("highest", layers[-1])):
         part = PartialHeads(layers=[at], documents=paired)
         inner = _Clock()
-        found = head_effects(loaded, documents, panel, layer, sd, ablation=ABLATION, part=part, progress=inner)
+        head_effects(loaded, documents, panel, layer, sd, ablation=ABLATION, part=part, progress=inner)
         clock.seconds[f"heads {name}"] = inner.seconds["heads"] / len(paired)
         clock.seconds["head means"] = inner.seconds["head means"]
-    audit_heads(loaded, documents, panel, layer, sd, found, ablation=ABLATION, seed=options.seed, progress=clock)
+
+
+def _layers(inputs: Inputs, panel: Panel) -> list[int]:
+    """Layers whose heads are asked for."""
+    part = asked_part(inputs.options, panel, inputs.layer)
+    return list(range(inputs.layer + 1)) if part is None else part.layers
 
 
 def _scaled(
@@ -162,16 +175,16 @@ def _scaled(
     effects = 0.0
     if with_heads:
         paired = np.unique(whole.document[whole.label == 1])
-        part = asked_part(replace(options), _matched(whole), inputs.layer)
-        layers = list(range(inputs.layer + 1)) if part is None else part.layers
+        part = asked_part(options, _matched(whole), inputs.layer)
+        layers = _layers(inputs, _matched(whole))
         measured = len(paired) if part is None else len(part.documents)
-        share = np.asarray(layers) / max(inputs.layer, 1)
+        share = (np.asarray(layers) - layers[0]) / max(layers[-1] - layers[0], 1)
         each = float((took["heads lowest"] * (1 - share) + took["heads highest"] * share).sum())
         seconds |= {
             "model again": loading["model"],
             "head means": took["head means"] * documents / DOCUMENTS,
             "heads": each * measured,
-            "head audit": took["head audit"] + took["forward pass"] * documents / DOCUMENTS,
+            "head audit": took["forward pass"] * (HEAD_PASSES + documents) / DOCUMENTS,
         }
         heads = sum(adapter.heads(at) + 1 for at in layers)
         effects = float(_FLOAT * heads * documents * 2 * neurons)
