@@ -1,8 +1,8 @@
 """What a measurement will take: two documents of it are measured, and each stage is scaled to all of them.
 
-Twice where that is quick: the second time what is compiled is compiled. Stages that take the same time whatever the
-number of documents (audits) are taken as they are. Testing is not estimated: it takes a minute or two for a thousand
-neurons, and grows with neurons and replicates.
+Where that is quick eight are measured after it: what is compiled then is, and stages have work for all threads. Stages
+that take the same time whatever the number of documents (audits) are taken as they are. Testing is not estimated: it
+takes a minute or two for a thousand neurons, and grows with neurons and replicates.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .influence import has_closed_form, influence
 from .measure import Inputs, load_inputs
 from .measure_heads import ABLATION, asked_part
 
-DOCUMENTS = 2
-"""Documents that are measured."""
+ROUNDS = (2, 8)
+"""Documents that are measured, in turn."""
 
-QUICK_S = 20.0
-"""A first round that took longer is not repeated: compiling is a small part of it."""
+QUICK_S = 15.0
+"""After a round that took longer no other follows: compiling is a small part of it."""
 
 HEAD_PASSES = 16 * 2
 """Rows of documents that the audit of heads feeds, beside a pass over all documents."""
@@ -100,15 +100,15 @@ def estimate(
     """
     loading = _Clock()
     inputs = load_inputs(options, loading)
-    with (progress or Silent()).stage("estimate", 2) as stage:
-        for _ in range(2):
+    with (progress or Silent()).stage("estimate", len(ROUNDS)) as stage:
+        for documents in ROUNDS:
             start, clock = time.perf_counter(), _Clock()
-            chosen, panel = _some(inputs, clock)
+            chosen, panel = _some(inputs, documents, clock)
             _measure(inputs, chosen, panel, clock, with_heads)
             stage.advance()
             if time.perf_counter() - start > QUICK_S:
                 break
-    found = _scaled(inputs, panel, loading.seconds, clock.seconds, with_heads)
+    found = _scaled(inputs, panel, len(chosen), loading.seconds, clock.seconds, with_heads)
     if not control:
         return found
     share = min(1.0, control / found.documents)
@@ -116,21 +116,21 @@ def estimate(
     return replace(found, seconds=found.seconds | {"random weights": again})
 
 
-def _some(inputs: Inputs, clock: _Clock) -> tuple[list[list[int]], Panel]:
+def _some(inputs: Inputs, documents: int, clock: _Clock) -> tuple[list[list[int]], Panel]:
     """A few documents with many positions of the first condition, and their panel; the clean pass is timed."""
     whole = inputs.positions
     table = inputs.corpus.documents
     many = np.bincount(whole.document[whole.label == 1], minlength=len(table))
-    kept = np.sort(np.argsort(-many, kind="stable")[:DOCUMENTS])
+    kept = np.sort(np.argsort(-many, kind="stable")[:documents])
     rows = np.flatnonzero(np.isin(whole.document, kept))
     part = Panel(*(getattr(whole, field.name)[rows] for field in fields(Panel)))
     part = replace(part, document=np.searchsorted(kept, part.document))
-    documents = [table["input_ids"].iloc[place] for place in kept]
-    forward = run_forward(inputs.loaded, documents, inputs.layer, progress=clock)
+    chosen = [table["input_ids"].iloc[place] for place in kept]
+    forward = run_forward(inputs.loaded, chosen, inputs.layer, progress=clock)
     panel = with_losses(part, table.iloc[kept].reset_index(drop=True), forward.losses, inputs.options.seed)
     if not len(panel.a_rows):
         raise InputError("too few positions are matched to say", "--estimate", "measure more documents")
-    return documents, panel
+    return chosen, panel
 
 
 def _measure(inputs: Inputs, documents: list[list[int]], panel: Panel, clock: _Clock, with_heads: bool) -> None:
@@ -146,9 +146,9 @@ def _measure(inputs: Inputs, documents: list[list[int]], panel: Panel, clock: _C
     sd = activation.double().std(0, correction=0).numpy()
     paired = np.unique(panel.document[panel.a_rows]).tolist()
     layers = _layers(inputs, panel)
-    for name, at in (("lowest", layers[0]), ("highest", layers[-1])):
-        part = PartialHeads(layers=[at], documents=paired)
-        inner = _Clock()
+    ends = {"lowest": layers[:1], "highest": layers[-1:], "both": sorted({layers[0], layers[-1]})}
+    for name, several in ends.items():
+        part, inner = PartialHeads(layers=several, documents=paired), _Clock()
         head_effects(loaded, documents, panel, layer, sd, ablation=ABLATION, part=part, progress=inner)
         clock.seconds[f"heads {name}"] = inner.seconds["heads"] / len(paired)
         clock.seconds["head means"] = inner.seconds["head means"]
@@ -161,14 +161,19 @@ def _layers(inputs: Inputs, panel: Panel) -> list[int]:
 
 
 def _scaled(
-    inputs: Inputs, panel: Panel, loading: Mapping[str, float], took: Mapping[str, float], with_heads: bool
+    inputs: Inputs,
+    panel: Panel,
+    fed: int,
+    loading: Mapping[str, float],
+    took: Mapping[str, float],
+    with_heads: bool,
 ) -> Estimate:
     adapter, options, whole = inputs.loaded.adapter, inputs.options, inputs.positions
     documents, positions, neurons = len(inputs.corpus.documents), len(whole), adapter.neurons
     seconds = {
         "model": loading["model"],
         "corpus": loading["corpus"],
-        "forward pass": took["forward pass"] * documents / DOCUMENTS,
+        "forward pass": took["forward pass"] * documents / fed,
         "influence": took["influence"] * positions / len(panel),
         "audit": took["audit"],
     }
@@ -178,13 +183,12 @@ def _scaled(
         part = asked_part(options, _matched(whole), inputs.layer)
         layers = _layers(inputs, _matched(whole))
         measured = len(paired) if part is None else len(part.documents)
-        share = (np.asarray(layers) - layers[0]) / max(layers[-1] - layers[0], 1)
-        each = float((took["heads lowest"] * (1 - share) + took["heads highest"] * share).sum())
+        each = _heads_of_a_document(layers, took["heads lowest"], took["heads highest"], took["heads both"])
         seconds |= {
             "model again": loading["model"],
-            "head means": took["head means"] * documents / DOCUMENTS,
+            "head means": took["head means"] * documents / fed,
             "heads": each * measured,
-            "head audit": took["forward pass"] * (HEAD_PASSES + documents) / DOCUMENTS,
+            "head audit": took["forward pass"] * (HEAD_PASSES + documents) / fed,
         }
         heads = sum(adapter.heads(at) + 1 for at in layers)
         effects = float(_FLOAT * heads * documents * 2 * neurons)
@@ -194,6 +198,16 @@ def _scaled(
     unembedding = float(_FLOAT * adapter.vocabulary * (width + neurons)) if _closed(inputs) else 0.0
     disk = float(_FLOAT * (2 * positions * neurons + 2 * neurons * width)) + effects
     return Estimate(seconds, model + arrays + unembedding + effects, disk, documents, positions, neurons)
+
+
+def _heads_of_a_document(layers: list[int], lowest: float, highest: float, both: float) -> float:
+    """Seconds for the heads of all layers, from those of the lowest, of the highest, and of both together.
+
+    What is done once for all layers is in each of the three; layers between cost as much as lies between.
+    """
+    once = min(max(lowest + highest - both, 0.0), lowest, highest)
+    share = (np.asarray(layers) - layers[0]) / max(layers[-1] - layers[0], 1)
+    return once + float(((lowest - once) * (1 - share) + (highest - once) * share).sum())
 
 
 def _closed(inputs: Inputs) -> bool:

@@ -144,7 +144,7 @@ RunOut = Annotated[
 ]  # fmt: skip
 CountsOut = Annotated[str, option("--out", "F", OUTPUT, "New .npy file for the counts.")]
 Estimate = Annotated[
-    bool, option("--estimate", None, MACHINE, "Measure two documents, say what all of it will take, and stop.")
+    bool, option("--estimate", None, MACHINE, "Measure a few documents, say what all of it will take, and stop.")
 ]
 Keep = Annotated[
     bool, option("--keep-measurements", None, OUTPUT, "Write what was measured into DIR/measurements too.")

@@ -10,10 +10,11 @@ from tiny_models import HEADS, LAYERS, NEURONS, WIDTH, measured_with_heads, opti
 
 from neuronull.data.store import save
 from neuronull.estimators import estimate as module
-from neuronull.estimators.estimate import DOCUMENTS, estimate, told
+from neuronull.estimators.estimate import ROUNDS, estimate, told
 
 TOOK = {
     "forward pass": 8.0, "influence": 10.0, "audit": 3.0, "head means": 2.0, "heads lowest": 1.0, "heads highest": 0.4,
+    "heads both": 1.2,
 }  # fmt: skip
 
 
@@ -40,11 +41,11 @@ def test_stages_grow_with_what_they_are_made_of(tmp_path: Path, monkeypatch: pyt
     options = options_of("gpt2", tmp_path, inflation=1.5)
     found = estimate(options, True)
     assert found.seconds["influence"] == pytest.approx(10 * found.positions / parts[-1])
-    assert found.seconds["forward pass"] == pytest.approx(8 * 24 / DOCUMENTS)
+    assert found.seconds["forward pass"] == pytest.approx(8 * 24 / ROUNDS[-1])
     assert found.seconds["audit"] == 3
-    assert found.seconds["heads"] == pytest.approx((1.0 + 0.7 + 0.4) * 24)
+    assert found.seconds["heads"] == pytest.approx((0.2 + 0.8 + 0.5 + 0.2) * 24)  # .2 once for all layers
     part = estimate(replace(options, heads="1,2", head_documents=6), True)
-    assert part.seconds["heads"] == pytest.approx((1.0 + 0.4) * 6)
+    assert part.seconds["heads"] == pytest.approx((0.2 + 0.8 + 0.2) * 6)
     assert part.disk == pytest.approx(found.disk - 4 * (HEADS + 1) * 24 * 2 * NEURONS)
     without = estimate(options, False)
     assert "heads" not in without.seconds
