@@ -18,17 +18,23 @@ from ..data.errors import InputError
 from ..data.measurements import Panel, PartialHeads
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import with_losses
+from .audit import LARGEST, RANDOM_DOCUMENTS
+from .closed_form import ClosedForm
 from .forward import run_forward
 from .heads import head_effects
 from .influence import has_closed_form, influence
 from .measure import Inputs, load_inputs
 from .measure_heads import ABLATION, asked_part
+from .readout import fold
 
 ROUNDS = (2, 8)
 """Documents that are measured, in turn."""
 
 QUICK_S = 15.0
 """After a round that took longer no other follows: compiling is a small part of it."""
+
+AUDIT_PASSES = (LARGEST + RANDOM_DOCUMENTS) * 2
+"""Rows of documents that the audit of influence feeds at most."""
 
 HEAD_PASSES = 16 * 2
 """Rows of documents that the audit of heads feeds, beside a pass over all documents."""
@@ -137,6 +143,9 @@ def _measure(inputs: Inputs, documents: list[list[int]], panel: Panel, clock: _C
     loaded, layer, options = inputs.loaded, inputs.layer, inputs.options
     forward = run_forward(loaded, documents, layer)
     residual, activation = forward.scored(panel)
+    if _closed(inputs):
+        with clock.stage("before influence", 1):
+            ClosedForm(fold(loaded.adapter, layer))
     influence(
         loaded, documents, panel, residual, activation, layer, ablation=options.ablation, seed=options.seed,
         progress=clock,
@@ -170,12 +179,13 @@ def _scaled(
 ) -> Estimate:
     adapter, options, whole = inputs.loaded.adapter, inputs.options, inputs.positions
     documents, positions, neurons = len(inputs.corpus.documents), len(whole), adapter.neurons
+    once = min(took.get("before influence", 0.0), took["influence"])
     seconds = {
         "model": loading["model"],
         "corpus": loading["corpus"],
         "forward pass": took["forward pass"] * documents / fed,
-        "influence": took["influence"] * positions / len(panel),
-        "audit": took["audit"],
+        "influence": once + max(took["influence"] - once, 0.0) * positions / len(panel),
+        "audit": max(took["audit"], took["forward pass"] * AUDIT_PASSES / fed),
     }
     effects = 0.0
     if with_heads:
