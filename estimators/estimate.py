@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import torch
 
 from ..data.errors import InputError
 from ..data.measurements import Panel, PartialHeads
@@ -76,6 +77,7 @@ class _Clock:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.tile = 1
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
@@ -114,7 +116,7 @@ def estimate(
             stage.advance()
             if time.perf_counter() - start > QUICK_S:
                 break
-    found = _scaled(inputs, panel, len(chosen), loading.seconds, clock.seconds, with_heads)
+    found = _scaled(inputs, panel, len(chosen), loading.seconds, clock, with_heads)
     if not control:
         return found
     share = min(1.0, control / found.documents)
@@ -144,8 +146,7 @@ def _measure(inputs: Inputs, documents: list[list[int]], panel: Panel, clock: _C
     forward = run_forward(loaded, documents, layer)
     residual, activation = forward.scored(panel)
     if _closed(inputs):
-        with clock.stage("before influence", 1):
-            ClosedForm(fold(loaded.adapter, layer))
+        _closed_form_apart(inputs, residual, activation, panel, clock)
     influence(
         loaded, documents, panel, residual, activation, layer, ablation=options.ablation, seed=options.seed,
         progress=clock,
@@ -163,6 +164,21 @@ def _measure(inputs: Inputs, documents: list[list[int]], panel: Panel, clock: _C
         clock.seconds["head means"] = inner.seconds["head means"]
 
 
+def _closed_form_apart(
+    inputs: Inputs, residual: torch.Tensor, activation: torch.Tensor, panel: Panel, clock: _Clock
+) -> None:
+    """Time what the closed form does once, and what it does once a tile: a tile of one position is nothing else."""
+    device = inputs.loaded.device
+    with clock.stage("closed form", 1):
+        form = ClosedForm(fold(inputs.loaded.adapter, inputs.layer))
+    clock.tile = form.tile
+    one = residual[:1].to(device), (activation.mean(0) - activation[:1]).to(device)
+    target, given = torch.from_numpy(panel.target_id[:1]).to(device), activation[:1].to(device)
+    for name in ("first tile", "tile"):  # the first one makes the buffers
+        with clock.stage(name, 1):
+            form.effects(*one, target, given)
+
+
 def _layers(inputs: Inputs, panel: Panel) -> list[int]:
     """Layers whose heads are asked for."""
     part = asked_part(inputs.options, panel, inputs.layer)
@@ -174,17 +190,17 @@ def _scaled(
     panel: Panel,
     fed: int,
     loading: Mapping[str, float],
-    took: Mapping[str, float],
+    clock: _Clock,
     with_heads: bool,
 ) -> Estimate:
     adapter, options, whole = inputs.loaded.adapter, inputs.options, inputs.positions
     documents, positions, neurons = len(inputs.corpus.documents), len(whole), adapter.neurons
-    once = min(took.get("before influence", 0.0), took["influence"])
+    took = clock.seconds
     seconds = {
         "model": loading["model"],
         "corpus": loading["corpus"],
         "forward pass": took["forward pass"] * documents / fed,
-        "influence": once + max(took["influence"] - once, 0.0) * positions / len(panel),
+        "influence": _influence_of_all(clock, len(panel), positions),
         "audit": max(took["audit"], took["forward pass"] * AUDIT_PASSES / fed),
     }
     effects = 0.0
@@ -208,6 +224,16 @@ def _scaled(
     unembedding = float(_FLOAT * adapter.vocabulary * (width + neurons)) if _closed(inputs) else 0.0
     disk = float(_FLOAT * (2 * positions * neurons + 2 * neurons * width)) + effects
     return Estimate(seconds, model + arrays + unembedding + effects, disk, documents, positions, neurons)
+
+
+def _influence_of_all(clock: _Clock, measured: int, positions: int) -> float:
+    """Seconds for all positions: what is done once, what is done once a tile, and the rest by position."""
+    took, tile = clock.seconds, clock.seconds.get("tile", 0.0)
+    once = took.get("closed form", 0.0) + took.get("first tile", 0.0) - tile
+    tiles = -(-measured // clock.tile) if tile else 0
+    rest = max(took["influence"] - once - tiles * tile, 0.0)
+    all_tiles = -(-positions // clock.tile) if tile else 0
+    return min(once, took["influence"]) + all_tiles * tile + rest * positions / measured
 
 
 def _heads_of_a_document(layers: list[int], lowest: float, highest: float, both: float) -> float:

@@ -13,8 +13,8 @@ from neuronull.estimators import estimate as module
 from neuronull.estimators.estimate import ROUNDS, estimate, told
 
 TOOK = {
-    "forward pass": 8.0, "before influence": 4.0, "influence": 10.0, "audit": 3.0, "head means": 2.0,
-    "heads lowest": 1.0, "heads highest": 0.4, "heads both": 1.2,
+    "forward pass": 8.0, "closed form": 1.0, "first tile": 3.0, "tile": 2.0, "influence": 10.0, "audit": 3.0,
+    "head means": 2.0, "heads lowest": 1.0, "heads highest": 0.4, "heads both": 1.2,
 }  # fmt: skip
 
 
@@ -36,11 +36,14 @@ def test_stages_grow_with_what_they_are_made_of(tmp_path: Path, monkeypatch: pyt
     def fixed(inputs, documents, panel, clock, with_heads):
         parts.append(len(panel))
         clock.seconds |= TOOK
+        clock.tile = 100
 
     monkeypatch.setattr(module, "_measure", fixed)
     options = options_of("gpt2", tmp_path, inflation=1.5)
     found = estimate(options, True)
-    assert found.seconds["influence"] == pytest.approx(4 + 6 * found.positions / parts[-1])
+    tiles, of_part = -(-found.positions // 100), -(-parts[-1] // 100)
+    rest = (10 - 2 - 2 * of_part) * found.positions / parts[-1]
+    assert found.seconds["influence"] == pytest.approx(2 + 2 * tiles + rest)
     assert found.seconds["forward pass"] == pytest.approx(8 * 24 / ROUNDS[-1])
     assert found.seconds["audit"] == pytest.approx(8 / ROUNDS[-1] * 2 * (16 + 6))
     assert found.seconds["heads"] == pytest.approx((0.2 + 0.8 + 0.5 + 0.2) * 24)  # .2 once for all layers
