@@ -28,14 +28,13 @@ import numpy as np
 import torch
 from numba import prange
 
-from ..data.errors import InputError
+from ..data.adapters import Adapter
 from ..data.measurements import EFFECTS, Effects, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from .ablation import Kind, make_ablation
 from .compiled import compiled
 from .exact import LARGEST_EXPONENT, compiled_exp
-from .influence import has_closed_form
 from .memory import with_back_off
 from .readout import fold
 from .vocabulary import Clean, Vocabulary
@@ -52,6 +51,13 @@ class _Unigram:
 
     log_q: torch.Tensor
     direction: torch.Tensor
+
+
+def unmeasurable(adapter: Adapter) -> str:
+    """Return why effects on the next-token distribution cannot be measured on a model; empty where they can."""
+    if adapter.logit_cap is not None:
+        return "the model caps its logits (final_logit_softcapping)"
+    return "a norm follows the model's MLP" if adapter.mlp_norm(adapter.layers - 1) is not None else ""
 
 
 @torch.no_grad()
@@ -87,18 +93,12 @@ def class_effects(
     ------
     InputError
         If there is not enough memory.
+    ValueError
+        If the model is none of which this can be measured (`unmeasurable`).
     """
     device, adapter = loaded.device, loaded.adapter
-    if not has_closed_form(adapter, adapter.layers - 1) or adapter.mlp_norm(adapter.layers - 1) is not None:
-        reason = (
-            "a norm after the MLP" if adapter.logit_cap is None else "a cap on the logits (final_logit_softcapping)"
-        )
-        raise InputError(
-            f"effects on the next-token distribution cannot be measured on models of type {loaded.config.model_type}: "
-            f"they have {reason}",
-            "--model",
-            "leave out the hypotheses of entropy and token frequency neurons",
-        )
+    if why := unmeasurable(adapter):
+        raise ValueError(why)
     vocabulary = Vocabulary(fold(adapter, adapter.layers - 1))
     log_q = torch.from_numpy(counts + 1.0).log()
     log_q -= log_q.exp().sum().log()

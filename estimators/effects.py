@@ -12,7 +12,7 @@ from ..data.measurements import Effects, Measurements
 from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
 from ..data.shards import Shards
-from .class_effects import class_effects
+from .class_effects import class_effects, unmeasurable
 from .forward import run_forward
 from .measure import measure_more, token_counts
 
@@ -20,7 +20,9 @@ from .measure import measure_more, token_counts
 def measure_effects(
     options: MeasureOptions, measurements: Measurements, progress: Progress | None = None, cache: bool = True
 ) -> Measurements:
-    """Return the measurements with the effects in them; as they are where the measured layer is not the last.
+    """Return the measurements with the effects in them; without where the measured layer is not the last.
+
+    And without, but with a warning in the manifest, on a model of which they cannot be measured.
 
     Parameters
     ----------
@@ -41,10 +43,14 @@ def measure_effects(
     def work(loaded: LoadedModel, bare: Measurements, _shards: Shards) -> Measurements:
         if bare.manifest.layer != loaded.adapter.layers - 1:
             return bare
+        if why := unmeasurable(loaded.adapter):
+            known = bare.manifest.extra("warnings", [])
+            told = f"effects on the next-token distribution were not measured: {why}"
+            return replace(bare, manifest=bare.manifest.model_copy(update={"warnings": [*known, told]}))
         return replace(bare, effects=_measured(loaded, options, bare, reported))
 
     found = measure_more(options, measurements, {"effects": "of single neurons"}, work, reported, cache)
-    return replace(measurements, effects=found.effects)
+    return replace(measurements, effects=found.effects, manifest=found.manifest)
 
 
 def _measured(loaded: LoadedModel, options: MeasureOptions, bare: Measurements, progress: Progress) -> Effects:

@@ -1,8 +1,7 @@
 """What a measurement will take: two documents of it are measured, and each stage is scaled to all of them.
 
 Where that is quick eight are measured after it: what is compiled then is, and stages have work for all threads. Stages
-that take the same time whatever the number of documents (audits) are taken as they are. Testing is not estimated: it
-takes a minute or two for a thousand neurons, and grows with neurons and replicates.
+that take the same time whatever the number of documents (audits) are taken as they are. Testing is not estimated.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from ..data.errors import InputError
 from ..data.measurements import Panel, PartialHeads
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import with_losses
+from . import audit_heads
 from .audit import LARGEST, RANDOM_DOCUMENTS
 from .closed_form import ClosedForm
 from .forward import run_forward
@@ -37,7 +37,7 @@ QUICK_S = 15.0
 AUDIT_PASSES = (LARGEST + RANDOM_DOCUMENTS) * 2
 """Rows of documents that the audit of influence feeds at most."""
 
-HEAD_PASSES = 16 * 2
+HEAD_PASSES = (audit_heads.LARGEST + audit_heads.DRAWN) * 2
 """Rows of documents that the audit of heads feeds, beside a pass over all documents."""
 
 _FLOAT = 4
@@ -54,7 +54,7 @@ class Estimate:
     seconds
         Stage -> seconds.
     memory, disk
-        Bytes: the largest arrays and the model in memory; what the cache keeps.
+        Bytes: the largest arrays and the weights in memory, the program itself left out; what the cache keeps.
     documents, positions, neurons
         What is measured.
     """
@@ -73,7 +73,7 @@ class Estimate:
 
 
 class _Clock:
-    """Progress that keeps the seconds of each stage, by the first words of its name."""
+    """Progress that keeps the seconds of each stage; and how many positions a tile of the closed form has."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -265,7 +265,9 @@ def told(found: Estimate) -> str:
     lines = [f"{found.documents:,} documents, {found.positions:,} positions, {found.neurons:,} neurons"]
     lines += [f"  {name:<16} {text:>10}" for name, text in rows]
     lines.append(f"measuring takes about {length}; testing comes on top")
-    lines.append(f"memory about {found.memory / 2**30:,.1f} GiB, disk (cache) about {found.disk / 2**30:,.2f} GiB")
+    memory, disk = found.memory / 2**30, found.disk / 2**30
+    lines.append(f"memory about {memory:,.1f} GiB for weights and arrays, and 1 to 2 GiB for the program")
+    lines.append(f"disk (cache) about {disk:,.2f} GiB")
     return "\n".join(lines)
 
 

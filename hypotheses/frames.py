@@ -104,11 +104,15 @@ def _heads(views: Sequence[PreparedData]) -> pd.DataFrame:
     if measured is None:
         return pd.DataFrame(columns=["layer", "head", "reachable"])
     table = pd.DataFrame({"layer": measured.layer, "head": measured.head, "reachable": measured.reachable})
-    members = np.isin(measured.neuron.numpy(), np.concatenate([half.numpy() for half in data.set]))
+    try:
+        members = np.isin(measured.neuron.numpy(), np.concatenate([half.numpy() for half in data.set]))
+    except MissingInput:
+        members = None
     effect = measured.effect.numpy()
     known = ~np.isnan(effect[0, :, 0, 0])
     for side, name in enumerate((data.conditions.a.name, data.conditions.b.name)):
         of_side = effect[:, known, side].mean(1, dtype=np.float64)
         table[f"effect_{name}"] = of_side.mean(1)
-        table[f"effect_{name}_{data.neuron_set.name}"] = of_side[:, members].mean(1)
+        if members is not None:
+            table[f"effect_{name}_{data.neuron_set.name}"] = of_side[:, members].mean(1)
     return table

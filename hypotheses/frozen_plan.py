@@ -25,11 +25,11 @@ _TOLD = 60
 class PlanError(InputError):
     """A run is not what its plan says; ``differences`` has one line for each thing."""
 
-    def __init__(self, differences: list[str], where: str) -> None:
+    def __init__(self, differences: list[str]) -> None:
         self.differences = differences
         one = f"one thing differs from the plan: {differences[0]}"
         what = one if len(differences) == 1 else f"{len(differences)} things differ from the plan"
-        super().__init__(what, where, "run the plan as it is, or freeze another")
+        super().__init__(what, OPTION, "run the plan as it is, or freeze another")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class FrozenPlan:
         }
         return json.dumps(told, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
-    def refuse_others(self, declared: Mapping[str, Any], inputs: Mapping[str, str], where: str) -> None:
+    def refuse_others(self, declared: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
         """Refuse a run that declares something else, or whose inputs are others.
 
         Raises
@@ -86,7 +86,7 @@ class FrozenPlan:
             if inputs.get(name) not in (None, self.inputs[name])
         ]
         if found:
-            raise PlanError(found, where)
+            raise PlanError(found)
 
 
 def read_plan(path: str | Path) -> FrozenPlan:

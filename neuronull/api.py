@@ -255,7 +255,7 @@ def run(
         from .hypotheses.frozen_plan import read_plan
 
         frozen = read_plan(plan)
-        given = planning.merged(frozen, given, planning.chosen(given), "--plan")
+        given = planning.merged(frozen, given, planning.chosen(given))
     request = replace(request_of(given), out=Path(out) if out is not None else None, plan=frozen)
     return RunResult(pipeline.run(request, progress or Silent()), request.out)
 
@@ -375,28 +375,17 @@ def _measured(given: Mapping[str, Any]) -> MeasureOptions:
 
 
 def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis]) -> tuple[str, ...]:
-    """One name, names joined by commas, or several, as a tuple; a paper or hypothesis stands for its id.
+    """Names of papers or hypotheses; a paper that is not registered yet is registered here."""
+    from .hypotheses import catalogue
+    from .hypotheses.paper import Paper
 
-    A paper that is not registered yet is registered here.
-    """
-    several: Sequence[str | Paper | Hypothesis] = given if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
-    names: list[str] = []
-    for one in several:
-        if isinstance(one, str):
-            names += [name for name in one.split(",") if name]
-            continue
-        from .hypotheses import catalogue
-        from .hypotheses.paper import Paper
-
+    for one in planning.several(given):
         if isinstance(one, Paper):
-            if one.id in catalogue.papers and catalogue.papers.get(one.id) == one:
-                names.append(one.id)
-                continue
-            catalogue.papers.register(one.id, one, origin=f"paper {one.id}")
-        elif catalogue.hypothesis(one.id) != one:
+            if one.id not in catalogue.papers or catalogue.papers.get(one.id) != one:
+                catalogue.papers.register(one.id, one, origin=f"paper {one.id}")
+        elif not isinstance(one, str) and catalogue.hypothesis(one.id) != one:
             raise InputError(f"{one.id} is the id of another hypothesis", "only", "give yours an id of its own")
-        names.append(one.id)
-    return tuple(names)
+    return tuple(planning.names(given))
 
 
 def measure(

@@ -85,7 +85,7 @@ def run(request: Request, progress: Progress) -> Result:
     """
     request, choice, design = settled(request)
     if request.plan is not None:
-        request.plan.refuse_others(declared_of(request), inputs_of(request), "--plan")
+        request.plan.refuse_others(declared_of(request), inputs_of(request))
     if request.out is None:
         return _Run(request, progress, choice, design).found()
     with staged(request.out) as folder:

@@ -46,10 +46,7 @@ def freeze(request: Request, options: Mapping[str, Any], file: Path | None) -> F
 
     if file is not None and file.exists():
         raise InputError(f"{file} is there already", "--out", "give another name: a frozen plan is not overwritten")
-    if not isinstance(request.measure.corpus, str):
-        raise InputError("a plan names its corpus, and these texts are only in memory", "corpus", "put them in a file")
-    if not isinstance(request.measure.model, str):
-        raise InputError("a plan names its model, and this one is only in memory", "model", "save it (save_pretrained)")
+    refuse_unnamed(request, "a plan")
     request = settled(request)[0]
     plan = FrozenPlan(
         frozen=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -62,9 +59,23 @@ def freeze(request: Request, options: Mapping[str, Any], file: Path | None) -> F
     return plan
 
 
-def merged(
-    plan: FrozenPlan, given: Mapping[str, Any], explicit: Mapping[str, Any], where: str
-) -> dict[str, Any]:
+def refuse_unnamed(request: Request, who: str) -> None:
+    """Refuse a model or texts that are only in memory: nothing tells them from others afterwards.
+
+    Raises
+    ------
+    InputError
+        If there are any; `who` needs the names.
+    """
+    if not isinstance(request.measure.corpus, str):
+        what = f"{who} names its corpus, and these texts are only in memory"
+        raise InputError(what, "corpus", "put them in a file")
+    if not isinstance(request.measure.model, str):
+        what = f"{who} names its model, and this one is only in memory"
+        raise InputError(what, "model", "save it (save_pretrained)")
+
+
+def merged(plan: FrozenPlan, given: Mapping[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of a run under a plan: the plan's, and those that it says nothing about.
 
     Parameters
@@ -88,7 +99,7 @@ def merged(
         if told != planned:
             wrong.append(f"{name}: {planned} in the plan, {told} given")
     if wrong:
-        raise PlanError(wrong, where)
+        raise PlanError(wrong)
     return {**given, **plan.options}
 
 
@@ -117,8 +128,8 @@ def canonical(name: str, value: Any) -> Any:
     if value is None or (isinstance(value, list | tuple | dict) and not value):
         return NOTHING
     made: dict[str, Callable[[Any], Any]] = {
-        "paper": _names,
-        "only": _names,
+        "paper": names,
+        "only": names,
         "null": lambda given: dict(sorted(given.items())),
         "margin": lambda given: {key: float(one) for key, one in sorted(given.items())},
         "vary": lambda given: {key: list(words) for key, words in sorted(pipeline.varied_of(given).items())},
@@ -131,6 +142,12 @@ def canonical(name: str, value: Any) -> Any:
     return value if isinstance(value, str | bool | int | float) else str(value)
 
 
-def _names(given: Any) -> list[str]:
-    several = given if isinstance(given, list | tuple) else [given]
-    return [name for one in several for name in (one.split(",") if isinstance(one, str) else [one.id])]
+def several(given: Any) -> list[Any]:
+    """One thing, or a list of things, as a list."""
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def names(given: Any) -> list[str]:
+    """One name, names joined by commas, or several, as a list; a paper or hypothesis stands for its id."""
+    found = (one.split(",") if isinstance(one, str) else [one.id] for one in several(given))
+    return [name for part in found for name in part if name]

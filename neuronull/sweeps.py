@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import planning
 from .data.errors import InputError
 from .data.options import Progress, Silent
+from .data.regular import present
 from .provenance import Timed
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 MOST_CELLS = 10_000
 CELLS, FAILED, SUMMARY, TABLE, REPORT = "cells", "failed", "sweep.json", "sweep.parquet", "report.html"
 _TABLES = ("defaults", "grid", "override", "skip")
-_NOT_OF_A_CELL = frozenset({"out", "progress", "plan"})
+_NOT_OF_A_CELL = frozenset({"out", "progress", "plan", "tokenizer"})
+_LARGEST = 1 << 20
 _WHERE = "sweep"
 
 
@@ -84,13 +86,12 @@ def read_sweep(file: Path) -> list[Cell]:
     InputError
         If the file says anything else.
     """
+    if not present(file, _WHERE) or file.stat().st_size > _LARGEST:
+        raise InputError(f"no grid of runs is in {file}", _WHERE, "check the path")
     try:
-        with file.open("rb") as handle:
-            told = tomllib.load(handle)
-    except tomllib.TOMLDecodeError as error:
+        told = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{file.name} is no TOML: {error}", _WHERE, "see docs/sweeps.md") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}", _WHERE, "check the path") from None
     unknown = sorted(told.keys() - set(_TABLES))
     if unknown:
         raise InputError(f"{file.name} has {unknown[0]!r}", _WHERE, f"it may have {', '.join(_TABLES)}")
@@ -166,7 +167,9 @@ def check(cells: Sequence[Cell]) -> None:
     names: dict[str, Cell] = {}
     for cell in cells:
         try:
-            settled(request_of(planning.defaults() | cell.options))
+            request = request_of(planning.defaults() | cell.options)
+            planning.refuse_unnamed(request, "a sweep")
+            settled(request)
             twin = names.setdefault(cell.name, cell)
         except InputError as error:
             where = f"cell {cell.number} ({cell.label}){': ' + error.where if error.where else ''}"
@@ -200,29 +203,31 @@ def run_sweep(
     """
     outcomes = []
     for cell in cells:
-        outcomes.append(_run_cell(cell, out, len(cells), progress or Silent(), common or {}))
-        told(outcomes[-1])
+        outcome = _run_cell(cell, out, len(cells), progress or Silent(), common or {})
+        if outcome.result is not None:
+            outcome.result.keep_frames({})  # they are in the cell's folder, and there may be thousands of cells
+        outcomes.append(outcome)
+        told(outcome)
         gc.collect()  # the model of the last cell
     return outcomes
 
 
 def _run_cell(cell: Cell, out: Path, cells: int, progress: Progress, common: Mapping[str, Any]) -> Outcome:
     from . import api
-    from .estimators.audit import AuditError
     from .pipeline import ReportError
     from .reports import load_result
 
     place, failure = out / CELLS / cell.name, out / FAILED / f"{cell.name}.txt"
-    if (place / "results.json").is_file():
-        return Outcome(cell, load_result(place), before=True)
-    failure.unlink(missing_ok=True)
     timed = Timed(progress)
     try:
+        if (place / "results.json").is_file():
+            return Outcome(cell, load_result(place), before=True)
+        failure.unlink(missing_ok=True)
         with timed.labelled(f"[{cell.number}/{cells}] "):
             result = api.run(**{**cell.options, **common}, out=place, progress=timed).result
     except ReportError as error:
         return Outcome(cell, error.result, str(error))
-    except (InputError, AuditError, MemoryError, RuntimeError) as error:
+    except (InputError, OSError, MemoryError, RuntimeError) as error:  # a failed audit is a RuntimeError
         why = " ".join(str(error).split()) or type(error).__name__
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(f"{cell.label}\n{type(error).__name__}: {why}\n", encoding="utf-8")
@@ -242,7 +247,7 @@ def write_summary(outcomes: Sequence[Outcome], out: Path) -> list[Path]:
     from .reports.compare import MOST_RUNS
     from .reports.files import write_file
 
-    done = [outcome for outcome in outcomes if outcome.result is not None]
+    done = [(outcome.cell, outcome.result) for outcome in outcomes if outcome.result is not None]
     listed = [
         {
             "cell": outcome.cell.number,
@@ -257,18 +262,16 @@ def write_summary(outcomes: Sequence[Outcome], out: Path) -> list[Path]:
     if not done:
         return written
     parts = []
-    for outcome in done:
-        table = outcome.result.table if outcome.result is not None else pd.DataFrame()
-        grid = {f"grid_{name}": _told_value(value) for name, value in outcome.cell.grid.items()}
-        parts.append(table.assign(cell=outcome.cell.number, **grid))
+    for cell, result in done:
+        grid = {f"grid_{name}": _told_value(value) for name, value in cell.grid.items()}
+        parts.append(result.table.assign(cell=cell.number, **grid))
     whole = pd.concat(parts, ignore_index=True)
     first = ["cell", *(name for name in whole if name.startswith("grid_"))]
     whole = whole[[*first, *(name for name in whole if name not in first)]]
     written.append(out / TABLE)
     whole.to_parquet(written[-1], index=False)
-    results = [outcome.result for outcome in done if outcome.result is not None]
-    if 1 < len(results) <= MOST_RUNS:
-        written.append(render(results, "html", out / REPORT))
+    if 1 < len(done) <= MOST_RUNS:
+        written.append(render([result for _, result in done], "html", out / REPORT))
     return written
 
 

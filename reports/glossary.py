@@ -6,12 +6,12 @@ from ..hypotheses.result import Verdict
 
 METHOD = (
     "Each estimate is held against what chance alone gives (a null model) and against the smallest effect that would "
-    "matter (a margin, declared with it), and a claim may be supported, refuted or left open."
+    "matter (a margin, declared with the claim), and a claim may be supported, refuted or left open."
 )
 METHOD_OF_ABSENCE = (
     "that something is absent, and a plain failure to find it cannot show that. So each estimate is held against what "
-    "chance alone gives (a null model) and against the smallest effect that would matter (a margin, declared with it), "
-    "and a claim may be supported, refuted or left open."
+    "chance alone gives (a null model) and against the smallest effect that would matter (a margin, declared with the "
+    "claim), and a claim may be supported, refuted or left open."
 )
 """Behind "Claim 2 says"."""
 

@@ -57,8 +57,7 @@ def plot_finding(finding: Finding, beside: Sequence[Finding] = (), nulls: Sequen
     ValueError
         If the finding has no estimate.
     """
-    if finding.estimate is None:
-        raise ValueError(f"{finding.hypothesis} has no estimate to draw; its verdict is {finding.verdict}")
+    _estimate_of(finding)
     from .figures.estimation import estimation
 
     axes: Axes = estimation([finding, *beside], _shown_by_pyplot, nulls).figure.axes[0]
@@ -73,18 +72,22 @@ def plot_on(axes: Axes, finding: Finding) -> Axes:
     ValueError
         If the finding has no estimate.
     """
-    if finding.estimate is None:
-        raise ValueError(f"{finding.hypothesis} has no estimate to draw; its verdict is {finding.verdict}")
-    height = len(axes.containers)
-    low = finding.estimate if finding.verdict_low is None else finding.verdict_low
-    high = finding.estimate if finding.verdict_high is None else finding.verdict_high
-    spread = [[finding.estimate - low], [high - finding.estimate]]
-    axes.errorbar([finding.estimate], [height], xerr=spread, fmt="o", capsize=3, label=finding.hypothesis)
+    estimate, height = _estimate_of(finding), len(axes.containers)
+    low = estimate if finding.verdict_low is None else finding.verdict_low
+    high = estimate if finding.verdict_high is None else finding.verdict_high
+    spread = [[estimate - low], [high - estimate]]
+    axes.errorbar([estimate], [height], xerr=spread, fmt="o", capsize=3, label=finding.hypothesis)
     if finding.margin is not None:
         axes.plot([finding.margin] * 2, [height - 0.3, height + 0.3], linestyle="--", color="0.4")
     axes.set_xlabel(finding.unit)
     axes.set_yticks([])
     return axes
+
+
+def _estimate_of(finding: Finding) -> float:
+    if finding.estimate is None:
+        raise ValueError(f"{finding.hypothesis} has no estimate to draw; its verdict is {finding.verdict}")
+    return finding.estimate
 
 
 def _shown_by_pyplot(height: float) -> Figure:

@@ -26,19 +26,19 @@ from neuronull.estimators.measure_heads import measure_heads
 
 VOCABULARY, LAYERS, HEADS, WIDTH, NEURONS = 67, 3, 4, 24, 40
 
-_SHARED = {"vocab_size": VOCABULARY, "attention_dropout": 0.0}
-_GATED = _SHARED | {
+_SHARED = {
+    "vocab_size": VOCABULARY,
+    "attention_dropout": 0.0,
     "hidden_size": WIDTH,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": HEADS,
+}
+_GATED = _SHARED | {
     "num_key_value_heads": 2,
     "intermediate_size": NEURONS,
     "max_position_embeddings": 64,
 }
 _NEOX = _SHARED | {
-    "hidden_size": WIDTH,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
     "intermediate_size": NEURONS,
     "max_position_embeddings": 64,
     "hidden_dropout": 0.0,
@@ -85,16 +85,10 @@ LENGTH_DEPENDENT: dict[str, Callable[[], transformers.PretrainedConfig]] = {
 """Models whose positions depend on how long a document is: beyond 20 or 24 tokens other frequencies hold."""
 _ONE_AFTER = _GATED | {"head_dim": 6, "query_pre_attn_scalar": 5, "sliding_window": 8}
 _FALCON = _SHARED | {
-    "hidden_size": WIDTH,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
     "ffn_hidden_size": NEURONS,
     "hidden_dropout": 0.0,
 }
 _OPT = _SHARED | {
-    "hidden_size": WIDTH,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
     "ffn_dim": NEURONS,
     "max_position_embeddings": 64,
     "dropout": 0.0,

@@ -47,8 +47,8 @@ def choose(hypotheses: Sequence[str] = (), names: Sequence[str] = ()) -> list[Sc
     for scenario in every.values():
         tested = scenario.hypotheses
         kept = tuple(h for h in tested if not hypotheses or any(is_asked(asked, h) for asked in hypotheses))
-        if scenario.claim and kept:  # a claim is judged as a whole
-            kept = tested
+        if scenario.claim and hypotheses:  # judged as a whole, for who names it: who asks for one test asks for that
+            kept = tested if kept and names else ()
         if kept and (not names or any(scenario.name.startswith(asked) for asked in names)):
             chosen.append(dataclasses.replace(scenario, hypotheses=kept))
     if not chosen:

@@ -49,6 +49,8 @@ def check(
     if target == "model":
         if model is None:
             raise InputError("which model is to be checked?", "neuronull check model", "give an id or a directory")
+        if measurements is not None:
+            raise InputError("a model is checked on text, not on measurements", "--measurements", "leave it out")
         given: dict[str, Any] = {"model": model, "revision": revision, "corpus": corpus, "device": device,
                                  "dtype": dtype, "attention": attention}  # fmt: skip
         name, kind, outcomes = _of_model(MeasureOptions(**given))

@@ -9,7 +9,6 @@ from typing import Any
 import typer
 
 from .. import api, pipeline
-from ..data.errors import InputError
 from ..output import default_directory
 from . import options as o
 from .progress import on_stderr
@@ -22,22 +21,21 @@ def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
     Without options: the embedded model on the embedded corpus; no network is needed.
     """
     as_keywords(given)
-    if given.pop("estimate"):
+    estimate = given.pop("estimate")
+    if given["plan"] is not None:
+        from .. import planning
+        from ..hypotheses.frozen_plan import read_plan
+
+        asked = {name: given[name] for name in explicit - {"estimate"}}
+        given = planning.merged(read_plan(given["plan"]), given, asked)
+    if estimate:
         _estimate(given)
         return
     layers = _several_layers(given)
     if layers:
         _run_each(given, explicit, layers)
         return
-    model = given["measurements"] or given["model"]
-    if given["plan"] is not None:
-        from .. import planning
-        from ..hypotheses.frozen_plan import read_plan
-
-        plan = read_plan(given["plan"])
-        told = planning.merged(plan, given, {name: given[name] for name in explicit}, "--plan")
-        model = told["measurements"] or told["model"]
-    given["out"] = Path(given["out"]) if given["out"] else default_directory(model)
+    given["out"] = Path(given["out"]) if given["out"] else default_directory(given["measurements"] or given["model"])
     try:
         with on_stderr() as progress:
             result = api.run(**given, progress=progress)
@@ -72,13 +70,11 @@ def _run_each(given: dict[str, Any], explicit: frozenset[str], layers: list[int]
     from ..sweeps import cells_of, check
     from .sweep import finish
 
-    if given["plan"] is not None:
-        raise InputError("a plan is of one layer", "--layer", "give it one, or freeze a plan for each")
     out = Path(given["out"]) if given["out"] else default_directory(given["model"])
     options = {name: given[name] for name in explicit - FREE if name != "layer"}
     cells = cells_of({"layer": layers}, options)
     check(cells)
-    finish(cells, out, {name: given[name] for name in ("device", "batch", "jobs")})
+    finish(cells, out, {name: given[name] for name in ("device", "batch", "jobs", "keep_measurements")})
 
 
 def as_keywords(given: dict[str, Any]) -> None:

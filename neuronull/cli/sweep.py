@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..data.errors import InputError
+from ..data.options import MeasureOptions, TestOptions
 from ..sweeps import Cell, Outcome, check, read_sweep, run_sweep, write_summary
 from . import options as o
 from .progress import on_stderr
@@ -24,25 +25,30 @@ def sweep(
         int | None, typer.Option("--cell", metavar="K", help="Run cell K alone, from 1: for job arrays.")
     ] = None,
     dry: Annotated[bool, typer.Option("--list", help="Check and list the cells; run nothing.")] = False,
-    device: o.Device = "auto",
-    jobs: o.Jobs = None,
+    device: o.Device = MeasureOptions.device,
+    jobs: o.Jobs = TestOptions.jobs,
 ) -> None:
     """Run every combination of a grid, and tell them side by side.
 
     A cell that was run before is not run again, so the same command goes on where it was stopped. A cell that fails is
     told, and the rest goes on; the exit code is then 1.
     """
-    cells = read_sweep(Path(file).expanduser())
+    path = Path(file).expanduser()
+    cells = read_sweep(path)
     check(cells)
     if cell is not None and not 1 <= cell <= len(cells):
         raise InputError(f"there is no cell {cell}", "--cell", f"give 1 to {len(cells)}")
-    place = Path(out) if out is not None else Path(file).with_suffix("")
+    place = Path(out).expanduser() if out is not None else path.with_suffix("")
     if dry:
         for one in cells:
             done = " (done)" if (place / "cells" / one.name / "results.json").is_file() else ""
             typer.echo(f"{one.number:>4}  {one.label}{done}")
         return
-    finish(cells, place, {"device": device, "jobs": jobs}, None if cell is None else cell - 1)
+    # what stands here at its default leaves the file's own word alone
+    usual: dict[str, object] = {"device": MeasureOptions.device, "jobs": TestOptions.jobs}
+    asked: dict[str, object] = {"device": device, "jobs": jobs}
+    common = {name: value for name, value in asked.items() if value != usual[name]}
+    finish(cells, place, common, None if cell is None else cell - 1)
 
 
 def finish(cells: list[Cell], out: Path, common: dict[str, object], only: int | None = None) -> None:
@@ -50,12 +56,16 @@ def finish(cells: list[Cell], out: Path, common: dict[str, object], only: int | 
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", "--out", "give a folder")
     wanted = cells if only is None else [cells[only]]
+    from ..reports.compare import MOST_RUNS
+
     with on_stderr() as progress:
         outcomes = run_sweep(wanted, out, progress, _teller(len(cells)), common)
     failed = [outcome for outcome in outcomes if outcome.result is None]
     if only is None:
         for path in write_summary(outcomes, out):
             typer.echo(f"wrote  {path}")
+        if len(outcomes) - len(failed) > MOST_RUNS:
+            typer.echo(f"no report, since one takes {MOST_RUNS} runs at most; neuronull report sets some side by side")
     else:
         typer.echo("next   without --cell, when all cells are done, the same command writes the report of all of them")
     if failed:
@@ -75,6 +85,7 @@ def _teller(cells: int) -> Callable[[Outcome], None]:
                 for claim in result.claims
             )
             said = (verdicts or f"{len(result.findings)} rows") + (" (done before)" if outcome.before else "")
+            said += f" ({outcome.why})" if outcome.why else ""
         typer.echo(f"{cell.number:>4}/{cells}  {cell.label}: {said}")
 
     return tell

@@ -63,3 +63,17 @@ def test_no_such_target(cli, target: str):
     assert ran.code == BAD_INPUT
     assert ran.err.startswith("error: ")
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("model",), "which model is to be checked?"),
+        (("model", "docs-gpt2", "--measurements", "m"), "a model is checked on text"),
+        (("random_sets", "docs-gpt2"), "one target at a time"),
+    ],
+)
+def test_words_that_do_not_go_together(cli, words: tuple[str, ...], said: str):
+    ran = cli("check", *words)
+    assert ran.code == BAD_INPUT
+    assert said in ran.err

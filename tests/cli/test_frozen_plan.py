@@ -105,6 +105,18 @@ def test_the_command_line_knows_a_default_that_was_given(cli, frozen: Path, star
     assert not started
 
 
+def test_an_estimate_is_of_the_plan(cli, frozen: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[pipeline.Request] = []
+
+    def remembers(request: pipeline.Request, progress: Any) -> Any:
+        asked.append(request)
+        raise nn.InputError("enough")
+
+    monkeypatch.setattr(pipeline, "estimated", remembers)
+    assert cli("run", "--plan", str(frozen), "--estimate").err.startswith("error: enough")
+    assert (asked[0].measure.documents, asked[0].tests.only) == (40, ("clusters.weights",))
+
+
 def test_the_software_and_what_it_declares_must_be_the_same(frozen: Path, started: list, monkeypatch):
     from neuronull.hypotheses import plan as declaring
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -166,14 +167,52 @@ def test_several_layers_are_a_sweep(cli, folder: Path, monkeypatch: pytest.Monke
     asked: list[Any] = []
 
     def remembers(request: pipeline.Request, progress: Any) -> Any:
-        asked.append((request.measure.layer, request.tests.only, request.tests.jobs))
+        asked.append((request.measure.layer, request.tests.only, request.tests.jobs, request.keep))
         raise nn.InputError("enough")
 
     monkeypatch.setattr(pipeline, "run", remembers)
-    ran = cli("run", "--layer", "3,0", "--only", "clusters", "--jobs", "1", "--out", "some")
+    ran = cli("run", "--layer", "3,0", "--only", "clusters", "--jobs", "1", "--keep-measurements", "--out", "some")
     assert ran.code == FAILED
-    assert asked == [(0, ("clusters",), 1), (3, ("clusters",), 1)]
+    assert asked == [(0, ("clusters",), 1, True), (3, ("clusters",), 1, True)]
     asked.clear()
     cli("run", "--layer", "all", "--only", "clusters", "--out", "all")
     assert [layer for layer, *_ in asked] == [0, 1, 2, 3]
     assert cli("run", "--layer", "x,1").code == BAD_INPUT
+
+
+def test_what_the_file_says_of_the_machine_holds(cli, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+
+    def remembers(request: pipeline.Request, progress: Any) -> Any:
+        asked.append((request.measure.device, request.tests.jobs))
+        raise nn.InputError("enough")
+
+    monkeypatch.setattr(pipeline, "run", remembers)
+    (folder / "grid.toml").write_text('[defaults]\ndevice = "cpu"\njobs = 3\n[grid]\nseed = [1]')
+    cli("sweep", "grid.toml")
+    cli("sweep", "grid.toml", "--jobs", "1")
+    assert asked == [("cpu", 3), ("cpu", 1)]
+
+
+def test_what_is_only_in_memory_is_refused(folder: Path):
+    with pytest.raises(nn.InputError, match="a sweep names its corpus"):
+        nn.sweep({"seed": [0, 1]}, folder / "s", corpus=["a text", "another"])
+
+
+def test_a_damaged_cell_is_told_and_the_rest_goes_on(cli, folder: Path):
+    cells = sweeps.read_sweep(folder / "grid.toml")
+    place = folder / "grid" / "cells" / cells[0].name
+    place.mkdir(parents=True)
+    (place / "results.json").write_text("{")
+    ran = cli("sweep", "grid.toml")
+    assert ran.code == FAILED
+    assert "1/3  measurements one, seed 0: FAILED: " in ran.out
+    assert [path.name for path in (folder / "grid" / "cells").iterdir() if (path / "report.html").exists()]
+
+
+def test_a_pipe_is_not_waited_for(cli, tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    ran = cli("sweep", str(tmp_path / "pipe.toml"))
+    assert ran.code == BAD_INPUT
+    assert "no regular file" in ran.err
+    assert "no grid of runs is in" in cli("sweep", str(tmp_path / "missing.toml")).err

@@ -75,3 +75,13 @@ def test_another_model_or_other_counts_are_refused(options, measured, tmp_path: 
     np.save(tmp_path / "counts.npy", np.arange(VOCABULARY))
     with pytest.raises(InputError, match="the counts have changed"):
         measure_effects(replace(options, counts=str(tmp_path / "counts.npy")), measured, cache=False)
+
+
+@pytest.mark.parametrize(("family", "why"), [("olmo2", "a norm follows"), ("gemma2 capped", "caps its logits")])
+def test_a_model_of_which_they_cannot_be_measured_is_told(family: str, why: str, tmp_path: Path):
+    options = options_of(family, tmp_path, inflation=1.5)
+    measured = measure(options, cache=False)
+    found = measure_effects(options, measured, cache=False)
+    assert found.effects is None
+    assert why in found.manifest.extra("warnings")[-1]
+    assert found.delta_loss is measured.delta_loss

@@ -351,3 +351,5 @@ def test_claims_are_counted_beside_hypotheses(tmp_path):
 def test_a_claims_scenario_is_taken_whole():
     (found,) = scenarios.choose(["regimes.contrast"], ["claim-1.true-small"])
     assert found.hypotheses == ("regimes.flatness", "regimes.contrast", "regimes.flatness_b")
+    assert not any(scenario.claim for scenario in scenarios.choose(["regimes.contrast"]))  # they cost the most by far
+    assert any(scenario.claim for scenario in scenarios.choose())

@@ -128,3 +128,11 @@ def test_measurements_are_kept_where_that_is_asked_for(tmp_path: Path):
     assert again.finding("clusters.weights").estimate == first.finding("clusters.weights").estimate
     with pytest.raises(nn.InputError, match="lie in a directory already"):
         nn.run(measurements=kept, keep_measurements=True)
+
+
+def test_a_set_that_cannot_be_had_ends_no_run(run: nn.RunResult):
+    """Heads are there, and what the paper's neurons are chosen by is not."""
+    found = nn.run(measurements=run.out.parent / "m", paper="stolfo2024", replicates=99)
+    assert {finding.verdict for finding in found.result.findings if finding.verdict} == {"not run"}
+    assert not [name for name in found.heads() if name.endswith("_entropy")]
+    assert "effect_rare" in found.heads()

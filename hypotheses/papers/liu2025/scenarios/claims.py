@@ -55,7 +55,11 @@ def _regimes() -> list[Scenario]:
         one("law-small", SMALL, "false: one lognormal law for both, 640 neurons"),
         one("power-law", replace(LARGE, law="Pareto"), "false: one power law for both, 2,560 neurons"),
         one("both-flat", replace(LARGE, flat_both=1.0), "false: level heads for rare and common, 2,560 neurons"),
-        one("climbing", replace(LARGE, flat_rare=-1.0), "false: the head for rare climbs twice as steeply"),
+        one(
+            "climbing",
+            replace(LARGE, flat_rare=-1.0),
+            "false: the head for rare climbs twice as steeply, 2,560 neurons",
+        ),
     ]
 
 
