@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import pipeline, planning
+from . import pipeline, planning, spelling
 from .data.errors import InputError
 from .data.given import CorpusLike, corpus_option
 from .data.options import EMBEDDED_CORPUS, MeasureOptions, Progress, Silent, TestOptions
@@ -298,7 +298,7 @@ def request_of(given: Mapping[str, Any]) -> pipeline.Request:
         "margins": dict(given["margin"] or {}),
         "set": None if given["set"] == "influence" else str(given["set"]),
         "set_size": str(given["plateau"]),
-        "varied": pipeline.varied_of(given["vary"] or {}),
+        "varied": spelling.varied_of(given["vary"] or {}),
     }
     measurements = given["measurements"]
     return pipeline.Request(
@@ -368,7 +368,7 @@ def _measured(given: Mapping[str, Any]) -> MeasureOptions:
         raise InputError("a tokenizer goes with a model in memory", "tokenizer", "give the model as well, or neither")
     changed = {
         "model": model if not isinstance(model, PathLike) else str(model),
-        "corpus": corpus_option(given["corpus"]), "layer": pipeline.layer(given["layer"]),
+        "corpus": corpus_option(given["corpus"]), "layer": spelling.layer(given["layer"]),
         "conditions": str(given["conditions"]),
     }  # fmt: skip
     return MeasureOptions(**_of(MeasureOptions, given) | changed)
@@ -379,13 +379,13 @@ def _names(given: str | Paper | Hypothesis | Sequence[str | Paper | Hypothesis])
     from .hypotheses import catalogue
     from .hypotheses.paper import Paper
 
-    for one in planning.several(given):
+    for one in spelling.several(given):
         if isinstance(one, Paper):
             if one.id not in catalogue.papers or catalogue.papers.get(one.id) != one:
                 catalogue.papers.register(one.id, one, origin=f"paper {one.id}")
         elif not isinstance(one, str) and catalogue.hypothesis(one.id) != one:
             raise InputError(f"{one.id} is the id of another hypothesis", "only", "give yours an id of its own")
-    return tuple(planning.names(given))
+    return tuple(spelling.names(given))
 
 
 def measure(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import pipeline
+from . import spelling
 from .data.errors import InputError
 from .data.options import SIZE_OPTION
 from .pipeline import Request, declared_of, inputs_of, settled
@@ -128,26 +128,15 @@ def canonical(name: str, value: Any) -> Any:
     if value is None or (isinstance(value, list | tuple | dict) and not value):
         return NOTHING
     made: dict[str, Callable[[Any], Any]] = {
-        "paper": names,
-        "only": names,
+        "paper": spelling.names,
+        "only": spelling.names,
         "null": lambda given: dict(sorted(given.items())),
         "margin": lambda given: {key: float(one) for key, one in sorted(given.items())},
-        "vary": lambda given: {key: list(words) for key, words in sorted(pipeline.varied_of(given).items())},
-        "layer": pipeline.layer,
+        "vary": lambda given: {key: list(words) for key, words in sorted(spelling.varied_of(given).items())},
+        "layer": spelling.layer,
         SIZE_OPTION.strip("-"): str,
         "corpus": lambda given: os.fspath(given) if isinstance(given, str | os.PathLike) else "texts in memory",
     }
     if name in made:
         return made[name](value)
     return value if isinstance(value, str | bool | int | float) else str(value)
-
-
-def several(given: Any) -> list[Any]:
-    """One thing, or a list of things, as a list."""
-    return list(given) if isinstance(given, list | tuple) else [given]
-
-
-def names(given: Any) -> list[str]:
-    """One name, names joined by commas, or several, as a list; a paper or hypothesis stands for its id."""
-    found = (one.split(",") if isinstance(one, str) else [one.id] for one in several(given))
-    return [name for part in found for name in part if name]

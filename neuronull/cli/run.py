@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from .. import api, pipeline
+from .. import api, pipeline, spelling
 from ..output import default_directory
 from . import options as o
 from .progress import on_stderr
@@ -61,7 +61,7 @@ def _several_layers(given: dict[str, Any]) -> list[int]:
         from ..data.models import count_layers
 
         return list(range(count_layers(given["model"], given["revision"])))
-    return sorted({int(pipeline.layer(one.strip())) for one in told.split(",")}) if "," in told else []
+    return sorted({int(spelling.layer(one.strip())) for one in told.split(",")}) if "," in told else []
 
 
 def _run_each(given: dict[str, Any], explicit: frozenset[str], layers: list[int]) -> None:
@@ -79,9 +79,9 @@ def _run_each(given: dict[str, Any], explicit: frozenset[str], layers: list[int]
 
 def as_keywords(given: dict[str, Any]) -> None:
     """Turn what the command line gave into keywords of `neuronull.run`, in place."""
-    given["null"] = pipeline.nulls_of(given["null"] or ())
-    given["vary"] = pipeline.varied_of(given["vary"] or ())
-    given["margin"] = pipeline.margins_of(given["margin"] or ())
+    given["null"] = spelling.nulls_of(given["null"] or ())
+    given["vary"] = spelling.varied_of(given["vary"] or ())
+    given["margin"] = spelling.margins_of(given["margin"] or ())
     for name in ("paper", "only"):
         given[name] = [one for several in given[name] or () for one in several.split(",")]
 

@@ -15,8 +15,9 @@ from neuronull.cli.progress import BarProgress, LineProgress, on_stderr
 from neuronull.data.errors import InputError
 from neuronull.data.options import MeasureOptions, Silent, TestOptions
 from neuronull.output import default_directory, report_format, staged
-from neuronull.pipeline import Request, nulls_of, varied_of
+from neuronull.pipeline import Request
 from neuronull.provenance import Timed, provenance
+from neuronull.spelling import nulls_of, varied_of
 
 NOON = datetime(2026, 11, 22, 15, 0, 9, tzinfo=UTC)
 
