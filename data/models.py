@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,25 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What `load_model` was given: another process loads the same model with it."""
+
+    name: str
+    revision: str | None
+    device: str
+    dtype: str
+    random_init: bool
+    seed: int
+    step: int | None
+    layer: int | None
+    attention: str
+
+    def arguments(self) -> dict[str, Any]:
+        """Keywords of `load_model`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A model that is ready to be measured.
 
@@ -72,6 +91,8 @@ class LoadedModel:
         How many blocks are on the host and offloaded to the device while they run, because the device is too small.
     quantized
         How the weights were quantised before they were loaded (``Q4_1``), or None.
+    origin
+        How to load it again, or None where it was given in memory.
     """
 
     model: Any
@@ -85,6 +106,7 @@ class LoadedModel:
     step: int | None = None
     offloaded: int = 0
     quantized: str | None = None
+    origin: Origin | None = None
 
     @property
     def device(self) -> torch.device:
@@ -177,6 +199,7 @@ def load_model(
         step=checkpoints.training_step(source.directory) if step is None and not random_init else step,
         offloaded=offloaded,
         quantized=None if random_init else quantized,
+        origin=Origin(name, revision, device, dtype, random_init, seed, step, layer, attention),
     )
 
 

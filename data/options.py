@@ -32,7 +32,7 @@ DEFAULT_SIZE = ".017"
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What is measured on what.  Everything here except `device` and `batch` decides the numbers.
+    """What is measured on what.  Everything here except `device`, `batch` and `shard_documents` decides the numbers.
 
     ``conditions`` is ``rare``, or the path of a conditions file (`neuronull.data.condition_files`).
     """
@@ -62,6 +62,8 @@ class MeasureOptions:
     """Layers whose heads are measured: ``all`` up to `layer`, ``last:N`` of them, or their numbers by commas."""
     head_documents: int | None = None
     """How many documents heads are measured on; all of them if None."""
+    shard_documents: int | None = None
+    """Documents after which what is finished is kept for a run that is cut off; every ten seconds if None."""
     random_init: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +80,8 @@ class MeasureOptions:
         _at_least("--seed", self.seed, 0)
         if self.batch is not None:
             _at_least("--batch", self.batch, 1)
+        if self.shard_documents is not None:
+            _at_least("--shard-documents", self.shard_documents, 1)
         if self.head_documents is not None:
             _at_least("--head-documents", self.head_documents, 2)
         if not _HEADS.fullmatch(self.heads):

@@ -33,9 +33,7 @@ from torch import Tensor
 from .errors import MissingInput
 from .measurements import FloatArray, IntArray, Measurements, Panel
 
-WorldName: TypeAlias = Literal[
-    "attached", "attached-freely", "smooth", "levelled", "related", "specialised", "routed"
-]
+WorldName: TypeAlias = Literal["attached", "attached-freely", "smooth", "levelled", "related", "specialised", "routed"]
 WORLDS: tuple[WorldName, ...] = get_args(WorldName)
 
 BINS = 4

@@ -1,9 +1,10 @@
 """Finished parts of a measurement that is under way: what a run that was killed has done is not done again.
 
-Every ten seconds a stage writes what it has finished since (`Kept.add`): a *shard*, one file with the numbers of its
-items (documents, or rows of scored positions) and their values.  A shard is there whole or not at all, and its hash is
-checked.  The next run with the same inputs reads the shards and does what is left; when the measurement is whole, they
-are removed.  Values are a function of the item alone, so nothing depends on where a run was cut off.
+Every ten seconds, or with ``--shard-documents N`` after N documents, a stage writes what it has finished since
+(`Kept.add`): a *shard*, one file with the numbers of its items (documents, or rows of scored positions) and their
+values.  A shard is there whole or not at all, and its hash is checked.  The next run with the same inputs reads the
+shards and does what is left; when the measurement is whole, they are removed.  Values are a function of the item alone,
+so nothing depends on where a run was cut off.
 """
 
 from __future__ import annotations
@@ -32,13 +33,19 @@ _log = logging.getLogger(__name__)
 
 
 class Shards:
-    """The shards of one measurement, in a folder that is made when the first is written; None keeps none."""
+    """The shards of one measurement, in a folder that is made when the first is written; None keeps none.
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    Parameters
+    ----------
+    documents
+        Documents, or tiles of positions, after which one is written; by time if None.
+    """
+
+    def __init__(self, folder: Path | None = None, documents: int | None = None) -> None:
+        self._folder, self._documents = folder, documents
 
     @contextmanager
-    def stage(self, name: str, values: torch.Tensor) -> Iterator[Kept]:
+    def stage(self, name: str, *values: torch.Tensor) -> Iterator[Kept]:
         """One stage of the work; what it has finished is kept when the context ends, by an error too.
 
         Parameters
@@ -46,9 +53,9 @@ class Shards:
         name
             One for each stage of a measurement.
         values
-            What the stage fills in, float32, the items on the first axis.
+            What the stage fills in, the items on the first axis of each.
         """
-        kept = Kept(self._folder, name, values)
+        kept = Kept(self._folder, name, values, self._documents)
         try:
             yield kept
         finally:
@@ -72,8 +79,11 @@ class Shards:
 class Kept:
     """What is finished of one stage."""
 
-    def __init__(self, folder: Path | None, name: str, values: torch.Tensor) -> None:
-        self._folder, self._name, self._values = folder, name, values
+    def __init__(
+        self, folder: Path | None, name: str, values: Sequence[torch.Tensor], documents: int | None = None
+    ) -> None:
+        self._folder, self._name, self._values, self._documents = folder, name, tuple(values), documents
+        self._added = 0
         self._pending: list[int] = []
         self._began = self._written = time.monotonic()
 
@@ -91,29 +101,36 @@ class Kept:
                     path.unlink(missing_ok=True)
                 continue
             items, values = found
-            self._values[items] = values
+            for whole, part in zip(self._values, values, strict=True):
+                whole[items] = part
             done.update(items)
         return sorted(done)
 
     def add(self, items: Sequence[int]) -> None:
-        """Some items are finished."""
+        """The items of one more document, or tile, are finished."""
         if self._folder is None:
             return
         self._pending += items
-        if time.monotonic() - self._written >= SECONDS:
+        self._added += 1
+        if self._due():
             self._write()
 
     def close(self) -> None:
         """Keep what is pending, unless the whole stage took no time worth keeping."""
-        if self._pending and time.monotonic() - self._began >= SECONDS:
+        if self._pending and (self._documents is not None or time.monotonic() - self._began >= SECONDS):
             self._write()
+
+    def _due(self) -> bool:
+        if self._documents is not None:
+            return self._added >= self._documents
+        return time.monotonic() - self._written >= SECONDS
 
     def _write(self) -> None:
         if self._folder is None:
             return
-        items, self._pending = self._pending, []
+        items, self._pending, self._added = self._pending, [], 0
         try:
-            _save(self._folder, self._name, items, self._values[items])
+            _save(self._folder, self._name, items, [whole[items] for whole in self._values])
         except (OSError, SafetensorError) as error:
             _log.warning("what is done cannot be kept for a later run, which would begin again: %s", error)
             self._folder = None
@@ -125,10 +142,11 @@ def told(name: str, done: int, total: int, what: str) -> str:
     return f"{name} ({done:,} of {total:,} {what} done before)" if done else name
 
 
-def _save(folder: Path, name: str, items: list[int], values: torch.Tensor) -> None:
+def _save(folder: Path, name: str, items: list[int], values: Sequence[torch.Tensor]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / f".{uuid.uuid4().hex}"
-    tensors = {"items": torch.tensor(items, dtype=torch.int64), "values": values.contiguous()}
+    tensors = {"items": torch.tensor(items, dtype=torch.int64)}
+    tensors |= {f"values.{k}": part.contiguous() for k, part in enumerate(values)}
     try:
         save_file(tensors, work, {"sha256": _hash(tensors)})
         with work.open("rb+") as file:
@@ -138,24 +156,25 @@ def _save(folder: Path, name: str, items: list[int], values: torch.Tensor) -> No
         work.unlink(missing_ok=True)
 
 
-def _load(path: Path, into: torch.Tensor) -> tuple[list[int], torch.Tensor] | None:
+def _load(path: Path, into: Sequence[torch.Tensor]) -> tuple[list[int], list[torch.Tensor]] | None:
     """Items and values of a shard; None where it is no whole one that fits `into`."""
     try:
         with safe_open(path, "pt") as file:
             written = (file.metadata() or {}).get("sha256")
-            tensors = {name: file.get_tensor(name) for name in ("items", "values")}
+            tensors = {name: file.get_tensor(name) for name in ("items", *(f"values.{k}" for k in range(len(into))))}
     except (OSError, SafetensorError):
         return None
-    items, values = tensors["items"], tensors["values"]
-    if items.ndim != 1 or values.shape != (len(items), *into.shape[1:]) or values.dtype != into.dtype:
+    items, *values = tensors.values()
+    if items.ndim != 1 or items.dtype != torch.int64 or not ((items >= 0) & (items < len(into[0]))).all():
         return None
-    if written != _hash(tensors) or not ((items >= 0) & (items < len(into))).all():
-        return None
-    return items.tolist(), values
+    for whole, part in zip(into, values, strict=True):
+        if part.shape != (len(items), *whole.shape[1:]) or part.dtype != whole.dtype:
+            return None
+    return (items.tolist(), values) if written == _hash(tensors) else None
 
 
 def _hash(tensors: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
-    for name in ("items", "values"):
-        digest.update(tensors[name].numpy().data.cast("B"))
+    for name in sorted(tensors):
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -206,7 +206,9 @@ def cache_directory() -> Path:
     return user_cache_path("neuronull", appauthor=False)
 
 
-def cached(key_payload: dict[str, Any], make: Callable[[Shards], Measurements]) -> Measurements:
+def cached(
+    key_payload: dict[str, Any], make: Callable[[Shards], Measurements], shard_documents: int | None = None
+) -> Measurements:
     """Return the measurements cached under a key, or make and cache them.
 
     What comes back has always been through the disk if the disk allows, so a first run and a later one see the same.
@@ -219,6 +221,8 @@ def cached(key_payload: dict[str, Any], make: Callable[[Shards], Measurements]) 
     make
         Makes them, and keeps in the shards that it is given what it has finished, so that a run that is cut off goes on
         there.
+    shard_documents
+        Documents a shard; by time if None.
 
     Raises
     ------
@@ -226,7 +230,9 @@ def cached(key_payload: dict[str, Any], make: Callable[[Shards], Measurements]) 
         If the payload is not JSON, or holds NaN.
     """
     key = cache_key(key_payload)
-    entry, shards = cache_directory() / "measurements" / key, Shards(cache_directory() / "shards" / key)
+    entry, threads = cache_directory() / "measurements" / key, torch.get_num_threads()
+    # another number of threads rounds otherwise, and what is measured must not hang on where a run was cut off
+    shards = Shards(cache_directory() / "shards" / f"{key}-{threads}", shard_documents)
     if entry.exists():
         try:
             return load(entry)

@@ -21,6 +21,8 @@ are looked at, and arrays of positions times neurons exist for one tile at a tim
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +34,12 @@ from ..data.adapters import Adapter
 from ..data.measurements import EFFECTS, Effects, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
+from ..data.shards import Shards, told
 from .ablation import Kind, make_ablation
 from .compiled import compiled
+from .engine import ALONE, Engine, Local, placed
 from .exact import LARGEST_EXPONENT, compiled_exp
+from .influence import rows_by_document
 from .memory import with_back_off
 from .readout import fold
 from .vocabulary import Clean, Vocabulary
@@ -72,6 +77,8 @@ def class_effects(
     ablation: Kind = "mean",
     seed: int = 0,
     progress: Progress | None = None,
+    shards: Shards | None = None,
+    engine: Engine | None = None,
 ) -> Effects:
     """Measure the five effects of every neuron of the last layer.
 
@@ -83,6 +90,10 @@ def class_effects(
         Occurrences of each token in the training corpus, int64 [V]; one is added to each, so that log q is finite.
     documents
         Documents fed, D.
+    shards
+        Where finished documents are kept for a run that is cut off; nowhere if None.
+    engine
+        Where documents are worked on; here if None.
 
     Returns
     -------
@@ -96,41 +107,77 @@ def class_effects(
     ValueError
         If the model is none of which this can be measured (`unmeasurable`).
     """
-    device, adapter = loaded.device, loaded.adapter
+    adapter, shape = loaded.adapter, (len(EFFECTS), 2, activation.shape[1])
     if why := unmeasurable(adapter):
         raise ValueError(why)
-    vocabulary = Vocabulary(fold(adapter, adapter.layers - 1))
-    log_q = torch.from_numpy(counts + 1.0).log()
-    log_q -= log_q.exp().sum().log()
-    centred = log_q - log_q.mean()
-    unigram = _Unigram(log_q.float().to(device), (centred / centred.norm().clamp_min(1e-6)).float().to(device))
-    form = _Form(vocabulary, unigram)
     replaced = make_ablation(ablation, activation, panel, seed)
     label = np.full(len(panel), -1, dtype=np.int64)
     label[panel.a_rows], label[panel.b_rows] = 0, 1
-    sums = torch.zeros(2, len(EFFECTS), 2 * documents, activation.shape[1], dtype=torch.float64)
+    places = {int(panel.document[rows.start]): rows for rows in rows_by_document(panel) if (label[rows] >= 0).any()}
+    signed, absolute = (torch.zeros(documents, *shape, dtype=torch.float64) for _ in range(2))
 
-    def work(size: int) -> slice:
-        rows = slice(start, min(start + size, len(panel)))
+    def item(document: int) -> tuple[Any, ...]:
+        rows = places[document]
         matched = np.flatnonzero(label[rows] >= 0)
-        if len(matched):
-            here = torch.from_numpy(matched)
-            change = (replaced.replacement(activation, rows) - activation[rows])[here].to(device)
-            target = torch.from_numpy(panel.target_id[rows][matched]).to(device)
-            found = form.effects(residual[rows][here].to(device), change, target).cpu()
-            key = torch.from_numpy(2 * panel.document[rows][matched] + label[rows][matched])
-            sums[0].index_add_(1, key, found)
-            sums[1].index_add_(1, key, found.abs())
-        return rows
+        here, target = torch.from_numpy(matched), torch.from_numpy(panel.target_id[rows][matched])
+        change = (replaced.replacement(activation, rows) - activation[rows])[here]
+        return residual[rows][here], change, target, torch.from_numpy(label[rows][matched])
 
-    start, tile = 0, min(_TILE, vocabulary.tile)
-    with (progress or Silent()).stage("effects by class", len(panel)) as stage:
-        while start < len(panel):
-            rows, tile = with_back_off(work, tile, "position")
-            stage.advance(rows.stop - rows.start)
-            start = rows.stop
-    signed, absolute = sums.view(2, len(EFFECTS), documents, 2, -1)
-    return Effects(signed, absolute)
+    with (shards or Shards()).stage("effects", signed, absolute) as kept:
+        before = set(kept.fill())
+        left = [document for document in places if document not in before]
+        said = told("effects by class", len(places) - len(left), len(places), "documents")
+        with (
+            (progress or Silent()).stage(said, len(left)) as stage,
+            (engine or Local()).spread(loaded, _EffectWork(counts), ALONE) as each,
+        ):
+            for document, found in zip(left, each(map(item, left)), strict=True):
+                signed[document], absolute[document] = found
+                kept.add([document])
+                stage.advance()
+    return Effects(signed.transpose(0, 1).contiguous(), absolute.transpose(0, 1).contiguous())
+
+
+@dataclass(frozen=True)
+class _EffectWork:
+    """Sums of the five effects over a document, plain and of their sizes, each float64 [5, 2, N].
+
+    An item is residual stream, change of every neuron, targets and class index at its matched positions.
+    """
+
+    counts: IntArray
+
+    @contextmanager
+    def opened(
+        self, view: LoadedModel
+    ) -> Iterator[Callable[[tuple[torch.Tensor, ...]], tuple[torch.Tensor, torch.Tensor]]]:
+        """Within the context, what is done with a document."""
+        device = view.device
+        vocabulary = Vocabulary(fold(view.adapter, view.adapter.layers - 1))
+        log_q = torch.from_numpy(self.counts + 1.0).log()
+        log_q -= log_q.exp().sum().log()
+        centred = log_q - log_q.mean()
+        unigram = _Unigram(log_q.float().to(device), (centred / centred.norm().clamp_min(1e-6)).float().to(device))
+        form, tile = _Form(vocabulary, unigram), min(_TILE, vocabulary.tile)
+
+        def sums(item: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+            *tensors, label = item
+            total = torch.zeros(2, len(EFFECTS), 2, tensors[1].shape[1], dtype=torch.float64)
+
+            def work(size: int) -> int:
+                rows = slice(first, min(first + size, len(label)))
+                found = form.effects(*(placed(one[rows], device) for one in tensors)).cpu()
+                total[0].index_add_(1, label[rows], found)
+                total[1].index_add_(1, label[rows], found.abs())
+                return rows.stop
+
+            nonlocal tile
+            first = 0
+            while first < len(label):
+                first, tile = with_back_off(work, tile, "position")
+            return total[0], total[1]
+
+        yield sums
 
 
 @dataclass(frozen=True)

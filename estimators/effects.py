@@ -13,12 +13,17 @@ from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
 from ..data.shards import Shards
 from .class_effects import class_effects, unmeasurable
+from .engine import Engine
 from .forward import run_forward
 from .measure import measure_more, token_counts
 
 
 def measure_effects(
-    options: MeasureOptions, measurements: Measurements, progress: Progress | None = None, cache: bool = True
+    options: MeasureOptions,
+    measurements: Measurements,
+    progress: Progress | None = None,
+    cache: bool = True,
+    engine: Engine | None = None,
 ) -> Measurements:
     """Return the measurements with the effects in them; without where the measured layer is not the last.
 
@@ -40,28 +45,37 @@ def measure_effects(
     """
     reported = progress or Silent()
 
-    def work(loaded: LoadedModel, bare: Measurements, _shards: Shards) -> Measurements:
+    def work(loaded: LoadedModel, bare: Measurements, shards: Shards) -> Measurements:
         if bare.manifest.layer != loaded.adapter.layers - 1:
             return bare
         if why := unmeasurable(loaded.adapter):
             known = bare.manifest.extra("warnings", [])
             told = f"effects on the next-token distribution were not measured: {why}"
             return replace(bare, manifest=bare.manifest.model_copy(update={"warnings": [*known, told]}))
-        return replace(bare, effects=_measured(loaded, options, bare, reported))
+        return replace(bare, effects=_measured(loaded, options, bare, reported, shards, engine))
 
     found = measure_more(options, measurements, {"effects": "of single neurons"}, work, reported, cache)
     return replace(measurements, effects=found.effects, manifest=found.manifest)
 
 
-def _measured(loaded: LoadedModel, options: MeasureOptions, bare: Measurements, progress: Progress) -> Effects:
+def _measured(
+    loaded: LoadedModel,
+    options: MeasureOptions,
+    bare: Measurements,
+    progress: Progress,
+    shards: Shards,
+    engine: Engine | None,
+) -> Effects:
     counts = token_counts(options, loaded)
     if counts.hash != bare.manifest.counts_hash:
         raise InputError("the counts have changed since they were measured with", "--counts", "measure again")
     documents, panel = bare.documents["input_ids"].tolist(), bare.panel
-    forward = run_forward(loaded, documents, bare.manifest.layer, batch=options.batch, progress=progress)
+    forward = run_forward(
+        loaded, documents, bare.manifest.layer, batch=options.batch, progress=progress, shards=shards, engine=engine
+    )
     residual, activation = forward.scored(panel)
     found = class_effects(
         loaded, panel, residual, activation, counts.counts, len(documents),
-        ablation=options.ablation, seed=options.seed, progress=progress,
+        ablation=options.ablation, seed=options.seed, progress=progress, shards=shards, engine=engine,
     )  # fmt: skip
     return Effects(found.signed.float(), found.absolute.float())

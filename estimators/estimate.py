@@ -87,9 +87,7 @@ class _Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def estimate(
-    options: MeasureOptions, with_heads: bool, control: int = 0, progress: Progress | None = None
-) -> Estimate:
+def estimate(options: MeasureOptions, with_heads: bool, control: int = 0, progress: Progress | None = None) -> Estimate:
     """Measure a few documents and say what all of them will take.
 
     Parameters
@@ -269,5 +267,3 @@ def told(found: Estimate) -> str:
     lines.append(f"memory about {memory:,.1f} GiB for weights and arrays, and 1 to 2 GiB for the program")
     lines.append(f"disk (cache) about {disk:,.2f} GiB")
     return "\n".join(lines)
-
-

@@ -6,10 +6,11 @@ over a batch of 1 or of 7 sequences differs in its last digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from torch import nn
 from ..data.measurements import FloatArray, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
+from ..data.shards import Shards, told
+from .engine import Engine, Local, Size
 from .memory import host_tensor, with_back_off
-from .side_by_side import side_by_side
 
 QUEUE = 16
 """Documents whose results wait on the device before they are copied to the host together."""
@@ -91,6 +93,8 @@ def run_forward(
     *,
     batch: int | None = None,
     progress: Progress | None = None,
+    shards: Shards | None = None,
+    engine: Engine | None = None,
 ) -> Forward:
     """Run the model over the documents and keep what the measurements start from.
 
@@ -104,6 +108,10 @@ def run_forward(
         Layer of the neurons.
     batch
         Documents in flight before results are copied to the host; changes no number.
+    shards
+        Where finished documents are kept for a run that is cut off; nowhere if None.
+    engine
+        Where documents are worked on; here if None.
 
     Raises
     ------
@@ -115,32 +123,51 @@ def run_forward(
     adapter = loaded.adapter
     residual = host_tensor(int(offsets[-1]), adapter.w_out(layer).shape[1])
     activation = host_tensor(int(offsets[-1]), adapter.w_out(layer).shape[0])
-    losses: list[FloatArray] = []
+    losses = torch.empty(int(offsets[-1]))
+    engine, filled = engine or Local(), (losses, residual, activation)
 
-    def one(view: LoadedModel, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return _one(view, ids, layer)
+    def several(size: int) -> list[_Found]:
+        return list(each([documents[document] for document in left[first : first + size]]))
 
-    def several(size: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        return list(documents_at_once.each(one, documents[first : first + size]))
+    with (shards or Shards()).stage("forward", *filled) as kept:
+        before = set(kept.fill())
+        left = [document for document in range(len(documents)) if int(offsets[document]) not in before]
+        name = told("forward pass", len(documents) - len(left), len(documents), "documents")
+        size = Size(max(lengths, default=1) * adapter.vocabulary, LOGIT_FLOATS, max(1, len(left)))
+        first, tile = 0, batch or max(QUEUE, engine.ahead)
+        with (
+            (progress or Silent()).stage(name, len(left)) as stage,
+            engine.spread(loaded, _DocumentWork(layer), size) as each,
+        ):
+            while first < len(left):
+                results, tile = with_back_off(several, tile, "document")
+                for document, found in zip(left[first : first + tile], results, strict=True):
+                    rows = slice(int(offsets[document]), int(offsets[document + 1]))
+                    for whole, part in zip(filled, found, strict=True):
+                        whole[rows] = part
+                    kept.add(range(rows.start, rows.stop))
+                    stage.advance()
+                first += len(results)
+    by_document = torch.split(losses.double(), lengths)
+    return Forward([one.numpy() for one in by_document], offsets, residual, activation)
 
-    first, tile = 0, batch or QUEUE
-    floats = max(lengths, default=1) * adapter.vocabulary
-    with (
-        (progress or Silent()).stage("forward pass", len(documents)) as stage,
-        side_by_side(loaded, floats, LOGIT_FLOATS, len(documents)) as documents_at_once,
-    ):
-        while first < len(documents):
-            results, tile = with_back_off(several, tile, "document")
-            for loss, x, a in results:
-                rows = slice(int(offsets[first]), int(offsets[first + 1]))
-                losses.append(loss.double().cpu().numpy())
-                residual[rows], activation[rows] = x, a
-                first += 1
-                stage.advance()
-    return Forward(losses, offsets, residual, activation)
+
+_Found: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def _one(loaded: LoadedModel, ids: Sequence[int], layer: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True)
+class _DocumentWork:
+    """Loss, residual stream and activation of a document; an item is its ids."""
+
+    layer: int
+
+    @contextmanager
+    def opened(self, view: LoadedModel) -> Iterator[Callable[[Sequence[int]], _Found]]:
+        """Within the context, what is done with a document."""
+        yield partial(_one, view, layer=self.layer)
+
+
+def _one(loaded: LoadedModel, ids: Sequence[int], layer: int) -> _Found:
     """Return loss [S - 1], residual [S - 1, d] and activation [S - 1, N] of one document."""
     tokens = torch.tensor([list(ids)], device=loaded.device)
     sites = {"residual": loaded.adapter.final_norm_module, "activation": loaded.adapter.neuron_site(layer)}

@@ -6,8 +6,9 @@ batch, and stops at the neurons.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -19,10 +20,10 @@ from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
 from ..data.positions import depends_on_length
 from ..data.shards import Shards, told
+from .engine import Engine, Local, Size
 from .forward import captured_inputs
 from .memory import host_tensor, with_back_off
 from .restart import clean_calls, input_of, input_replaced, run_blocks
-from .side_by_side import side_by_side
 
 HeadAblation = Literal["mean", "zero", "first_token"]
 """What replaces a head's output: its mean over the scored positions, zero, or its value at the first token, which is
@@ -44,6 +45,7 @@ def head_effects(
     part: PartialHeads | None = None,
     progress: Progress | None = None,
     shards: Shards | None = None,
+    engine: Engine | None = None,
 ) -> Heads:
     """Measure the effect of every head of every layer up to `layer` on that layer's neurons.
 
@@ -66,6 +68,8 @@ def head_effects(
         Measure the heads of these layers on these documents only; what is measured is the same to the bit.
     shards
         Where finished documents are kept for a run that is cut off; nowhere if None.
+    engine
+        Where documents are worked on; here if None.
 
     Returns
     -------
@@ -79,39 +83,33 @@ def head_effects(
         If there is not enough memory.
     """
     adapter = loaded.adapter
-    progress = progress or Silent()
+    progress, shards, engine = progress or Silent(), shards or Shards(), engine or Local()
     layers = range(layer + 1) if part is None else part.layers
     which = [(at, head) for at in layers for head in (*range(adapter.heads(at)), -1)]
-    means = head_means(loaded, documents, panel, layer, progress) if ablation == "mean" else None
+    means = head_means(loaded, documents, panel, layer, progress, shards, engine) if ablation == "mean" else None
     effect = host_tensor(len(which), len(documents), 2, len(sd))
-    scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float().to(loaded.device)
+    scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float()
     by_document = matched_positions(panel)
     if part is not None:
         by_document = {document: by_document[document] for document in part.documents}
     read = {document: needed_ids(loaded, documents[document], at) for document, (at, _) in by_document.items()}
     effect[:, [document for document in range(len(documents)) if document not in by_document]] = torch.nan
 
-    def changes(view: LoadedModel, document: int) -> torch.Tensor:
-        position, label = by_document[document]
-        one = _Document(view, read[document], position, label, layer, ablation)
-        found = [one.changes(at, None if means is None else means[at]) for at in layers]
-        return (torch.cat(found) / scale).cpu()
-
     longest = max(map(len, read.values()), default=1)
     rows = 1 + max(adapter.heads(at) for at in range(layer + 1))
     floats = min(BATCH_FLOATS, rows * _floats_a_row(loaded, longest))
-    with (shards or Shards()).stage("heads", effect.transpose(0, 1)) as kept, ExitStack() as stack:
+    work = _HeadWork(tuple(layers), layer, ablation, means, scale)
+    with shards.stage("heads", effect.transpose(0, 1)) as kept:
         before = set(kept.fill())
         left = [document for document in by_document if document not in before]
         name = told("heads", len(by_document) - len(left), len(by_document), "documents")
-        stage = stack.enter_context(progress.stage(name, len(left)))
-        documents_at_once = stack.enter_context(side_by_side(loaded, floats, BATCH_FLOATS, max(1, len(left))))
-        for view in documents_at_once.views:
-            stack.enter_context(fused_activations(view.model))
-        for document, found in zip(left, documents_at_once.each(changes, left), strict=True):
-            effect[:, document] = found
-            kept.add([document])
-            stage.advance()
+        size = Size(floats, BATCH_FLOATS, max(1, len(left)))
+        with progress.stage(name, len(left)) as stage, engine.spread(loaded, work, size) as each:
+            items = [(read[document], *by_document[document]) for document in left]
+            for document, found in zip(left, each(items), strict=True):
+                effect[:, document] = found
+                kept.add([document])
+                stage.advance()
     return Heads(
         effect=effect,
         neuron=torch.arange(len(sd)),
@@ -119,6 +117,34 @@ def head_effects(
         head=np.asarray([head for _, head in which], dtype=np.int64),
         reachable=np.asarray([adapter.reachable(at, head, layer) for at, head in which]),
     )
+
+
+@dataclass(frozen=True)
+class _HeadWork:
+    """Effects of all heads in one document; an item is its ids, its matched positions and their class index.
+
+    ``means`` and ``scale`` are those that changes are made with and counted in, on the host.
+    """
+
+    layers: tuple[int, ...]
+    target: int
+    ablation: HeadAblation
+    means: list[torch.Tensor] | None
+    scale: torch.Tensor
+
+    @contextmanager
+    def opened(self, view: LoadedModel) -> Iterator[Callable[[tuple[Sequence[int], IntArray, IntArray]], torch.Tensor]]:
+        """Within the context, what is done with a document."""
+        means = None if self.means is None else [mean.to(view.device) for mean in self.means]
+        scale = self.scale.to(view.device)
+
+        def changes(item: tuple[Sequence[int], IntArray, IntArray]) -> torch.Tensor:
+            one = _Document(view, *item, self.target, self.ablation)
+            found = [one.changes(at, None if means is None else means[at]) for at in self.layers]
+            return (torch.cat(found) / scale).cpu()
+
+        with fused_activations(view.model):
+            yield changes
 
 
 def matched_positions(panel: Panel) -> dict[int, tuple[IntArray, IntArray]]:
@@ -139,26 +165,58 @@ def needed_ids(loaded: LoadedModel, ids: Sequence[int], position: IntArray) -> S
 
 
 def head_means(
-    loaded: LoadedModel, documents: Sequence[Sequence[int]], panel: Panel, layer: int, progress: Progress
+    loaded: LoadedModel,
+    documents: Sequence[Sequence[int]],
+    panel: Panel,
+    layer: int,
+    progress: Progress,
+    shards: Shards,
+    engine: Engine,
 ) -> list[torch.Tensor]:
     """Return, per layer, the mean over the scored positions of the concatenated head outputs, [heads * width]."""
+    widths = [_width(loaded.adapter.head_site(at)) for at in range(layer + 1)]
+    sums = torch.zeros(len(documents), sum(widths), dtype=torch.float64)
+    with shards.stage("head means", sums) as kept:
+        before = set(kept.fill())
+        left = [document for document in range(len(documents)) if document not in before]
+        floats = _floats_a_row(loaded, max(len(ids) for ids in documents))
+        size = Size(floats, BATCH_FLOATS, max(1, len(left)))
+        name = told("head means", len(before), len(documents), "documents")
+        with progress.stage(name, len(left)) as stage, engine.spread(loaded, _SumWork(layer), size) as each:
+            items = [(documents[document], panel.position[panel.document == document]) for document in left]
+            for document, found in zip(left, each(items), strict=True):
+                sums[document] = found
+                kept.add([document])
+                stage.advance()
+    total = torch.zeros_like(sums[0])
+    for one in sums:  # in the order of the documents, wherever and whenever each was added up
+        total += one
+    return [mean.to(loaded.dtype) for mean in torch.split(total / len(panel), widths)]
 
-    def sums_of(view: LoadedModel, document: int) -> list[torch.Tensor]:
-        position = torch.from_numpy(panel.position[panel.document == document]).to(view.device)
-        with captured_inputs({str(at): view.adapter.head_site(at) for at in range(layer + 1)}) as latest:
-            clean_calls(view, documents[document])
-        return [latest[str(at)][0, position].double().sum(0) for at in range(layer + 1)]
 
-    sums: list[torch.Tensor] = []
-    floats = _floats_a_row(loaded, max(len(ids) for ids in documents))
-    with (
-        progress.stage("head means", len(documents)) as stage,
-        side_by_side(loaded, floats, BATCH_FLOATS, len(documents)) as documents_at_once,
-    ):
-        for found in documents_at_once.each(sums_of, range(len(documents))):
-            sums = [total + one for total, one in zip(sums, found, strict=True)] if sums else found
-            stage.advance()
-    return [(total / len(panel)).to(loaded.dtype) for total in sums]
+def _width(site: Any) -> int:
+    """Width of what a linear layer takes, of PyTorch's kind or of GPT-2's with its weights the other way round."""
+    return int(site.in_features if hasattr(site, "in_features") else site.weight.shape[0])
+
+
+@dataclass(frozen=True)
+class _SumWork:
+    """Sums of the head outputs of all layers over the scored positions of a document; an item is its ids and those."""
+
+    layer: int
+
+    @contextmanager
+    def opened(self, view: LoadedModel) -> Iterator[Callable[[tuple[Sequence[int], IntArray]], torch.Tensor]]:
+        """Within the context, what is done with a document."""
+
+        def sums(item: tuple[Sequence[int], IntArray]) -> torch.Tensor:
+            ids, position = item
+            index = torch.from_numpy(position).to(view.device)
+            with captured_inputs({str(at): view.adapter.head_site(at) for at in range(self.layer + 1)}) as latest:
+                clean_calls(view, ids)
+            return torch.cat([latest[str(at)][0, index].double().sum(0) for at in range(self.layer + 1)]).cpu()
+
+        yield sums
 
 
 def _floats_a_row(loaded: LoadedModel, length: int) -> int:

@@ -7,7 +7,8 @@ too. So for the last layer too where the model caps its logits: a capped logit h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,16 +16,18 @@ import numpy as np
 import torch
 
 from ..data.adapters import Adapter
-from ..data.measurements import Audit, Panel
+from ..data.measurements import Audit, IntArray, Panel
 from ..data.models import LoadedModel
-from ..data.options import Progress, Silent, Stage
-from ..data.shards import Kept, Shards, told
+from ..data.options import Progress, Silent
+from ..data.shards import Shards, told
 from .ablation import Ablation, Kind, make_ablation
 from .audit import audit
 from .closed_form import ClosedForm
+from .engine import ALONE, Engine, Local, placed
 from .memory import host_tensor, with_back_off
 from .readout import fold
 from .restart import clean_calls, output_replaced, run_blocks
+from .vocabulary import tile_size
 
 LOGIT_FLOATS = 1 << 26
 """Floats of the ablated logits of one batch of neurons, when restarting."""
@@ -49,20 +52,6 @@ class Influence:
     audit: Audit
 
 
-@dataclass(frozen=True)
-class _UnderWay:
-    """D while it is filled in: from which row on, and who is told of finished rows."""
-
-    delta_loss: torch.Tensor
-    start: int
-    kept: Kept
-    stage: Stage
-
-    def finished(self, rows: slice) -> None:
-        self.kept.add(range(rows.start, rows.stop))
-        self.stage.advance(rows.stop - rows.start)
-
-
 @torch.no_grad()
 def influence(
     loaded: LoadedModel,
@@ -76,6 +65,7 @@ def influence(
     seed: int = 0,
     progress: Progress | None = None,
     shards: Shards | None = None,
+    engine: Engine | None = None,
 ) -> Influence:
     """Measure D and audit it.
 
@@ -99,6 +89,8 @@ def influence(
         Of the resampling and of the audit's sample.
     shards
         Where finished positions are kept for a run that is cut off; nowhere if None.
+    engine
+        Where positions are worked on; here if None.
 
     Raises
     ------
@@ -110,16 +102,24 @@ def influence(
     replaced = make_ablation(ablation, activation, panel, seed)
     progress = progress or Silent()
     delta_loss = host_tensor(*activation.shape)
+    work: _TileWork | _RestartWork
+    if has_closed_form(loaded.adapter, layer):
+        work, parts = _TileWork(layer), _tiles(panel, tile_size(fold(loaded.adapter, layer)))
+    else:
+        work, parts = _RestartWork(layer), rows_by_document(panel)
     with (shards or Shards()).stage("influence", delta_loss) as kept:
-        before = kept.fill()
-        start = next((place for place, row in enumerate(before) if place != row), len(before))  # up to the first gap
-        with progress.stage(told("influence", start, len(panel), "positions"), len(panel) - start) as stage:
-            under_way = _UnderWay(delta_loss, start, kept, stage)
-            if has_closed_form(loaded.adapter, layer):
-                target = torch.from_numpy(panel.target_id)
-                _last_layer(loaded, layer, residual, activation, target, replaced, under_way)
-            else:
-                _by_restart(loaded, layer, documents, panel, activation, replaced, under_way)
+        before = set(kept.fill())
+        left = [rows for rows in parts if not before.issuperset(range(rows.start, rows.stop))]
+        items = (work.item(rows, documents, panel, residual, activation, replaced) for rows in left)
+        todo = sum(rows.stop - rows.start for rows in left)
+        with (
+            progress.stage(told("influence", len(panel) - todo, len(panel), "positions"), todo) as stage,
+            (engine or Local()).spread(loaded, work, ALONE) as each,
+        ):
+            for rows, found in zip(left, each(items), strict=True):
+                delta_loss[rows] = found
+                kept.add(range(rows.start, rows.stop))
+                stage.advance(rows.stop - rows.start)
     with progress.stage("audit", 1) as stage:
         checked = audit(loaded, documents, panel, residual, activation, delta_loss, replaced, layer, seed)
         stage.advance()
@@ -131,61 +131,100 @@ def has_closed_form(adapter: Adapter, layer: int) -> bool:
     return layer == adapter.layers - 1 and adapter.logit_cap is None
 
 
-def _last_layer(
-    loaded: LoadedModel,
-    layer: int,
-    residual: torch.Tensor,
-    activation: torch.Tensor,
-    target: torch.Tensor,
-    ablation: Ablation,
-    under_way: _UnderWay,
-) -> None:
-    readout, device = fold(loaded.adapter, layer), loaded.device
-    closed_form = ClosedForm(readout)
+@dataclass(frozen=True)
+class _TileWork:
+    """D of a tile of positions by the closed form."""
 
-    def work(size: int) -> slice:
-        rows = slice(start, min(start + size, len(target)))
+    layer: int
+
+    def item(
+        self,
+        rows: slice,
+        documents: Sequence[Sequence[int]],
+        panel: Panel,
+        residual: torch.Tensor,
+        activation: torch.Tensor,
+        ablation: Ablation,
+    ) -> tuple[torch.Tensor, ...]:
+        """Residual stream, change of every neuron, target and activation at the rows."""
         change = ablation.replacement(activation, rows) - activation[rows]
-        effects = closed_form.effects(
-            residual[rows].to(device),
-            change.to(device),
-            target[rows].to(device),
-            None if readout.after is None else activation[rows].to(device),
-        )
-        under_way.delta_loss[rows] = effects.cpu()
-        return rows
+        return residual[rows], change, torch.from_numpy(panel.target_id[rows]), activation[rows]
 
-    start, tile = under_way.start, closed_form.tile
-    while start < len(target):
-        rows, tile = with_back_off(work, tile, "position")
-        under_way.finished(rows)
-        start = rows.stop
+    @contextmanager
+    def opened(self, view: LoadedModel) -> Iterator[Callable[[tuple[torch.Tensor, ...]], torch.Tensor]]:
+        """Within the context, what is done with a tile."""
+        readout = fold(view.adapter, self.layer)
+        closed_form, limit = ClosedForm(readout), [1 << 30]
+
+        def effects(item: tuple[torch.Tensor, ...]) -> torch.Tensor:
+            out = torch.empty_like(item[1])
+
+            def part(size: int) -> int:
+                rows = slice(first, first + size)
+                residual, change, target, activation = (placed(one[rows], view.device) for one in item)
+                after = None if readout.after is None else activation
+                out[rows] = closed_form.effects(residual, change, target, after).cpu()
+                return rows.stop
+
+            first = 0
+            while first < len(out):
+                first, limit[0] = with_back_off(part, min(limit[0], len(out)), "position")
+            return out
+
+        yield effects
 
 
-def _by_restart(
-    loaded: LoadedModel,
-    layer: int,
-    documents: Sequence[Sequence[int]],
-    panel: Panel,
-    activation: torch.Tensor,
-    ablation: Ablation,
-    under_way: _UnderWay,
-) -> None:
-    w_out = loaded.adapter.w_out(layer)
-    for rows, ids, change in changes_by_document(documents, panel, activation, ablation):
-        if rows.stop > under_way.start:
-            restart_document(loaded, layer, ids, panel.position[rows], change, w_out, under_way.delta_loss[rows])
-            under_way.finished(rows)
+@dataclass(frozen=True)
+class _RestartWork:
+    """D of a document by passes that start again at the layer."""
+
+    layer: int
+
+    def item(
+        self,
+        rows: slice,
+        documents: Sequence[Sequence[int]],
+        panel: Panel,
+        residual: torch.Tensor,
+        activation: torch.Tensor,
+        ablation: Ablation,
+    ) -> tuple[Sequence[int], IntArray, torch.Tensor]:
+        """Ids of a document, its scored positions and the change of every neuron there."""
+        change = ablation.replacement(activation, rows) - activation[rows]
+        return documents[int(panel.document[rows.start])], panel.position[rows], change
+
+    @contextmanager
+    def opened(
+        self, view: LoadedModel
+    ) -> Iterator[Callable[[tuple[Sequence[int], IntArray, torch.Tensor]], torch.Tensor]]:
+        """Within the context, what is done with a document."""
+        w_out = view.adapter.w_out(self.layer)
+
+        def effects(item: tuple[Sequence[int], IntArray, torch.Tensor]) -> torch.Tensor:
+            out = torch.empty_like(item[2])
+            restart_document(view, self.layer, *item, w_out, out)
+            return out
+
+        yield effects
+
+
+def _tiles(panel: Panel, size: int) -> list[slice]:
+    return [slice(start, min(start + size, len(panel))) for start in range(0, len(panel), size)]
+
+
+def rows_by_document(panel: Panel) -> list[slice]:
+    """Rows of each document that has scored positions."""
+    bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1)).tolist()
+    return [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
 def changes_by_document(
     documents: Sequence[Sequence[int]], panel: Panel, activation: torch.Tensor, ablation: Ablation
 ) -> Iterator[tuple[slice, Sequence[int], torch.Tensor]]:
     """Yield of each document its rows, its token ids and the change of every neuron at its scored positions, [n, N]."""
-    bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1))
-    for start, stop in pairwise(bounds.tolist()):
-        rows = slice(start, stop)
-        yield rows, documents[int(panel.document[start])], ablation.replacement(activation, rows) - activation[rows]
+    for rows in rows_by_document(panel):
+        change = ablation.replacement(activation, rows) - activation[rows]
+        yield rows, documents[int(panel.document[rows.start])], change
 
 
 def restart_document(

@@ -10,25 +10,22 @@ that cap their logits, and heads restart at the lowest layer that a set touches,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from numba import prange
 
 from ..data.measurements import IntArray, Panel
 from ..data.models import LoadedModel
-from ..data.options import Progress, Silent, Stage
-from .ablation import Ablation, Kind, make_ablation
-from .compiled import compiled
-from .exact import compiled_exp
+from ..data.options import Progress, Silent
+from ..data.shards import Shards, told
+from .ablation import Kind, make_ablation
+from .engine import ALONE, Engine, Local, Work
 from .heads import (
-    BATCH_FLOATS,
     HeadAblation,
     ablated_heads,
     fused_activations,
@@ -36,14 +33,10 @@ from .heads import (
     matched_positions,
     needed_ids,
 )
-from .influence import LOGIT_FLOATS, has_closed_form, losses_after
+from .influence import has_closed_form, losses_after, rows_by_document
+from .joint_neurons import FormWork, RestartWork, sets_at_once, summed
 from .memory import with_back_off
-from .readout import Readout, fold
-from .restart import BlockCall, clean_calls, input_replaced, output_replaced, run_blocks
-from .vocabulary import Clean, Vocabulary
-
-_SET_FLOATS = 1 << 24
-"""Floats of the changes of one batch of sets at the positions of a tile."""
+from .restart import BlockCall, clean_calls, input_replaced, run_blocks
 
 
 @dataclass(frozen=True)
@@ -81,6 +74,8 @@ def joint_neurons(
     ablation: Kind = "mean",
     seed: int = 0,
     progress: Progress | None = None,
+    shards: Shards | None = None,
+    engine: Engine | None = None,
 ) -> JointIncrease:
     """Ablate each set of one layer's neurons jointly.
 
@@ -101,13 +96,23 @@ def joint_neurons(
     """
     chosen = [_checked(one, activation.shape[1]) for one in sets]
     replaced = make_ablation(ablation, activation, panel, seed)
-    sums = _Sums(len(chosen), len(documents), panel)
-    with (progress or Silent()).stage("joint ablation", len(panel)) as stage:
-        if has_closed_form(loaded.adapter, layer):
-            _last_layer(loaded, layer, panel, residual, activation, replaced, chosen, sums, stage)
-        else:
-            _by_restart(loaded, layer, documents, panel, activation, replaced, chosen, sums, stage)
-    return sums.result()
+    label = np.full(len(panel), -1, dtype=np.int64)
+    label[panel.a_rows], label[panel.b_rows] = 0, 1
+    places = {int(panel.document[rows.start]): rows for rows in rows_by_document(panel) if (label[rows] >= 0).any()}
+
+    def item(document: int) -> tuple[Any, ...]:
+        rows = places[document]
+        matched = np.flatnonzero(label[rows] >= 0)
+        change = replaced.replacement(activation, rows) - activation[rows]
+        if not closed:
+            return documents[document], panel.position[rows], matched, change, label[rows][matched]
+        here, target = torch.from_numpy(matched), torch.from_numpy(panel.target_id[rows][matched])
+        return residual[rows][here], change[here], target, activation[rows][here], label[rows][matched]
+
+    closed = has_closed_form(loaded.adapter, layer)
+    work: Work[Any, Any] = FormWork(layer, chosen) if closed else RestartWork(layer, chosen)
+    totals = _totals("joint neurons", loaded, work, places, item, len(chosen), len(documents), progress, shards, engine)
+    return _increase(totals, panel)
 
 
 @torch.no_grad()
@@ -119,6 +124,8 @@ def joint_heads(
     *,
     ablation: HeadAblation = "mean",
     progress: Progress | None = None,
+    shards: Shards | None = None,
+    engine: Engine | None = None,
 ) -> JointIncrease:
     """Ablate each set of attention heads jointly.
 
@@ -141,38 +148,57 @@ def joint_heads(
     for one in sets:
         if not one or len(set(one)) < len(one) or not set(one) <= there:
             raise ValueError(f"a set of heads must name heads of the model, each once: {list(one)}")
-    means = head_means(loaded, documents, panel, adapter.layers - 1, progress) if ablation == "mean" else None
-    sums = _Sums(len(sets), len(documents), panel)
+    shards, engine = shards or Shards(), engine or Local()
+    means = None
+    if ablation == "mean":
+        means = head_means(loaded, documents, panel, adapter.layers - 1, progress, shards, engine)
     by_document = matched_positions(panel)
-    order = sorted(range(len(sets)), key=lambda s: min(sets[s])[0])
-    with progress.stage("joint ablation", len(by_document)) as stage, fused_activations(loaded.model):
-        for document, (position, label) in by_document.items():
-            calls = clean_calls(loaded, needed_ids(loaded, documents[document], position))
-            target = torch.tensor([documents[document][p + 1] for p in position], device=loaded.device)
-            at = torch.from_numpy(position).to(loaded.device)
-            for batch, change in _head_batches(loaded, calls, at, target, sets, order, means, ablation):
-                sums.add(torch.tensor(batch), np.full(len(label), document), label, change)
-            stage.advance()
-    return sums.result()
+
+    def item(document: int) -> tuple[Any, ...]:
+        position, label = by_document[document]
+        target = [documents[document][p + 1] for p in position]
+        return needed_ids(loaded, documents[document], position), position, target, label
+
+    work = _HeadWork([list(one) for one in sets], means, ablation)
+    totals = _totals(
+        "joint heads", loaded, work, by_document, item, len(sets), len(documents), progress, shards, engine
+    )
+    return _increase(totals, panel)
 
 
-class _Sums:
-    """Totals a set, document and class."""
+def _totals(
+    name: str,
+    loaded: LoadedModel,
+    work: Work[Any, Any],
+    which: Iterable[int],
+    item: Callable[[int], Any],
+    sets: int,
+    documents: int,
+    progress: Progress | None,
+    shards: Shards | None,
+    engine: Engine | None,
+) -> torch.Tensor:
+    """Return the sums of each document, set and class, [D, S, 2], from a work that gives [S, 2] for a document."""
+    totals = torch.zeros(documents, sets, 2, dtype=torch.float64)
+    which = list(which)
+    with (shards or Shards()).stage(name, totals) as kept:
+        before = set(kept.fill())
+        left = [document for document in which if document not in before]
+        said = told(name, len(which) - len(left), len(which), "documents")
+        with (
+            (progress or Silent()).stage(said, len(left)) as stage,
+            (engine or Local()).spread(loaded, work, ALONE) as each,
+        ):
+            for document, found in zip(left, each(map(item, left)), strict=True):
+                totals[document] = found
+                kept.add([document])
+                stage.advance()
+    return totals
 
-    def __init__(self, sets: int, documents: int, panel: Panel) -> None:
-        self._flat = torch.zeros(sets, 2 * documents, dtype=torch.float64)
-        pairs = np.bincount(panel.document[panel.a_rows], minlength=documents)
-        self._pairs = torch.from_numpy(pairs.astype(np.int64))
 
-    def add(self, sets: torch.Tensor | slice, document: IntArray, label: IntArray, change: torch.Tensor) -> None:
-        """Add loss changes [s, n] of some sets at n matched positions."""
-        added = self._flat.new_zeros(len(change), self._flat.shape[1])
-        added.index_add_(1, torch.from_numpy(2 * document + label), change.double().cpu())
-        self._flat[sets] += added
-
-    def result(self) -> JointIncrease:
-        """What has been added up."""
-        return JointIncrease(self._flat.view(len(self._flat), -1, 2), self._pairs)
+def _increase(totals: torch.Tensor, panel: Panel) -> JointIncrease:
+    pairs = np.bincount(panel.document[panel.a_rows], minlength=len(totals))
+    return JointIncrease(totals.transpose(0, 1).contiguous(), torch.from_numpy(pairs.astype(np.int64)))
 
 
 def _checked(one: IntArray, neurons: int) -> torch.Tensor:
@@ -182,197 +208,34 @@ def _checked(one: IntArray, neurons: int) -> torch.Tensor:
     return torch.from_numpy(members)
 
 
-def _labels(panel: Panel) -> IntArray:
-    """Class of each matched position, 0 rare and 1 common, and -1 for the others, [T]."""
-    label = np.full(len(panel), -1, dtype=np.int64)
-    label[panel.a_rows], label[panel.b_rows] = 0, 1
-    return label
+@dataclass(frozen=True)
+class _HeadWork:
+    """Sums over a document of ablating sets of heads.
 
-
-def _last_layer(
-    loaded: LoadedModel,
-    layer: int,
-    panel: Panel,
-    residual: torch.Tensor,
-    activation: torch.Tensor,
-    ablation: Ablation,
-    sets: Sequence[torch.Tensor],
-    sums: _Sums,
-    stage: Stage,
-) -> None:
-    vocabulary, label, device = Vocabulary(fold(loaded.adapter, layer)), _labels(panel), loaded.device
-    sets, after = [one.to(device) for one in sets], vocabulary.readout.after
-
-    def work(size: int) -> slice:
-        rows = slice(start, min(start + size, len(panel)))
-        matched = np.flatnonzero(label[rows] >= 0)
-        if len(matched):
-            here = torch.from_numpy(matched)
-            change = (ablation.replacement(activation, rows) - activation[rows])[here].to(device)
-            target = torch.from_numpy(panel.target_id[rows][matched]).to(device)
-            clean = vocabulary.clean(residual[rows][here].to(device), target)
-            output = None if after is None else after.output(activation[rows][here].to(device))
-            batches = _batches(sets, vocabulary, len(change))
-            found = torch.cat([_closed_form(vocabulary, clean, change, batch, output) for batch in batches])
-            sums.add(slice(None), panel.document[rows][matched], label[rows][matched], found)
-        return rows
-
-    start, tile = 0, vocabulary.tile
-    while start < len(panel):
-        rows, tile = with_back_off(work, tile, "position")
-        stage.advance(rows.stop - rows.start)
-        start = rows.stop
-
-
-def _through_u(vocabulary: Vocabulary, one: torch.Tensor) -> bool:
-    """Whether a set's logits are shorter to reach through its members' u than through the residual stream.
-
-    With a norm after the MLP a set changes the stream beyond what its members write.
+    An item is its ids as far as they are needed, its matched positions, their targets and their class index.
     """
-    readout = vocabulary.readout
-    return readout.after is None and vocabulary.blocks[0].u is not None and len(one) < readout.unembedding.shape[1]
 
+    sets: list[list[tuple[int, int]]]
+    means: list[torch.Tensor] | None
+    ablation: HeadAblation
 
-def _batches(sets: Sequence[torch.Tensor], vocabulary: Vocabulary, positions: int) -> Iterator[Sequence[torch.Tensor]]:
-    """Yield the sets in batches whose changes together stay within `_SET_FLOATS`."""
-    width = vocabulary.readout.unembedding.shape[1]
-    largest = max((len(one) if _through_u(vocabulary, one) else width for one in sets), default=1)
-    size = max(1, _SET_FLOATS // (positions * max(1, largest)))
-    for start in range(0, len(sets), size):
-        yield sets[start : start + size]
+    @contextmanager
+    def opened(self, view: LoadedModel) -> Iterator[Callable[[tuple[Any, ...]], torch.Tensor]]:
+        """Within the context, what is done with a document."""
+        order = sorted(range(len(self.sets)), key=lambda s: min(self.sets[s])[0])
+        means = None if self.means is None else [mean.to(view.device) for mean in self.means]
 
+        def sums(item: tuple[Any, ...]) -> torch.Tensor:
+            ids, position, target, label = item
+            calls, at = clean_calls(view, ids), torch.from_numpy(position).to(view.device)
+            targets = torch.tensor(target, device=view.device)
+            found = torch.zeros(len(self.sets), len(position))
+            for batch, change in _head_batches(view, calls, at, targets, self.sets, order, means, self.ablation):
+                found[batch] = change.cpu()
+            return summed(found, label)
 
-def _closed_form(
-    vocabulary: Vocabulary,
-    clean: Clean,
-    change: torch.Tensor,
-    sets: Sequence[torch.Tensor],
-    output: torch.Tensor | None,
-) -> torch.Tensor:
-    """Return the loss change of each set at each position of a tile, float64 [s, n].
-
-    `output` [n, d] is what the MLP gave to a norm that follows it, or None without one.
-    """
-    readout = vocabulary.readout
-    g_target = readout.unembedding[clean.target]
-    rho, factor, at_target = [], [], []
-    for one in sets:
-        part = change[:, one]
-        added = _added(readout, part, one, output)
-        scale = ((clean.stream * clean.scale[:, None] + added).square().mean(1) + readout.eps).sqrt()
-        added /= scale[:, None]
-        rho.append(clean.scale / scale - 1)
-        at_target.append(rho[-1] * clean.z_target + (added * g_target).sum(1))
-        factor.append(part / scale[:, None] if _through_u(vocabulary, one) else added)
-    log_sums = torch.full((len(sets), len(change)), -torch.inf, dtype=torch.float64, device=change.device)
-    for z, block in zip(clean.z, vocabulary.blocks, strict=True):
-        log_p = vocabulary.log_probabilities(z, block, clean.log_sum)
-        for s, one in enumerate(sets):
-            right = block.unembedding if block.u is None or not _through_u(vocabulary, one) else block.u[one].T
-            eps = vocabulary.product("eps", factor[s], right)
-            torch.logaddexp(log_sums[s], _block_log_sum(log_p, z, eps, rho[s]), out=log_sums[s])
-    return log_sums - torch.stack(at_target).double()
-
-
-def _added(readout: Readout, change: torch.Tensor, one: torch.Tensor, output: torch.Tensor | None) -> torch.Tensor:
-    """Return what changes in the residual stream, centred where the final norm centres, [n, d]."""
-    if readout.after is None or output is None:
-        return change @ readout.w_out[one]
-    ablated = output + change @ readout.after.w_out[one]
-    return readout.centre(readout.after.written(ablated) - readout.after.written(output))
-
-
-def _block_log_sum(log_p: torch.Tensor, z: torch.Tensor, eps: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
-    """Return log of the sum over a block of p exp(rho z + eps), float64 [n], whatever the size of the exponents."""
-    if log_p.device.type == "cpu":
-        out = np.empty(len(rho))
-        _compiled_log_sum(log_p.numpy(), z.numpy(), eps.numpy(), rho.numpy(), out)
-        return torch.from_numpy(out)
-    return torch.addcmul(log_p + eps, rho[:, None], z).logsumexp(1).double()
-
-
-# fastmath lets both loops run in lanes; all numbers here are finite
-@compiled(parallel=True, fastmath=True, error_model="numpy", nogil=True)
-def _compiled_log_sum(log_p: Any, z: Any, eps: Any, rho: Any, out: Any) -> None:  # pragma: no cover - compiled
-    for t in prange(len(rho)):
-        row, log_p_t, z_t, a = eps[t], log_p[t], z[t], rho[t]
-        highest = row[0] + log_p_t[0] + a * z_t[0]
-        for v in range(row.shape[0]):
-            row[v] += log_p_t[v] + a * z_t[v]
-            highest = max(highest, row[v])
-        total = np.float32(0.0)
-        for v in range(row.shape[0]):
-            total += compiled_exp(max(row[v] - highest, np.float32(-87.0)))
-        out[t] = np.float64(highest) + np.log(np.float64(total))
-
-
-def _by_restart(
-    loaded: LoadedModel,
-    layer: int,
-    documents: Sequence[Sequence[int]],
-    panel: Panel,
-    activation: torch.Tensor,
-    ablation: Ablation,
-    sets: Sequence[torch.Tensor],
-    sums: _Sums,
-    stage: Stage,
-) -> None:
-    label = _labels(panel)
-    bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1))
-    for start, stop in pairwise(bounds):
-        rows = slice(int(start), int(stop))
-        matched = np.flatnonzero(label[rows] >= 0)
-        if len(matched):
-            document = int(panel.document[start])
-            change = ablation.replacement(activation, rows) - activation[rows]
-            found = _restart_document(loaded, layer, documents[document], panel.position[rows], matched, change, sets)
-            sums.add(slice(None), panel.document[rows][matched], label[rows][matched], found)
-        stage.advance(rows.stop - rows.start)
-
-
-def _restart_document(
-    loaded: LoadedModel,
-    layer: int,
-    ids: Sequence[int],
-    scored: IntArray,
-    matched: IntArray,
-    change: torch.Tensor,
-    sets: Sequence[torch.Tensor],
-) -> torch.Tensor:
-    """Return loss changes [S, n] at `matched` of a document's scored positions; `change` [scored, N] at all of them."""
-    adapter, device, calls = loaded.adapter, loaded.device, clean_calls(loaded, ids)
-    w_out, ablated = adapter.w_out(layer), torch.from_numpy(scored).to(device)
-    at = ablated[torch.from_numpy(matched).to(device)]
-    target = torch.tensor(list(ids), device=device)[at + 1]
-    change = change.to(device, w_out.dtype)
-
-    def work(size: int) -> torch.Tensor:
-        added = torch.stack([change[:, one] @ w_out[one] for one in sets[first : first + size]])
-
-        def ablate(output: torch.Tensor) -> torch.Tensor:
-            # row 0 stays clean: the difference is then taken within one batch
-            batch = output.repeat(len(added) + 1, 1, 1)
-            batch[1:, ablated] += added
-            return batch
-
-        with output_replaced(adapter.neuron_site(layer), ablate):
-            hidden = run_blocks(loaded, calls, layer, adapter.layers - 1)
-        loss = losses_after(loaded, hidden[:, at], target)
-        return loss[1:] - loss[0]
-
-    found, first, tile = [], 0, _tile(loaded, calls, len(at))
-    while first < len(sets):
-        part, tile = with_back_off(work, tile, "set of neurons")
-        found.append(part)
-        first += len(part)
-    return torch.cat(found)
-
-
-def _tile(loaded: LoadedModel, calls: Sequence[BlockCall], positions: int) -> int:
-    """Sets in one batch of a restarted pass: a function of the shapes alone."""
-    adapter, shape = loaded.adapter, calls[0].hidden.shape
-    blocks = BATCH_FLOATS // (shape[1] * max(adapter.neurons, 4 * shape[2]))
-    return max(1, min(blocks, LOGIT_FLOATS // (adapter.vocabulary * positions)) - 1)
+        with fused_activations(view.model):
+            yield sums
 
 
 def _head_batches(
@@ -404,7 +267,7 @@ def _head_batches(
         loss = losses_after(loaded, hidden[:, at], target)
         return batch, loss[1:] - loss[0]
 
-    first, tile = 0, _tile(loaded, calls, len(at))
+    first, tile = 0, sets_at_once(loaded, calls, len(at))
     while first < len(order):
         found, tile = with_back_off(work, tile, "set of attention heads")
         yield found

@@ -17,6 +17,7 @@ from ..data.measurements import IntArray, JointAblation, Measurements
 from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
 from ..data.shards import Shards
+from .engine import Engine
 from .forward import run_forward
 from .joint import joint_heads, joint_neurons
 from .measure import measure_more
@@ -45,6 +46,7 @@ def measure_joint_ablation(
     sets: Sets,
     progress: Progress | None = None,
     cache: bool = True,
+    engine: Engine | None = None,
 ) -> Measurements:
     """Return the measurements with the loss increase of every set in them.
 
@@ -66,8 +68,8 @@ def measure_joint_ablation(
     """
     reported = progress or Silent()
 
-    def work(loaded: LoadedModel, bare: Measurements, _shards: Shards) -> Measurements:
-        return replace(bare, joint_ablation=_measured(loaded, options, measurements, sets, reported))
+    def work(loaded: LoadedModel, bare: Measurements, shards: Shards) -> Measurements:
+        return replace(bare, joint_ablation=_measured(loaded, options, measurements, sets, reported, shards, engine))
 
     named = hashlib.sha256(repr((sets.neurons, sets.heads)).encode()).hexdigest()
     found = measure_more(options, measurements, {"closure": named}, work, reported, cache)
@@ -75,23 +77,31 @@ def measure_joint_ablation(
 
 
 def _measured(
-    loaded: LoadedModel, options: MeasureOptions, measurements: Measurements, sets: Sets, progress: Progress
+    loaded: LoadedModel,
+    options: MeasureOptions,
+    measurements: Measurements,
+    sets: Sets,
+    progress: Progress,
+    shards: Shards,
+    engine: Engine | None,
 ) -> JointAblation:
     documents, panel = measurements.documents["input_ids"].tolist(), measurements.panel
     layer = measurements.manifest.layer
     parts = []
     if sets.neurons:
-        forward = run_forward(loaded, documents, layer, batch=options.batch, progress=progress)
+        forward = run_forward(
+            loaded, documents, layer, batch=options.batch, progress=progress, shards=shards, engine=engine
+        )
         residual, activation = forward.scored(panel)
         chosen: list[IntArray] = [np.array(one, dtype=np.int64) for one in sets.neurons]
         found = joint_neurons(
             loaded, documents, panel, residual, activation, layer, chosen,
-            ablation=options.ablation, seed=options.seed, progress=progress,
+            ablation=options.ablation, seed=options.seed, progress=progress, shards=shards, engine=engine,
         )  # fmt: skip
         parts.append(found.mean)
     if sets.heads:
         named = head_names(measurements, sets.heads)
-        parts.append(joint_heads(loaded, documents, panel, named, progress=progress).mean)
+        parts.append(joint_heads(loaded, documents, panel, named, progress=progress, shards=shards, engine=engine).mean)
     return JointAblation(torch.cat(parts).float(), sets.table)
 
 

@@ -27,6 +27,8 @@ from ..data.panel import FIRST_POSITION, check_panel, check_positions, classed_p
 from ..data.shards import Shards
 from ..data.store import cached
 from ..data.tokens import token_ids
+from .compiled import settled_threads
+from .engine import Engine, Local
 from .forward import Forward, run_forward
 from .influence import has_closed_form, influence
 from .neurons import covariates
@@ -34,7 +36,7 @@ from .neurons import covariates
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
 _NOT_IN_KEY = (
     "model", "revision", "corpus", "counts", "conditions", "cluster", "device", "batch", "heads",
-    "head_documents",
+    "head_documents", "shard_documents",
 )  # fmt: skip
 """Options that stand in the cache's key as hashes, that decide no number, or that decide a later round only."""
 
@@ -79,7 +81,9 @@ class Inputs:
             raise InputError(error.what, error.where, self.rule.hint(panel, self.options.seed)) from None
 
 
-def measure(options: MeasureOptions, progress: Progress | None = None, cache: bool = True) -> Measurements:
+def measure(
+    options: MeasureOptions, progress: Progress | None = None, cache: bool = True, engine: Engine | None = None
+) -> Measurements:
     """Measure a model on a corpus, or return the same measurement from the cache.
 
     Parameters
@@ -90,6 +94,8 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
         Where stages are reported.
     cache
         Whether the cache may be read and written.
+    engine
+        Where documents are worked on; here if None.
 
     Returns
     -------
@@ -106,11 +112,15 @@ def measure(options: MeasureOptions, progress: Progress | None = None, cache: bo
     AuditError
         If the audit finds a defect.
     """
-    return _prepared(options, None, progress or Silent(), cache, _measure, {})
+    return _prepared(options, None, progress or Silent(), cache, _measure, {}, engine or Local())
 
 
 def measure_checkpoint(
-    options: MeasureOptions, step: int, progress: Progress | None = None, cache: bool = True
+    options: MeasureOptions,
+    step: int,
+    progress: Progress | None = None,
+    cache: bool = True,
+    engine: Engine | None = None,
 ) -> Measurements:
     """Measure a model at one step of its training: panel and influence, which is what a trend needs.
 
@@ -127,7 +137,9 @@ def measure_checkpoint(
     """
     kept = checkpoint_steps(options.model)
     told = {"measured": "influence", "training_step": step}
-    return _prepared(options, step if kept else None, progress or Silent(), cache, _measure_influence, told)
+    return _prepared(
+        options, step if kept else None, progress or Silent(), cache, _measure_influence, told, engine or Local()
+    )
 
 
 def _prepared(
@@ -135,16 +147,18 @@ def _prepared(
     step: int | None,
     progress: Progress,
     cache: bool,
-    work: Callable[[Inputs, Progress, Shards], Measurements],
+    work: Callable[[Inputs, Progress, Shards, Engine], Measurements],
     told: dict[str, Any],
+    engine: Engine,
 ) -> Measurements:
     """Load the inputs and do the work, or find in the cache what it made; `told` is what else tells its results."""
+    settled_threads()
     inputs = load_inputs(options, progress, step, told.get("training_step"))
 
     def make(shards: Shards) -> Measurements:
-        return work(inputs, progress, shards)
+        return work(inputs, progress, shards, engine)
 
-    return cached(_key(inputs) | told, make) if cache else make(Shards())
+    return cached(_key(inputs) | told, make, options.shard_documents) if cache else make(Shards())
 
 
 def load_inputs(
@@ -228,8 +242,9 @@ def measure_more(
             raise InputError("the model has changed since it was measured", "--model", "measure again")
         return work(loaded, bare, shards)
 
+    settled_threads()
     key = told | {"measurements": measurements.manifest.model_dump(mode="json")}
-    return cached(key, make) if cache else make(Shards())
+    return cached(key, make, options.shard_documents) if cache else make(Shards())
 
 
 def resolve_layer(layer: int | str, layers: int) -> int:
@@ -345,13 +360,13 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _LIBRARIES}
 
 
-def _measure(inputs: Inputs, progress: Progress, shards: Shards) -> Measurements:
+def _measure(inputs: Inputs, progress: Progress, shards: Shards, engine: Engine) -> Measurements:
     """All of the neurons, on a panel that can be tested."""
     loaded, layer = inputs.loaded, inputs.layer
     check_positions(inputs.positions, inputs.rule, inputs.options.seed)  # before the model runs
-    forward, panel = _panel(inputs, progress)
+    forward, panel = _panel(inputs, progress, shards, engine)
     inputs.check(panel)  # what no test could use is refused before the long part
-    found = _influence(inputs, forward, panel, progress, shards)
+    found = _influence(inputs, forward, panel, progress, shards, engine)
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
     neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts, inputs.counts.given)
@@ -359,20 +374,25 @@ def _measure(inputs: Inputs, progress: Progress, shards: Shards) -> Measurements
     return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
 
 
-def _measure_influence(inputs: Inputs, progress: Progress, shards: Shards) -> Measurements:
+def _measure_influence(inputs: Inputs, progress: Progress, shards: Shards, engine: Engine) -> Measurements:
     """Panel and influence alone, whatever the panel."""
-    return replace(_influence(inputs, *_panel(inputs, progress), progress, shards), activation=None, mean=None)
+    forward, panel = _panel(inputs, progress, shards, engine)
+    return replace(_influence(inputs, forward, panel, progress, shards, engine), activation=None, mean=None)
 
 
-def _panel(inputs: Inputs, progress: Progress) -> tuple[Forward, Panel]:
+def _panel(inputs: Inputs, progress: Progress, shards: Shards, engine: Engine) -> tuple[Forward, Panel]:
     """The clean pass, and the positions that are scored in it."""
     options, loaded, table = inputs.options, inputs.loaded, inputs.corpus.documents
     documents = table["input_ids"].tolist()
-    forward = run_forward(loaded, documents, inputs.layer, batch=options.batch, progress=progress)
+    forward = run_forward(
+        loaded, documents, inputs.layer, batch=options.batch, progress=progress, shards=shards, engine=engine
+    )
     return forward, with_losses(inputs.positions, table, forward.losses, options.seed)
 
 
-def _influence(inputs: Inputs, forward: Forward, panel: Panel, progress: Progress, shards: Shards) -> Measurements:
+def _influence(
+    inputs: Inputs, forward: Forward, panel: Panel, progress: Progress, shards: Shards, engine: Engine
+) -> Measurements:
     """Activations and influence at the scored positions."""
     options, loaded, layer = inputs.options, inputs.loaded, inputs.layer
     corpus, counts = inputs.corpus, inputs.counts
@@ -389,6 +409,7 @@ def _influence(inputs: Inputs, forward: Forward, panel: Panel, progress: Progres
         seed=options.seed,
         progress=progress,
         shards=shards,
+        engine=engine,
     )
     manifest = Manifest.model_validate(
         {

@@ -15,6 +15,7 @@ from ..data.models import LoadedModel
 from ..data.options import MeasureOptions, Progress, Silent
 from ..data.shards import Shards
 from .audit_heads import audit_heads
+from .engine import Engine
 from .heads import HeadAblation, head_effects
 from .measure import measure_more
 
@@ -23,7 +24,11 @@ ABLATION: HeadAblation = "mean"
 
 
 def measure_heads(
-    options: MeasureOptions, measurements: Measurements, progress: Progress | None = None, cache: bool = True
+    options: MeasureOptions,
+    measurements: Measurements,
+    progress: Progress | None = None,
+    cache: bool = True,
+    engine: Engine | None = None,
 ) -> Measurements:
     """Return the measurements with the head effects in them, audited.
 
@@ -61,7 +66,16 @@ def measure_heads(
     def work(loaded: LoadedModel, bare: Measurements, shards: Shards) -> Measurements:
         documents, layer = bare.documents["input_ids"].tolist(), bare.manifest.layer
         heads = head_effects(
-            loaded, documents, bare.panel, layer, sd, ablation=ABLATION, part=part, progress=reported, shards=shards
+            loaded,
+            documents,
+            bare.panel,
+            layer,
+            sd,
+            ablation=ABLATION,
+            part=part,
+            progress=reported,
+            shards=shards,
+            engine=engine,
         )
         audit = audit_heads(
             loaded, documents, bare.panel, layer, sd, heads,

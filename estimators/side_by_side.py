@@ -9,7 +9,7 @@ of their own, since `transformers` overwrites some of them (rotary frequencies) 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class SideBySide:
     views: tuple[LoadedModel, ...]
     pool: ThreadPoolExecutor | None
 
-    def each(self, work: Callable[[LoadedModel, Item], Found], items: Sequence[Item]) -> Iterator[Found]:
+    def each(self, work: Callable[[LoadedModel, Item], Found], items: Iterable[Item]) -> Iterator[Found]:
         """Yield ``work(view, item)`` of every item, in the order of the items, without gradients.
 
         Parameters

@@ -65,6 +65,19 @@ class Clean:
     log_sum: torch.Tensor
 
 
+def tile_size(readout: Readout) -> int:
+    """Return how many positions to hand over at a time: a function of the model's shape alone."""
+    keep = _keeps(readout)
+    # with u made anew for every tile, larger tiles make up for it
+    room = max(1, (_LOGIT_BYTES if keep else 4 * _LOGIT_BYTES) // (4 * len(readout.unembedding)))
+    return max(64, min(_LARGEST_TILE * (1 if keep else 2), 1 << (room.bit_length() - 1)))
+
+
+def _keeps(readout: Readout) -> bool:
+    """Whether u is kept for all tiles."""
+    return 4 * len(readout.unembedding) * len(readout.w_out) <= _KEPT_BYTES
+
+
 class Vocabulary:
     """The unembedding in blocks, with one layer's neurons seen through it.
 
@@ -83,13 +96,11 @@ class Vocabulary:
 
     def __init__(self, readout: Readout) -> None:
         self.readout = readout
-        vocabulary, neurons = len(readout.unembedding), len(readout.w_out)
-        keep = 4 * vocabulary * neurons <= _KEPT_BYTES
+        vocabulary = len(readout.unembedding)
+        keep = _keeps(readout)
         self._workspace = _Workspace(readout.unembedding.device)
         self.blocks = [self._block(start, keep) for start in range(0, vocabulary, VOCABULARY_BLOCK)]
-        # with u made anew for every tile, larger tiles make up for it
-        room = max(1, (_LOGIT_BYTES if keep else 4 * _LOGIT_BYTES) // (4 * vocabulary))
-        self.tile = max(64, min(_LARGEST_TILE * (1 if keep else 2), 1 << (room.bit_length() - 1)))
+        self.tile = tile_size(readout)
 
     def each_u(self) -> Iterator[torch.Tensor]:
         """Yield u, [N, v], of each block; where it is not kept, one's buffer is the next one's too."""

@@ -28,7 +28,7 @@ COVERS = (
     "options that decide numbers; hypotheses with claim, criterion, margin, statistic, null models and sensitivity "
     "rows; controls; seeds; what is varied; version of the software"
 )
-_NO_NUMBER = frozenset({"device", "batch", "random_init"})
+_NO_NUMBER = frozenset({"device", "batch", "shard_documents", "random_init"})
 """Options of a measurement that change no number, or that a run sets itself."""
 _TOLD_BY_HYPOTHESES = frozenset({"jobs", "suite", "only", "nulls", "papers", "margins"})
 """Options of the tests that change no number, or whose outcome the list of hypotheses holds."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .data.measurements import Measurements
+    from .estimators.engine import Engine as Workers
     from .hypotheses.frozen_plan import FrozenPlan
     from .hypotheses.hypothesis import Hypothesis
     from .hypotheses.paper import Paper
@@ -28,6 +29,7 @@ Conditioning = Literal["target", "input"]
 Ablation = Literal["mean", "zero", "resample"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa"]
+Engine = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -200,6 +202,8 @@ def run(
     attention: Attention = MeasureOptions.attention,
     jobs: int | None = TestOptions.jobs,
     batch: int | None = None,
+    shard_documents: int | None = None,
+    engine: Engine = "local",
     plan: str | Path | None = None,
     keep_measurements: bool = False,
     out: str | Path | None = None,
@@ -231,6 +235,10 @@ def run(
     plan
         File that `neuronull.plan` wrote.  Its options are run; one that is given as well and says something else is
         refused, and so is whatever else differs from what was frozen.
+    shard_documents
+        Documents after which what is finished is kept, for a call that is cut off; every ten seconds by default.
+    engine
+        Where documents are worked on: ``local`` in this process, ``ray`` by the workers of a Ray cluster.
     keep_measurements
         Write what was measured into ``out/measurements`` too, for ``run(measurements=...)``.
     out
@@ -306,6 +314,7 @@ def request_of(given: Mapping[str, Any]) -> pipeline.Request:
         TestOptions(**_of(TestOptions, given) | tests),
         measurements=str(measurements) if measurements is not None else None,
         keep=given["keep_measurements"],
+        engine=given["engine"],
     )
 
 
@@ -411,6 +420,8 @@ def measure(
     dtype: Dtype = MeasureOptions.dtype,
     attention: Attention = MeasureOptions.attention,
     batch: int | None = None,
+    shard_documents: int | None = None,
+    engine: Engine = "local",
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Measurements:
@@ -426,20 +437,25 @@ def measure(
         If any input cannot be used, `out` is not new or empty, or a checkpoint is not of the documents of its DIR.
     """
     options = _measured(dict(locals()))
+    from .data.store import checkpoint_place, save, save_checkpoint
     from .estimators import measure as measuring
+    from .estimators.engine import engine_of
     from .estimators.measure_heads import measure_heads
 
-    if out is None:
-        return measure_heads(options, measuring.measure(options, progress), progress)
-    from .data.store import checkpoint_place, save, save_checkpoint
+    def measured(at: Workers) -> Measurements:
+        return measure_heads(options, measuring.measure(options, progress, engine=at), progress, engine=at)
 
-    place = checkpoint_place(Path(out))
-    with staged(Path(out)) as folder:
-        if place is None:
-            made = measure_heads(options, measuring.measure(options, progress), progress)
-            save(made, folder)
-        else:
-            whole, step = place
-            made = measuring.measure_checkpoint(options, step, progress)
-            save_checkpoint(made, folder, whole)
+    pipeline.check_engine(engine)
+    with engine_of(engine, shard_documents) as workers:
+        if out is None:
+            return measured(workers)
+        place = checkpoint_place(Path(out))
+        with staged(Path(out)) as folder:
+            if place is None:
+                made = measured(workers)
+                save(made, folder)
+            else:
+                whole, step = place
+                made = measuring.measure_checkpoint(options, step, progress, engine=workers)
+                save_checkpoint(made, folder, whole)
     return made

@@ -6,6 +6,7 @@ The command line and the Python front door both come through here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +21,7 @@ from .provenance import Timed, provenance
 
 if TYPE_CHECKING:
     from .data.measurements import Measurements
+    from .estimators.engine import Engine
     from .estimators.estimate import Estimate
     from .hypotheses.choice import Choice
     from .hypotheses.frozen_plan import FrozenPlan
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
 RANDOM_INIT_DOCUMENTS = 50
 """The control asks whether anything is found where there is nothing; fifty documents are enough for that."""
 
+ENGINES = ("local", "ray")
+
 REPORT_NAME, PLAN_NAME, MEASUREMENTS_NAME = "report.html", "plan.json", "measurements"
 REPORTS: tuple[tuple[Format, str], ...] = (("html", REPORT_NAME), ("md", "report.md"))
-_FREE_WITH_MEASUREMENTS = {"seed", "device", "batch"}
+_FREE_WITH_MEASUREMENTS = {"seed", "device", "batch", "shard_documents"}
 
 
 class ReportError(InputError):
@@ -50,7 +54,7 @@ class Request:
 
     ``measurements`` is a measurement directory to test instead of measuring a model; ``out`` is where the files go,
     None for nowhere; ``plan`` is what was frozen beforehand, None if nothing was; ``keep`` says whether what was
-    measured is written there too.
+    measured is written there too; ``engine`` is where documents are worked on, ``local`` or ``ray``.
     """
 
     measure: MeasureOptions
@@ -59,8 +63,10 @@ class Request:
     out: Path | None = None
     plan: FrozenPlan | None = None
     keep: bool = False
+    engine: str = "local"
 
     def __post_init__(self) -> None:
+        check_engine(self.engine)
         if self.measurements is None:
             return
         if self.keep:
@@ -87,15 +93,38 @@ def run(request: Request, progress: Progress) -> Result:
     if request.plan is not None:
         request.plan.refuse_others(declared_of(request), inputs_of(request))
     if request.out is None:
-        return _Run(request, progress, choice, design).found()
+        with _workers(request) as engine:
+            return _Run(request, progress, choice, design, engine).found()
     with staged(request.out) as folder:
-        job = _Run(request, progress, choice, design)
-        result = job.found()
+        with _workers(request) as engine:
+            job = _Run(request, progress, choice, design, engine)
+            result = job.found()
         failed = job.write(result, folder)
     if failed:
         raise ReportError(f"{failed}; the results are in {request.out}", "report",
                           f"neuronull report {request.out} writes it again", result)  # fmt: skip
     return result
+
+
+def check_engine(name: str) -> None:
+    """Refuse an engine that there is not.
+
+    Raises
+    ------
+    InputError
+        If it is neither of the two.
+    """
+    if name not in ENGINES:
+        raise InputError(f"{name!r} is not one of {', '.join(ENGINES)}", "--engine", f"give {' or '.join(ENGINES)}")
+
+
+def _workers(request: Request) -> AbstractContextManager[Engine | None]:
+    """The engine of a run; none where nothing is measured, which spares an import of half a second."""
+    if request.measurements is not None:
+        return nullcontext()
+    from .estimators.engine import engine_of
+
+    return engine_of(request.engine, request.measure.shard_documents)
 
 
 def settled(request: Request) -> tuple[Request, Choice, Design | None]:
@@ -197,7 +226,10 @@ def varied_design(request: Request) -> Design | None:
 class _Run:
     """One run under way: its request, its clock, what is tested, and what is to vary."""
 
-    def __init__(self, request: Request, progress: Progress, choice: Choice, design: Design | None) -> None:
+    def __init__(
+        self, request: Request, progress: Progress, choice: Choice, design: Design | None, engine: Engine | None
+    ) -> None:
+        self.engine = engine
         self.request, self.timed, self.started = request, Timed(progress), datetime.now(UTC)
         self.choice, self.design = choice, design
         self.measured: Measurements | None = None
@@ -275,8 +307,10 @@ class _Run:
         from .estimators.measure import measure
         from .estimators.measure_heads import measure_heads
 
-        measurements = measure(options, self.timed)
-        return measure_heads(options, measurements, self.timed) if "heads" in needs else measurements
+        measurements = measure(options, self.timed, engine=self.engine)
+        return (
+            measure_heads(options, measurements, self.timed, engine=self.engine) if "heads" in needs else measurements
+        )
 
     def _checkpoints(self) -> Mapping[int, Measurements]:
         """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""
@@ -286,7 +320,7 @@ class _Run:
 
         def at(step: int) -> Measurements:
             with self.timed.labelled(f"step {step}: "):
-                return measure_checkpoint(self.request.measure, step, self.timed)
+                return measure_checkpoint(self.request.measure, step, self.timed, engine=self.engine)
 
         return OnDemand({step: partial(at, step) for step in checkpoint_steps(self.request.measure.model)})
 
@@ -339,7 +373,11 @@ class _Run:
         from .estimators.effects import measure_effects
 
         measured = self._with_joint_ablation(options, choice, self._measured(options, choice.tested_needs))
-        return measure_effects(options, measured, self.timed) if "effects" in choice.tested_needs else measured
+        return (
+            measure_effects(options, measured, self.timed, engine=self.engine)
+            if "effects" in choice.tested_needs
+            else measured
+        )
 
     def _with_joint_ablation(self, options: MeasureOptions, choice: Choice, measurements: Measurements) -> Measurements:
         """The measurements with the joint ablations that the hypotheses asked for will look up; as they are for none.
@@ -356,7 +394,11 @@ class _Run:
         # what the suite would refuse is refused before more is measured
         check_panel(measurements.panel, measurements.conditions, measurements.conditions_option)
         sets = joint_sets(prepare(measurements, choice, self.request.tests), self.request.tests)
-        return measure_joint_ablation(options, measurements, sets, self.timed) if sets else measurements
+        return (
+            measure_joint_ablation(options, measurements, sets, self.timed, engine=self.engine)
+            if sets
+            else measurements
+        )
 
     def _with_effects(self, options: MeasureOptions, measurements: Measurements) -> Measurements:
         """The measurements with what ablating each neuron does to whole distributions, where it is tested or drawn."""
@@ -365,7 +407,7 @@ class _Run:
         drawn = self.request.tests.suite == "full" and any("effects" in h.figures for h in self.choice.hypotheses)
         if "effects" not in self.choice.needs and not drawn:
             return measurements
-        return measure_effects(options, measurements, self.timed)
+        return measure_effects(options, measurements, self.timed, engine=self.engine)
 
     def _provenance(self) -> dict[str, Any]:
         return provenance(self.started, _told(self.request), _plan(self.request), self.timed)

@@ -17,7 +17,9 @@ from .pipeline import Request, declared_of, inputs_of, settled
 if TYPE_CHECKING:
     from .hypotheses.frozen_plan import FrozenPlan
 
-FREE = frozenset({"device", "batch", "jobs", "out", "progress", "plan", "tokenizer", "keep_measurements"})
+FREE = frozenset({
+    "device", "batch", "shard_documents", "engine", "jobs", "out", "progress", "plan", "tokenizer", "keep_measurements",
+})  # fmt: skip
 """Keywords of `neuronull.run` that change no number: a plan says nothing about them."""
 
 NOTHING = "nothing"

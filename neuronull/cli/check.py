@@ -18,6 +18,7 @@ from . import options as o
 if TYPE_CHECKING:
     from ..hypotheses.checks.outcome import Check
 
+
 def check(
     target: Annotated[
         str, typer.Argument(metavar="TARGET", help="Registered name, or module:attribute; or the word model.")

@@ -137,6 +137,17 @@ Jobs = Annotated[
 Workers = Annotated[int, option("--jobs", "J", MACHINE, "Workers; never changes a number.")]
 Batch = Annotated[int | None, option("--batch", "N", MACHINE, "Documents at a time; never changes a number.")]
 
+Engine = Annotated[
+    str,
+    option("--engine", "local|ray", MACHINE, "Where documents are worked on: in this process, or by the workers of a "
+           "Ray cluster (RAY_ADDRESS; else one on this machine); never changes a number."),
+]  # fmt: skip
+ShardDocuments = Annotated[
+    int | None,
+    option("--shard-documents", "N", MACHINE, "Keep what is finished after every N documents (tiles of positions for "
+           "influence), which is also what a worker is given at a time; by default every ten seconds."),
+]  # fmt: skip
+
 RunOut = Annotated[
     str | None,
     option("--out", "DIR", OUTPUT, "New or empty directory for the results; by default "
@@ -166,7 +177,8 @@ OPTIONS: dict[str, Any] = {
     "conditioning": Conditioning, "threshold": Threshold, "elbow": Elbow, "ablation": Ablation, "heads": Heads,
     "head_documents": HeadDocuments, "suite": Suite, "only": Only, "null": Null, "plateau": Plateau, "paper": Paper,
     "set": Set, "margin": Margin, "vary": Vary, "replicates": Replicates, "alpha": Alpha, "seed": Seed, "device":
-    Device, "dtype": Dtype, "attention": Attention, "jobs": Jobs, "batch": Batch,
+    Device, "dtype": Dtype, "attention": Attention, "jobs": Jobs, "batch": Batch, "engine": Engine,
+    "shard_documents": ShardDocuments,
 }  # fmt: skip
 """Keyword of `neuronull.run` or `neuronull.measure` -> its option."""
 

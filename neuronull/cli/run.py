@@ -74,7 +74,11 @@ def _run_each(given: dict[str, Any], explicit: frozenset[str], layers: list[int]
     options = {name: given[name] for name in explicit - FREE if name != "layer"}
     cells = cells_of({"layer": layers}, options)
     check(cells)
-    finish(cells, out, {name: given[name] for name in ("device", "batch", "jobs", "keep_measurements")})
+    finish(
+        cells,
+        out,
+        {name: given[name] for name in ("device", "batch", "shard_documents", "engine", "jobs", "keep_measurements")},
+    )
 
 
 def as_keywords(given: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ def sweep(
     dry: Annotated[bool, typer.Option("--list", help="Check and list the cells; run nothing.")] = False,
     device: o.Device = MeasureOptions.device,
     jobs: o.Jobs = TestOptions.jobs,
+    engine: o.Engine = "local",
 ) -> None:
     """Run every combination of a grid, and tell them side by side.
 
@@ -45,8 +46,8 @@ def sweep(
             typer.echo(f"{one.number:>4}  {one.label}{done}")
         return
     # what stands here at its default leaves the file's own word alone
-    usual: dict[str, object] = {"device": MeasureOptions.device, "jobs": TestOptions.jobs}
-    asked: dict[str, object] = {"device": device, "jobs": jobs}
+    usual: dict[str, object] = {"device": MeasureOptions.device, "jobs": TestOptions.jobs, "engine": "local"}
+    asked: dict[str, object] = {"device": device, "jobs": jobs, "engine": engine}
     common = {name: value for name, value in asked.items() if value != usual[name]}
     finish(cells, place, common, None if cell is None else cell - 1)
 

@@ -17,6 +17,7 @@ from tiny_models import (
 )
 
 from neuronull.estimators import joint, vocabulary
+from neuronull.estimators import joint_neurons as joint_work
 from neuronull.estimators.forward import run_forward
 from neuronull.estimators.influence import influence
 from neuronull.estimators.joint import JointIncrease, joint_heads, joint_neurons
@@ -109,11 +110,11 @@ def test_means_are_sums_over_pairs_and_nan_without_any():
 def test_blocks_batches_and_both_ways_round_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch):
     whole = neurons(name).total
     monkeypatch.setattr(vocabulary, "VOCABULARY_BLOCK", 16)
-    monkeypatch.setattr(joint, "_SET_FLOATS", 1)
+    monkeypatch.setattr(joint_work, "_SET_FLOATS", 1)
     torch.testing.assert_close(neurons(name).total, whole, rtol=1e-5, atol=1e-4)
     monkeypatch.setattr(vocabulary, "_KEPT_BYTES", 0)  # through the stream, as where u is too large to keep
     torch.testing.assert_close(neurons(name).total, whole, rtol=1e-5, atol=1e-4)
-    monkeypatch.setattr(joint, "_compiled_log_sum", _by_tensors)
+    monkeypatch.setattr(joint_work, "_compiled_log_sum", _by_tensors)
     torch.testing.assert_close(neurons(name).total, whole, rtol=1e-5, atol=1e-4)
 
 
@@ -131,7 +132,8 @@ def test_running_out_of_memory_backs_off(monkeypatch: pytest.MonkeyPatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return losses_after(loaded, hidden, target)
 
-    monkeypatch.setattr(joint, "losses_after", short_of_memory)
+    for module in (joint, joint_work):  # heads, and neurons
+        monkeypatch.setattr(module, "losses_after", short_of_memory)
     torch.testing.assert_close(neurons("llama", layer=1).total, whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
         joint_heads(tiny("llama"), DOCUMENTS, PANEL, HEAD_SETS).total, heads, rtol=1e-4, atol=1e-5

@@ -1,0 +1,133 @@
+"""Where the items of a stage are worked on: in this process (`Local`), or by workers that share them out.
+
+A stage is a `Work` and its items (documents, or tiles of scored positions).  What comes of an item is a function of
+work, model and item alone, so no number depends on the engine, nor on which worker had the item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import torch
+
+from ..data.errors import InputError
+from ..data.models import LoadedModel
+from .compiled import settled_threads
+from .side_by_side import side_by_side
+
+Item = TypeVar("Item", contravariant=True)
+Found = TypeVar("Found", covariant=True)
+
+Each: TypeAlias = Callable[[Iterable[Any]], Iterator[Any]]
+"""Given items, what was found of each, in their order."""
+
+
+class Work(Protocol, Generic[Item, Found]):
+    """What is done with each item of a stage; it is sent to other machines, so it holds data and no open thing."""
+
+    def opened(self, view: LoadedModel) -> AbstractContextManager[Callable[[Item], Found]]:
+        """Make what all items need of a model, once; the context yields what is done with one item."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much one item takes, and how many may be under way together.
+
+    Parameters
+    ----------
+    floats
+        Size of one item's largest temporary.
+    most
+        Size that the temporaries of all items under way may have together.
+    items
+        How many there are.
+    """
+
+    floats: int
+    most: int
+    items: int
+
+
+def placed(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device, in memory of its own.
+
+    Where a matrix begins in memory decides how its products are rounded, and a part of a larger one begins anywhere;
+    so an item that was sent and one that was not would differ in the last digit.
+    """
+    return tensor.to(device) if device.type != "cpu" else tensor.clone()
+
+
+ALONE = Size(1, 1, 1)
+"""One item after the other, each with all threads."""
+
+
+class Engine(Protocol):
+    """Works on the items of a stage.
+
+    ``ahead`` is how many items should be handed over at a time where a caller makes them in portions.
+    """
+
+    ahead: int
+
+    def spread(self, loaded: LoadedModel, work: Work[Any, Any], size: Size) -> AbstractContextManager[Each]:
+        """Within the context, items can be given, and what is found comes back in their order.
+
+        Raises
+        ------
+        InputError
+            If the engine cannot work with this model; while items are worked on, if there is not enough memory.
+        """
+
+
+class Local:
+    """Works in this process: on the CPU on as many documents side by side as there are threads."""
+
+    ahead = 1
+
+    @contextmanager
+    def spread(self, loaded: LoadedModel, work: Work[Any, Any], size: Size) -> Iterator[Each]:
+        """As `Engine.spread`; items are taken one after the other, or all at once where they go side by side."""
+        settled_threads()
+        with side_by_side(loaded, size.floats, size.most, size.items) as documents, ExitStack() as stack:
+            compute = {id(view): stack.enter_context(work.opened(view)) for view in documents.views}
+
+            def one(view: LoadedModel, item: Any) -> Any:
+                return compute[id(view)](item)
+
+            def each(items: Iterable[Any]) -> Iterator[Any]:
+                return documents.each(one, items)
+
+            yield each
+
+
+@contextmanager
+def engine_of(name: str, portion: int | None = None) -> Iterator[Engine]:
+    """Within the context, the engine of a name; afterwards its workers are gone.
+
+    Parameters
+    ----------
+    name
+        ``local`` or ``ray``.
+    portion
+        Items that a worker is given at a time; by the engine if None.
+
+    Raises
+    ------
+    InputError
+        If the package that it needs is not installed.
+    """
+    if name == "local":
+        yield Local()
+        return
+    try:
+        from .ray_engine import RayEngine
+    except ImportError as error:
+        raise InputError("Ray is not installed", "--engine ray", "pip install 'neuronull[ray]'") from error
+    engine = RayEngine(portion)
+    try:
+        yield engine
+    finally:
+        engine.close()
