@@ -24,18 +24,22 @@ QUICK = "import sys; from neuronull.data import shards; shards.SECONDS = .5; fro
 """What the ten seconds of a run of hours are to a run of one minute."""
 
 
-def start(command, out, cache):
+CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+"""Gives a command process ids of its own, as a container does: it is number 1 there, whoever was before it."""
+
+
+def start(command, out, cache, *, within=()):
     words = [command, "--documents", DOCUMENTS, "--out", str(out)]
     words += ["--replicates", "199"] if command == "run" else []
     environment = os.environ | {"NEURONULL_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", QUICK + f"sys.exit(main({words!r}))"], env=environment, stdout=subprocess.DEVNULL,
+        [*within, sys.executable, "-c", QUICK + f"sys.exit(main({words!r}))"], env=environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def finish(command, out, cache):
-    process = start(command, out, cache)
+def finish(command, out, cache, *, within=()):
+    process = start(command, out, cache, within=within)
     _, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     return said
@@ -70,9 +74,9 @@ def undisturbed(tmp_path_factory):
     return folder, time.monotonic() - began
 
 
-def killed(command, out, cache, until):
-    """A run that is killed, with its children or alone, when `until` says so; what it said."""
-    process = start(command, out, cache)
+def killed(command, out, cache, until, *, within=()):
+    """A run that is killed when `until` says so, and what it said."""
+    process = start(command, out, cache, within=within)
     while process.poll() is None and not until(process):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
@@ -106,7 +110,7 @@ def left_in(cache):
     return sorted(p.name for room in cache.iterdir() if room.name != "measurements" for p in room.iterdir())
 
 
-@pytest.mark.parametrize("stage", ["influence", "heads"])
+@pytest.mark.parametrize("stage", ["forward", "influence", "heads"])
 def test_a_killed_stage_goes_on(stage, undisturbed, tmp_path):
     """It is killed when its first shard is there; the next run says what was done before, and measures the same."""
     expected, _ = undisturbed
@@ -114,15 +118,36 @@ def test_a_killed_stage_goes_on(stage, undisturbed, tmp_path):
     killed("measure", tmp_path / "out", cache, lambda _: any(cache.glob(f"shards/*/{stage}.*.shard")))
     assert any(cache.glob(f"shards/*/{stage}.*.shard"))
     said = finish("measure", tmp_path / "out", cache)
-    assert any(line.startswith(f"{stage} (") and "done before" in line for line in said.splitlines()), said
+    told = "forward pass" if stage == "forward" else stage
+    assert any(line.startswith(f"{told} (") and "done before" in line for line in said.splitlines()), said
     assert files(tmp_path / "out") == files(expected / "measure")
 
 
-def test_two_runs_at_once_on_one_cache(undisturbed, tmp_path):
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*CONTAINER, "true"], capture_output=True).returncode != 0,
+    reason="no process ids of one's own to be had here",
+)
+def test_killed_in_a_container(undisturbed, tmp_path):
+    """Every run there is process number 1: the next must not take a dead run's leftovers for its own."""
+    expected, seconds = undisturbed
+    chance, cache = random.Random(1), tmp_path / "cache"
+    for _ in range(max(2, KILLS // 3)):
+        end = time.monotonic() + chance.uniform(4, 0.6 * seconds)
+        killed("measure", tmp_path / "out", cache, lambda _, end=end: time.monotonic() > end, within=CONTAINER)
+        if (tmp_path / "out").exists():
+            shutil.rmtree(tmp_path / "out")
+    finish("measure", tmp_path / "out", cache, within=CONTAINER)
+    assert files(tmp_path / "out") == files(expected / "measure")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out"]
+    assert left_in(cache) == left_in(expected / "cache")
+
+
+def test_four_runs_at_once_on_one_cache(undisturbed, tmp_path):
     expected, _ = undisturbed
-    runs = [start("measure", tmp_path / f"out{k}", tmp_path / "cache") for k in range(2)]
+    runs = [start("measure", tmp_path / f"out{k}", tmp_path / "cache") for k in range(4)]
     for run in runs:
         _, said = run.communicate(timeout=900)
         assert run.returncode == 0, said
-    for k in range(2):
+    for k in range(4):
         assert files(tmp_path / f"out{k}") == files(expected / "measure")
+    assert left_in(tmp_path / "cache") == left_in(expected / "cache")
