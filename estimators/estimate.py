@@ -24,6 +24,7 @@ from .closed_form import ClosedForm
 from .forward import run_forward
 from .heads import head_effects
 from .influence import has_closed_form, influence
+from .lengths import length
 from .measure import Inputs, load_inputs
 from .measure_heads import ABLATION, asked_part
 from .readout import fold
@@ -256,13 +257,9 @@ def _matched(whole: Panel) -> Panel:
 def told(found: Estimate) -> str:
     """An estimate as lines for a terminal."""
     rows = [(name, f"{seconds:,.0f} s") for name, seconds in found.seconds.items() if seconds >= 0.5]
-    total = found.total
-    length = f"{total:,.0f} s" if total < 120 else f"{total / 60:,.0f} min"
-    if total >= 7200:
-        length = f"{total / 3600:,.1f} h"
     lines = [f"{found.documents:,} documents, {found.positions:,} positions, {found.neurons:,} neurons"]
     lines += [f"  {name:<16} {text:>10}" for name, text in rows]
-    lines.append(f"measuring takes about {length}; testing comes on top")
+    lines.append(f"measuring takes about {length(found.total)}; testing comes on top")
     memory, disk = found.memory / 2**30, found.disk / 2**30
     lines.append(f"memory about {memory:,.1f} GiB for weights and arrays, and 1 to 2 GiB for the program")
     lines.append(f"disk (cache) about {disk:,.2f} GiB")

@@ -345,7 +345,7 @@ def sweep(
     InputError
         If one of the runs would be refused; then none is started.
     """
-    from .sweeps import CELLS, cells_of, check, run_sweep, write_summary
+    from .sweeps import cells_of, check, run_sweep, write_summary
 
     unknown = sorted((options.keys() | grid.keys()) - (planning.defaults().keys() - planning.FREE))
     if unknown:
@@ -355,8 +355,7 @@ def sweep(
     outcomes = run_sweep(cells, place, progress)
     write_summary(outcomes, place)
     return [
-        None if outcome.result is None else RunResult(outcome.result, place / CELLS / outcome.cell.name)
-        for outcome in outcomes
+        None if outcome.result is None else RunResult(outcome.result, place / outcome.cell.name) for outcome in outcomes
     ]
 
 

@@ -20,13 +20,14 @@ from .data.regular import present
 from .provenance import Timed
 
 if TYPE_CHECKING:
+    from .estimators.estimate import Estimate
     from .hypotheses.result import Result
 
 MOST_CELLS = 10_000
-CELLS, FAILED, SUMMARY, TABLE, REPORT = "cells", "failed", "sweep.json", "sweep.parquet", "report.html"
-_TABLES = ("defaults", "grid", "override", "skip")
+FAILED, SUMMARY, TABLE, REPORT = "failed", "sweep.json", "sweep.parquet", "report.html"
+_TABLES = ("defaults", "grid", "cell", "override", "skip")
 _NOT_OF_A_CELL = frozenset({"out", "progress", "plan", "tokenizer"})
-_LARGEST = 1 << 20
+_LARGEST, _LONGEST = 1 << 20, 80
 _WHERE = "sweep"
 
 
@@ -37,9 +38,9 @@ class Cell:
     Parameters
     ----------
     number
-        From 1, in the order of the grid.
+        From 0, in the order of the grid, single cells behind it.
     grid
-        Keyword -> value, of what the grid varies.
+        Keyword -> value, of what tells it from the others.
     options
         All keywords of `neuronull.run` that are given.
     """
@@ -55,10 +56,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Name of its folder: of its options alone, so that a change of the grid around it makes no new one."""
-        text = json.dumps(planning.chosen(planning.defaults() | self.options), sort_keys=True, default=str)
-        words = re.sub(r"[^A-Za-z0-9.]+", "-", "_".join(str(value) for value in self.grid.values())).strip("-.")
-        return f"{words[:60] or 'run'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        """Name of its folder: what tells it from the others, in letters that every file system has."""
+        told = "_".join(_told(name, value) for name, value in self.grid.items())
+        words = re.sub(r"[^A-Za-z0-9._]+", "-", told).strip("-._") or "run"
+        if len(words) > _LONGEST:
+            words = f"{words[:_LONGEST]}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+        return f"{words}-run" if words in (FAILED, SUMMARY, TABLE, REPORT) else words
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ def read_sweep(file: Path) -> list[Cell]:
     Parameters
     ----------
     file
-        Tables ``[defaults]`` (options of every cell), ``[grid]`` (option -> list of values), ``[[override]]`` (options
-        beside ``where``, for the cells that it matches) and ``[[skip]]`` (cells that match are left out). Options are
+        Tables ``[defaults]`` (options of every cell), ``[grid]`` (option -> list of values), ``[[cell]]`` (options of a
+        cell beside the grid), ``[[override]]`` (options beside ``where``, for the cells that it matches) and
+        ``[[skip]]`` (cells that match are left out). Options are
         spelled as on the command line, with ``-`` or ``_``.
 
     Raises
@@ -100,6 +104,7 @@ def read_sweep(file: Path) -> list[Cell]:
         _options(told.get("defaults", {}), "defaults"),
         [_override(one) for one in _list(told.get("override", []), "override")],
         [_options(one, "skip") for one in _list(told.get("skip", []), "skip")],
+        [_options(one, "cell") for one in _list(told.get("cell", []), "cell")],
     )
 
 
@@ -108,8 +113,9 @@ def cells_of(
     defaults: Mapping[str, Any],
     overrides: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
     skipped: Sequence[Mapping[str, Any]] = (),
+    single: Sequence[Mapping[str, Any]] = (),
 ) -> list[Cell]:
-    """Return every combination of a grid's values.
+    """Return every combination of a grid's values, and single cells.
 
     Parameters
     ----------
@@ -121,6 +127,8 @@ def cells_of(
         Pairs of a condition and the options that hold where it matches; later ones win.
     skipped
         Conditions under which a cell is left out.
+    single
+        Options of each cell beside the grid.
 
     Raises
     ------
@@ -128,24 +136,24 @@ def cells_of(
         If an option is none of a run's, a value is no list or empty, or there are too many cells.
     """
     for where in (*(condition for condition, _ in overrides), *skipped):
-        strange = sorted(where.keys() - grid.keys())
+        strange = sorted(where.keys() - grid.keys() - {name for one in single for name in one})
         if strange:
             raise InputError(f"{strange[0]} is not varied", f"{_WHERE}: where", "give options of the grid")
     for name, values in grid.items():
         if not isinstance(values, list | tuple) or not values:
             raise InputError(f"{name} = {values!r} is no list of values", f"{_WHERE}: grid", "give a list")
-    if not grid:
+    if not grid and not single:
         raise InputError("nothing is varied", f"{_WHERE}: grid", "give options with lists of values")
     found: list[Cell] = []
-    for values in itertools.product(*grid.values()):
-        point = dict(zip(grid, values, strict=True))
+    combined = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()) if grid)
+    for point in itertools.chain(combined, map(dict, single)):
         if any(_matches(point, condition) for condition in skipped):
             continue
         options = {**defaults, **point}
         for condition, more in overrides:
             if _matches(point, condition):
                 options |= more
-        found.append(Cell(len(found) + 1, point, options))
+        found.append(Cell(len(found), point, options))
         if len(found) > MOST_CELLS:
             raise InputError(f"the grid has more than {MOST_CELLS:,} cells", f"{_WHERE}: grid", "split it")
     if not found:
@@ -170,12 +178,13 @@ def check(cells: Sequence[Cell]) -> None:
             request = request_of(planning.defaults() | cell.options)
             planning.refuse_unnamed(request, "a sweep")
             settled(request)
-            twin = names.setdefault(cell.name, cell)
+            twin = names.setdefault(cell.name.lower(), cell)  # file systems there are that know no capitals
         except InputError as error:
             where = f"cell {cell.number} ({cell.label}){': ' + error.where if error.where else ''}"
             raise InputError(error.what, where, error.hint) from None
         if twin is not cell:
-            raise InputError(f"cells {twin.number} and {cell.number} are the same run", _WHERE, "remove one")
+            raise InputError(f"cells {twin.number} and {cell.number} would lie in one folder, {cell.name}", _WHERE,
+                             "remove one, or vary what tells them apart")  # fmt: skip
 
 
 def run_sweep(
@@ -190,7 +199,7 @@ def run_sweep(
     Parameters
     ----------
     out
-        Folder of the sweep: each cell's run lies under ``cells``, why one failed under ``failed``.
+        Folder of the sweep: each cell's run lies in a folder named by what varies, why one failed under ``failed``.
     told
         Is told of every cell as it ends.
     common
@@ -217,13 +226,16 @@ def _run_cell(cell: Cell, out: Path, cells: int, progress: Progress, common: Map
     from .pipeline import ReportError
     from .reports import load_result
 
-    place, failure = out / CELLS / cell.name, out / FAILED / f"{cell.name}.txt"
+    place, failure = out / cell.name, out / FAILED / f"{cell.name}.txt"
     timed = Timed(progress)
     try:
         if (place / "results.json").is_file():
-            return Outcome(cell, load_result(place), before=True)
+            before = load_result(place)
+            if before.provenance.get("plan", {}).get("sha256") != _plan_hash(cell):
+                raise InputError("its folder holds a run with other options", str(place), "give another --out")
+            return Outcome(cell, before, before=True)
         failure.unlink(missing_ok=True)
-        with timed.labelled(f"[{cell.number}/{cells}] "):
+        with timed.labelled(f"[{cell.number}: {cell.name}] " if cells > 1 else ""):
             result = api.run(**{**cell.options, **common}, out=place, progress=timed).result
     except ReportError as error:
         return Outcome(cell, error.result, str(error))
@@ -233,6 +245,35 @@ def _run_cell(cell: Cell, out: Path, cells: int, progress: Progress, common: Map
         failure.write_text(f"{cell.label}\n{type(error).__name__}: {why}\n", encoding="utf-8")
         return Outcome(cell, None, why)
     return Outcome(cell, result)
+
+
+def _plan_hash(cell: Cell) -> str:
+    """SHA-256 of all that a cell's options declare, which its run leaves beside its results."""
+    from .api import request_of
+    from .hypotheses.plan import plan_hash
+    from .pipeline import declared_of, settled
+
+    return plan_hash(declared_of(settled(request_of(planning.defaults() | cell.options))[0]))
+
+
+def estimates(cells: Sequence[Cell], progress: Progress) -> Iterator[tuple[Cell, Estimate | str]]:
+    """Yield what each cell will take, from a few documents of its model on this machine; or why that cannot be said.
+
+    Cells that are measured alike share one estimate; the second of them will find the first's in the cache.
+    """
+    from .api import request_of
+    from .pipeline import estimated, settled
+
+    known: dict[str, Estimate | str] = {}
+    for cell in cells:
+        request = settled(request_of(planning.defaults() | cell.options))[0]
+        key = repr((request.measure, request.tests.papers, request.tests.only, request.tests.suite))
+        if key not in known:
+            try:
+                known[key] = estimated(request, progress)
+            except InputError as error:
+                known[key] = " ".join(str(error).split())
+        yield cell, known[key]
 
 
 def write_summary(outcomes: Sequence[Outcome], out: Path) -> list[Path]:
@@ -251,7 +292,7 @@ def write_summary(outcomes: Sequence[Outcome], out: Path) -> list[Path]:
     listed = [
         {
             "cell": outcome.cell.number,
-            "folder": f"{CELLS}/{outcome.cell.name}",
+            "folder": outcome.cell.name,
             "grid": outcome.cell.grid,
             "failed": outcome.why if outcome.result is None else None,
         }
@@ -277,7 +318,8 @@ def write_summary(outcomes: Sequence[Outcome], out: Path) -> list[Path]:
 
 def _matches(point: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
     def one(name: str, wanted: Any) -> bool:
-        return point[name] in wanted if isinstance(wanted, list) else point[name] == wanted
+        here = point.get(name)
+        return here in wanted if isinstance(wanted, list) else here == wanted
 
     return all(one(name, wanted) for name, wanted in condition.items())
 

@@ -33,8 +33,8 @@ def start(command, out, cache, *, within=()):
     words += ["--replicates", "199"] if command == "run" else []
     environment = os.environ | {"NEURONULL_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*within, sys.executable, "-c", QUICK + f"sys.exit(main({words!r}))"], env=environment, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        [*within, sys.executable, "-c", QUICK + f"sys.exit(main({words!r}))"], env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 

@@ -48,28 +48,79 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_cells_are_the_combinations_less_the_skipped_ones(folder: Path):
     cells = sweeps.read_sweep(folder / "grid.toml")
     assert [(cell.number, cell.grid["measurements"], cell.grid["seed"]) for cell in cells] == [
-        (1, "one", 0),
-        (2, "one", 1),
-        (3, "two", 0),
+        (0, "one", 0),
+        (1, "one", 1),
+        (2, "two", 0),
     ]
     assert [cell.options.get("alpha") for cell in cells] == [None, None, 0.1]
     assert cells[0].label == "measurements one, seed 0"
-    assert len({cell.name for cell in cells}) == 3
+    assert [cell.name for cell in cells] == [
+        "measurements-one_seed-0", "measurements-one_seed-1", "measurements-two_seed-0",
+    ]  # fmt: skip
 
 
-def test_a_name_is_that_of_the_options_alone(folder: Path):
-    before = {cell.name for cell in sweeps.read_sweep(folder / "grid.toml")}
+def test_a_longer_grid_keeps_the_folders_and_other_options_are_refused(cli, folder: Path):
+    before = [cell.name for cell in sweeps.read_sweep(folder / "grid.toml")]
     (folder / "grid.toml").write_text(GRID.replace("seed = [0, 1]", "seed = [5, 1, 0]"))
-    assert before < {cell.name for cell in sweeps.read_sweep(folder / "grid.toml")}
+    assert set(before) < {cell.name for cell in sweeps.read_sweep(folder / "grid.toml")}
+    (folder / "grid.toml").write_text(GRID)
+    assert cli("sweep", "grid.toml", "--cell", "0").code == OK
     (folder / "grid.toml").write_text(GRID.replace("replicates = 39", "replicates = 59"))
-    assert not before & {cell.name for cell in sweeps.read_sweep(folder / "grid.toml")}
+    ran = cli("sweep", "grid.toml", "--cell", "0")
+    assert ran.code == FAILED
+    assert "its folder holds a run with other options" in ran.out
+
+
+def test_single_cells_stand_behind_the_grid(folder: Path):
+    (folder / "grid.toml").write_text(GRID + '[[cell]]\nmeasurements = "two"\nseed = 7\nalpha = 0.2\n')
+    cells = sweeps.read_sweep(folder / "grid.toml")
+    assert cells[-1].number == 3
+    assert cells[-1].name == "measurements-two_seed-7_alpha-0.2"
+    assert cells[-1].options["alpha"] == 0.1  # the override holds for it too
+    assert cells[-1].options["replicates"] == 39
+    (folder / "grid.toml").write_text('[[cell]]\nmeasurements = "two"\nseed = 7\n')
+    assert [cell.number for cell in sweeps.read_sweep(folder / "grid.toml")] == [0]
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [(["failed"], "failed-run"), (["../../x"], "x"), (["sweep.json"], "sweep.json-run"), (["é" * 3], "run")],
+)
+def test_a_folder_is_never_another_file_of_the_sweep(values: list[str], name: str):
+    assert sweeps.cells_of({"model": values}, {})[0].name == name
+
+
+def test_long_names_are_cut_and_stay_apart():
+    one, other = sweeps.cells_of({"model": ["m" * 200 + "a", "m" * 200 + "b"]}, {})
+    assert one.name != other.name
+    assert max(len(one.name), len(other.name)) < 100
+
+
+def test_what_each_cell_will_take(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from neuronull.estimators.estimate import Estimate
+
+    asked: list[Any] = []
+
+    def measured(request: pipeline.Request, progress: Any) -> Estimate:
+        asked.append(request.measure.documents)
+        if request.measure.documents == 30:
+            raise nn.InputError("too few")
+        return Estimate({"heads": 600.0}, 2.0**31, 2.0**30, 40, 100, 10)
+
+    monkeypatch.setattr(pipeline, "estimated", measured)
+    (tmp_path / "grid.toml").write_text("[grid]\nreplicates = [99, 199]\ndocuments = [40, 30]")
+    ran = cli("sweep", str(tmp_path / "grid.toml"), "--estimate")
+    assert ran.code == OK
+    assert ran.out.splitlines()[0] == "   0  replicates 99, documents 40: about 10 min, 2.0 GiB memory, 1.00 GiB disk"
+    assert ran.out.splitlines()[1] == "   1  replicates 99, documents 30: too few"
+    assert asked == [40, 30]  # cells that are measured alike share an estimate
 
 
 def test_a_sweep_goes_on_and_tells_all(cli, folder: Path, monkeypatch: pytest.MonkeyPatch):
     ran = cli("sweep", "grid.toml", "--list")
     assert (ran.code, ran.out.splitlines()) == (
         OK,
-        ["   1  measurements one, seed 0", "   2  measurements one, seed 1", "   3  measurements two, seed 0"],
+        ["   0  measurements one, seed 0", "   1  measurements one, seed 1", "   2  measurements two, seed 0"],
     )
     whole, started = pipeline.run, []
 
@@ -82,7 +133,7 @@ def test_a_sweep_goes_on_and_tells_all(cli, folder: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patched:
         patched.setattr(pipeline, "run", stops)
         assert cli("sweep", "grid.toml").code == INTERRUPTED
-    assert len(list((folder / "grid" / "cells").iterdir())) == 1
+    assert len(list((folder / "grid").glob("*/results.json"))) == 1
     ran = cli("sweep", "grid.toml")
     assert ran.code == OK
     lines = ran.out.splitlines()
@@ -107,12 +158,12 @@ def test_one_cell_and_one_that_fails(cli, folder: Path):
     (folder / "grid.toml").write_text(GRID.replace('["one", "two"]', '["one", "three"]').replace('"two"', '"three"'))
     (folder / "three").mkdir()
     (folder / "three" / "manifest.json").write_text("{}")
-    ran = cli("sweep", "grid.toml", "--cell", "2")
+    ran = cli("sweep", "grid.toml", "--cell", "1")
     assert ran.code == OK
     assert not (folder / "grid" / "report.html").exists()
     ran = cli("sweep", "grid.toml")
     assert ran.code == FAILED
-    assert "3/3  measurements three, seed 0: FAILED: " in ran.out
+    assert "   2  measurements three, seed 0: FAILED: " in ran.out
     assert "1 of 3 cells failed" in ran.err
     (why,) = (folder / "grid" / "failed").iterdir()
     assert "manifest.json" in why.read_text()
@@ -131,8 +182,8 @@ WRONG = {
     "alpha is not varied": "[grid]\nseed = [1]\n[[skip]]\nalpha = 0.1",
     "every cell is skipped": "[grid]\nseed = [1]\n[[skip]]\nseed = 1",
     "write [[skip]]": "[grid]\nseed = [1]\n[skip]\nseed = 1",
-    "are the same run": "[grid]\nseed = [1, 1]",
-    "cell 2 (seed -1)": "[grid]\nseed = [1, -1]",
+    "would lie in one folder": "[grid]\nseed = [1, 1]",
+    "cell 1 (seed -1)": "[grid]\nseed = [1, -1]",
     "more than 10,000 cells": f"[grid]\nseed = {list(range(200))}\nreplicates = {list(range(1, 200))}",
 }
 
@@ -147,7 +198,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(cli, message: str, tmp_path
     assert not (tmp_path / "wrong").exists()
 
 
-@pytest.mark.parametrize("file", DOCS.glob("*.toml"), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(DOCS.glob("*.toml")), ids=lambda file: file.name)
 def test_the_grids_that_ship_can_be_run(file: Path):
     cells = sweeps.read_sweep(file)
     sweeps.check(cells)
@@ -158,7 +209,7 @@ def test_from_python(folder: Path):
     found = nn.sweep({"seed": [0, 1]}, folder / "s", measurements="one", only="clusters.weights", replicates=39)
     assert [one.result.setup.seed for one in found] == [0, 1]
     assert (folder / "s" / "report.html").is_file()
-    assert found[0].out.name in {place.name for place in (folder / "s" / "cells").iterdir()}
+    assert found[0].out == folder / "s" / "seed-0"
     with pytest.raises(TypeError, match="out"):
         nn.sweep({"out": ["x"]}, folder / "t")
 
@@ -201,13 +252,13 @@ def test_what_is_only_in_memory_is_refused(folder: Path):
 
 def test_a_damaged_cell_is_told_and_the_rest_goes_on(cli, folder: Path):
     cells = sweeps.read_sweep(folder / "grid.toml")
-    place = folder / "grid" / "cells" / cells[0].name
+    place = folder / "grid" / cells[0].name
     place.mkdir(parents=True)
     (place / "results.json").write_text("{")
     ran = cli("sweep", "grid.toml")
     assert ran.code == FAILED
-    assert "1/3  measurements one, seed 0: FAILED: " in ran.out
-    assert [path.name for path in (folder / "grid" / "cells").iterdir() if (path / "report.html").exists()]
+    assert "   0  measurements one, seed 0: FAILED: " in ran.out
+    assert [path.name for path in (folder / "grid").iterdir() if (path / "report.html").exists()]
 
 
 def test_a_pipe_is_not_waited_for(cli, tmp_path: Path):
