@@ -32,6 +32,9 @@ from .readout import fold
 ROUNDS = (2, 8)
 """Documents that are measured, in turn."""
 
+LONG = 5e11
+"""Parameters times tokens beyond which a measurement takes minutes, even where heads are left out."""
+
 QUICK_S = 15.0
 """After a round that took longer no other follows: compiling is a small part of it."""
 
@@ -107,6 +110,30 @@ def estimate(options: MeasureOptions, with_heads: bool, control: int = 0, progre
     """
     loading = _Clock()
     inputs = load_inputs(options, loading)
+    return estimate_of(inputs, with_heads, control, progress, loading.seconds)
+
+
+def is_long(inputs: Inputs) -> bool:
+    """Whether a measurement will take minutes, judged by the size of model and text alone."""
+    tokens = sum(map(len, inputs.corpus.documents["input_ids"]))
+    parameters: int = sum(one.numel() for one in inputs.loaded.model.parameters())
+    return tokens * parameters > LONG
+
+
+def estimate_of(
+    inputs: Inputs,
+    with_heads: bool,
+    control: int = 0,
+    progress: Progress | None = None,
+    loading: Mapping[str, float] | None = None,
+) -> Estimate:
+    """Return the same as `estimate` for inputs that are loaded, which took so many seconds.
+
+    Raises
+    ------
+    InputError
+        If no few documents have matched pairs.
+    """
     with (progress or Silent()).stage("estimate", len(ROUNDS)) as stage:
         for documents in ROUNDS:
             start, clock = time.perf_counter(), _Clock()
@@ -115,7 +142,7 @@ def estimate(options: MeasureOptions, with_heads: bool, control: int = 0, progre
             stage.advance()
             if time.perf_counter() - start > QUICK_S:
                 break
-    found = _scaled(inputs, panel, len(chosen), loading.seconds, clock, with_heads)
+    found = _scaled(inputs, panel, len(chosen), loading or {}, clock, with_heads)
     if not control:
         return found
     share = min(1.0, control / found.documents)
@@ -196,8 +223,8 @@ def _scaled(
     documents, positions, neurons = len(inputs.corpus.documents), len(whole), adapter.neurons
     took = clock.seconds
     seconds = {
-        "model": loading["model"],
-        "corpus": loading["corpus"],
+        "model": loading.get("model", 0.0),
+        "corpus": loading.get("corpus", 0.0),
         "forward pass": took["forward pass"] * documents / fed,
         "influence": _influence_of_all(clock, len(panel), positions),
         "audit": max(took["audit"], took["forward pass"] * AUDIT_PASSES / fed),
@@ -252,6 +279,12 @@ def _closed(inputs: Inputs) -> bool:
 def _matched(whole: Panel) -> Panel:
     """The panel with every position of the first condition taken for matched: losses are not known yet."""
     return replace(whole, match=np.where(whole.label == 1, 0, -1))
+
+
+def in_a_line(found: Estimate) -> str:
+    """An estimate as the first line of a long run."""
+    memory, disk = found.memory / 2**30 + 1.5, found.disk / 2**30
+    return f"measuring takes about {length(found.total)}, {memory:.1f} GiB memory, {disk:.2f} GiB disk"
 
 
 def told(found: Estimate) -> str:

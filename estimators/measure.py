@@ -82,7 +82,11 @@ class Inputs:
 
 
 def measure(
-    options: MeasureOptions, progress: Progress | None = None, cache: bool = True, engine: Engine | None = None
+    options: MeasureOptions,
+    progress: Progress | None = None,
+    cache: bool = True,
+    engine: Engine | None = None,
+    before: Callable[[Inputs], None] | None = None,
 ) -> Measurements:
     """Measure a model on a corpus, or return the same measurement from the cache.
 
@@ -96,6 +100,8 @@ def measure(
         Whether the cache may be read and written.
     engine
         Where documents are worked on; here if None.
+    before
+        Is given the inputs when they are loaded, unless the cache serves.
 
     Returns
     -------
@@ -112,7 +118,7 @@ def measure(
     AuditError
         If the audit finds a defect.
     """
-    return _prepared(options, None, progress or Silent(), cache, _measure, {}, engine or Local())
+    return _prepared(options, None, progress or Silent(), cache, _measure, {}, engine or Local(), before)
 
 
 def measure_checkpoint(
@@ -150,12 +156,15 @@ def _prepared(
     work: Callable[[Inputs, Progress, Shards, Engine], Measurements],
     told: dict[str, Any],
     engine: Engine,
+    before: Callable[[Inputs], None] | None = None,
 ) -> Measurements:
     """Load the inputs and do the work, or find in the cache what it made; `told` is what else tells its results."""
     settled_threads()
     inputs = load_inputs(options, progress, step, told.get("training_step"))
 
     def make(shards: Shards) -> Measurements:
+        if before is not None:
+            before(inputs)
         return work(inputs, progress, shards, engine)
 
     return cached(_key(inputs) | told, make, options.shard_documents) if cache else make(Shards())

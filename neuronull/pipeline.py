@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import looks
 from .data.errors import InputError
 from .data.options import MeasureOptions, Progress, TestOptions, existing
 from .output import staged
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .data.measurements import Measurements
     from .estimators.engine import Engine
     from .estimators.estimate import Estimate
+    from .estimators.measure import Inputs
     from .hypotheses.choice import Choice
     from .hypotheses.frozen_plan import FrozenPlan
     from .hypotheses.multiverse import Design
@@ -233,6 +235,7 @@ class _Run:
         self.request, self.timed, self.started = request, Timed(progress), datetime.now(UTC)
         self.choice, self.design = choice, design
         self.measured: Measurements | None = None
+        self.looks = [] if request.measurements is not None else looks.earlier(declared_of(request))
 
     def found(self) -> Result:
         """Measure or load, then test."""
@@ -293,6 +296,8 @@ class _Run:
                 stage.advance()
         result.provenance = self._provenance()  # with the time that the report took
         write_results(result, folder)
+        if self.request.measurements is None:
+            looks.looked(declared_of(self.request))
         return failed
 
     def _measurements(self) -> Measurements:
@@ -307,10 +312,23 @@ class _Run:
         from .estimators.measure import measure
         from .estimators.measure_heads import measure_heads
 
-        measurements = measure(options, self.timed, engine=self.engine)
+        announce = None if options.random_init else self._announce
+        measurements = measure(options, self.timed, engine=self.engine, before=announce)
         return (
             measure_heads(options, measurements, self.timed, engine=self.engine) if "heads" in needs else measurements
         )
+
+    def _announce(self, inputs: Inputs) -> None:
+        """Say what a long run will take, before it begins."""
+        from .estimators.estimate import estimate_of, in_a_line, is_long
+
+        if is_long(inputs):
+            control = RANDOM_INIT_DOCUMENTS if self.choice.random_weights else 0
+            try:
+                told = in_a_line(estimate_of(inputs, "heads" in self.choice.needs, control, self.timed))
+            except InputError as error:
+                told = f"what it will take cannot be said: {error.what}"
+            self.timed.say(told)
 
     def _checkpoints(self) -> Mapping[int, Measurements]:
         """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""
@@ -410,7 +428,8 @@ class _Run:
         return measure_effects(options, measurements, self.timed, engine=self.engine)
 
     def _provenance(self) -> dict[str, Any]:
-        return provenance(self.started, _told(self.request), _plan(self.request), self.timed)
+        plan = _plan(self.request) | {"looks": self.looks}
+        return provenance(self.started, _told(self.request), plan, self.timed)
 
 
 def declared_of(request: Request) -> dict[str, Any]:

@@ -36,6 +36,12 @@ class Timed:
         finally:
             self.seconds[label] = self.seconds.get(label, 0.0) + time.perf_counter() - start
 
+    def say(self, text: str) -> None:
+        """Tell something that is no stage, where the progress has a way to."""
+        say = getattr(self._progress, "say", None)  # a user's own progress need not have one
+        if say is not None:
+            say(self._prefix + text)
+
     @contextmanager
     def labelled(self, prefix: str) -> Iterator[Timed]:
         """Put `prefix` before the names of the stages inside."""

@@ -72,12 +72,25 @@ def plan(result: Result) -> str:
         )
     else:
         text += "The plan was not frozen before this run: nothing shows that it was settled before the data were seen."
+    text += _looks(told)
     return text.strip()
 
 
 def plan_hash(result: Result) -> str:
     """Hash of what was declared; empty where none was kept."""
     return str(_plan(result).get("sha256", ""))
+
+
+def _looks(told: dict[str, Any]) -> str:
+    """What was seen before this run that differs from it in the number of documents alone."""
+    looks = told.get("looks") or []
+    if not looks:
+        return ""
+    before = "; ".join(f"{one.get('documents')} documents until {one.get('at')}" for one in looks)
+    return (
+        f" The same was run on this machine before with another number of documents: {before}. Documents that are "
+        "added after a look at the result make false alarms more frequent than alpha."
+    )
 
 
 def frozen(result: Result) -> str:

@@ -42,6 +42,10 @@ class BarProgress:
         """A stage of `total` steps."""
         return self._stage(name, total)
 
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(text, highlight=False, markup=False)
+
     @contextmanager
     def _stage(self, name: str, total: int) -> Iterator[Stage]:
         bar = _Bar(self._bars, name, total)
@@ -58,6 +62,10 @@ class LineProgress:
     def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """A stage of `total` steps."""
         return self._stage(name, total)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=self._stream, flush=True)
 
     @contextmanager
     def _stage(self, name: str, total: int) -> Iterator[Stage]:
