@@ -80,5 +80,5 @@ def _told(path: Path) -> str:
     try:
         manifest = json.loads((path / schema.MANIFEST).read_text(encoding="utf-8"))
         return f"{manifest['model']['id']}, layer {manifest['layer']}, {manifest['corpus']['id']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return ""

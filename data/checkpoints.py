@@ -62,7 +62,7 @@ def _record(directory: Path) -> dict[str, Any]:
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise InputError("it is not a JSON object", RECORD, "hint or remove it")

@@ -67,6 +67,6 @@ def _read(place: Path) -> list[dict[str, Any]]:
         if not place.is_file() or place.stat().st_size > _LARGEST:
             return []
         lines = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     return [line for line in lines if isinstance(line, dict) and isinstance(line.get("documents"), int)]

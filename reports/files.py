@@ -181,7 +181,7 @@ def _read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read the {what}: {error.strerror or error}", str(path)) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and deep nesting too
         raise InputError(
             f"the {what} are not JSON: {error}", str(path), "the file may be cut short; run again"
         ) from error

@@ -209,7 +209,7 @@ def read_record(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         head, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
         known = head["format"]
         _ = [row["hypothesis"] for row in rows if "claim" not in row]
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, RecursionError):
         raise InputError("not a calibration record", str(path), "write one with neuronull calibrate") from None
     if known != FORMAT:
         raise InputError(f"the record has format {known!r}, not {FORMAT!r}", str(path),

@@ -254,7 +254,7 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in whole.splitlines()]
         kept = [line for line in lines if line["format"] == FORMAT]
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         raise InputError("not a calibration journal", str(path), "give another --out") from None
     return kept
 

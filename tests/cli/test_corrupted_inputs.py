@@ -92,7 +92,6 @@ def _write_inputs(folder: Path) -> None:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
-    import zstandard
 
     from neuronull.data.embedded import embedded_model_path
     from neuronull.data.planted import Settings, planted_measurements
@@ -120,7 +119,8 @@ def _write_inputs(folder: Path) -> None:
     with pa.OSFile(str(files / "c.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     (files / "c.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
-    (files / "c.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(lines.encode()))
+    with pa.CompressedOutputStream(str(files / "c.jsonl.zst"), "zstd") as stream:
+        stream.write(lines.encode())
     counts = np.arange(2048)
     np.save(files / "counts.npy", counts)
     np.savez(files / "counts.npz", counts=counts)
