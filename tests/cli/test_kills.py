@@ -106,8 +106,9 @@ def test_killed_at_random_moments(command, undisturbed, tmp_path):
 
 
 def left_in(cache):
-    """What lies in a cache, but for measurements."""
-    return sorted(p.name for room in cache.iterdir() if room.name != "measurements" for p in room.iterdir())
+    """What lies in a cache, but for measurements and notes of looks."""
+    rooms = (room for room in cache.iterdir() if room.name not in ("measurements", "looks"))
+    return sorted(path.name for room in rooms for path in room.iterdir())
 
 
 @pytest.mark.parametrize("stage", ["forward", "influence", "heads"])
