@@ -212,6 +212,20 @@ def margin_text(margin: float | None, decimals: int) -> str:
     return _strip(fixed(margin, max(decimals, decimals_for(margin))))
 
 
+RATIO = "log ratio"
+"""Unit of which an amount is said as a share: .223 is 25 % more."""
+
+
+def amount(finding: Finding, value: float | None) -> str:
+    """Print an effect as a sentence has it: a log ratio as percent, anything else with its row's decimals."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if finding.unit == RATIO:
+        share = 100 * math.expm1(value)
+        return f"{number(share, 2) if abs(share) < 100 else fixed(share, 0)} %"
+    return margin_text(value, row_decimals(finding))
+
+
 def finding_numbers(finding: Finding, decimals: int | None = None) -> FindingNumbers:
     """Format one row, with its own number of decimals or that of a row beside it."""
     d = row_decimals(finding) if decimals is None else decimals

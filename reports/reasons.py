@@ -7,7 +7,19 @@ from collections.abc import Iterable, Sequence
 
 from ..hypotheses.inference.verdicts import Absence, Evidence, Presence, decide
 from ..hypotheses.result import Finding, HypothesisCard, Kind, OutputRow, Result, Role, Verdict
-from .numbers import FindingNumbers, apart, count, decimals_for, finding_numbers, fixed, margin_text, number, p_cell
+from .numbers import (
+    RATIO,
+    FindingNumbers,
+    amount,
+    apart,
+    count,
+    decimals_for,
+    finding_numbers,
+    fixed,
+    margin_text,
+    number,
+    p_cell,
+)
 
 _CLAUSES = ("plus", "minus", "none")
 
@@ -45,25 +57,55 @@ def said(finding: Finding, card: HypothesisCard | None = None) -> str:
     if finding.verdict is Verdict.NOT_RUN:
         return "Not measured in this run."
     if finding.verdict is Verdict.UNDETERMINED:
-        if finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided:
-            if finding.details.rival:
-                return f"It looks as if {card.plus}, but {finding.details.rival}."
-            return f"{_capital(card.plus)}, but perhaps by less than would matter."
-        if by_margin(finding):
-            return f"{_capital(card.none)} as far as can be seen, but this run cannot be sure."
-        return f"This run cannot tell whether {card.plus}."
+        return _undecided(finding, card)
     there = (finding.verdict is Verdict.SUPPORTED) is (finding.kind is not Kind.ABSENCE)
-    other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0
     if there:
-        clause = card.minus if other_way else card.plus
-    elif _opposite(finding):
-        clause = card.minus
-    elif _small_but_there(finding):
-        n = finding_numbers(finding)
-        clause = f"{card.plus}, but only by {n.estimate}: effects of {n.margin} or more are excluded"
-    else:
-        clause = f"{card.none}; any difference is too small to matter" if _bounded_below(finding) else card.none
-    return f"{_capital(clause)}."
+        return f"{_capital(_direction(finding, card))}."
+    if _opposite(finding):
+        return f"{_capital(card.minus)}."
+    margin = amount(finding, finding.margin)
+    unit = f" ({finding.unit})" if finding.unit and finding.unit != RATIO else ""
+    limit = f"an effect of {margin}{unit} or more is excluded"
+    if _significant(finding):
+        return f"{_capital(_direction(finding, card))}, but only by {_best(finding)}: {limit}."
+    strongest = _strongest(finding)
+    if strongest is not None:
+        low, high = amount(finding, strongest.low), amount(finding, strongest.high)
+        by = amount(finding, strongest.estimate)
+        told = f"the strongest, {output_name(strongest)}, does by {by} ({low} to {high})"
+        return f"{_capital(card.none)} by {margin} or more; {told}."
+    if finding.verdict_low is not None and finding.verdict_low > 0:
+        # the interval lies above 0 though p is large: "no difference" would be too much, "a difference" too
+        return f"It was not shown that {card.plus}; {limit}."
+    return f"{_capital(card.none)}; {limit}."
+
+
+def _undecided(finding: Finding, card: HypothesisCard) -> str:
+    if _significant(finding):
+        clause = _direction(finding, card)
+        if finding.details.rival:
+            return f"It looks as if {clause}, but {finding.details.rival}."
+        return f"{_capital(clause)}, but perhaps by less than would matter."
+    if by_margin(finding):
+        return f"{_capital(card.none)} as far as can be seen, but this run cannot be sure."
+    return f"This run cannot tell whether {card.plus}."
+
+
+def _direction(finding: Finding, card: HypothesisCard) -> str:
+    """The clause for the side on which the estimate lies."""
+    other_way = finding.two_sided and finding.estimate is not None and finding.estimate < 0
+    return card.minus if other_way else card.plus
+
+
+def _best(finding: Finding) -> str:
+    estimate = 0.0 if finding.estimate is None else finding.estimate
+    return amount(finding, abs(estimate) if finding.two_sided else estimate)
+
+
+def _strongest(finding: Finding) -> OutputRow | None:
+    """The head with the largest estimate; None where the finding is not of single heads."""
+    heads = [row for row in finding.details.per_output if row.head >= 0 and not math.isnan(row.estimate)]
+    return max(heads, key=lambda row: row.estimate) if len(heads) > 1 else None
 
 
 def _speaks(card: HypothesisCard) -> bool:
@@ -80,15 +122,11 @@ def _opposite(finding: Finding) -> bool:
     return finding.verdict_high is not None and finding.margin is not None and finding.verdict_high <= -finding.margin
 
 
-def _small_but_there(finding: Finding) -> bool:
-    """Whether an effect that is shown to lie below the margin is significantly above 0 all the same."""
-    small = finding.p_adjusted is not None and finding.p_adjusted < finding.alpha and not finding.two_sided
-    return small and finding.estimate is not None and finding.estimate > 0
-
-
-def _bounded_below(finding: Finding) -> bool:
-    """Whether the verdict interval excludes an effect as large as the margin the other way round as well."""
-    return finding.verdict_low is not None and finding.margin is not None and finding.verdict_low > -finding.margin
+def _significant(finding: Finding) -> bool:
+    """Whether p says that there is an effect, in the direction that the claim asks about."""
+    if finding.p_adjusted is None or finding.estimate is None:
+        return False
+    return finding.p_adjusted < finding.alpha and (finding.two_sided or finding.estimate > 0)
 
 
 def why(finding: Finding) -> str:
@@ -220,9 +258,9 @@ def of_heads(rows: Sequence[OutputRow]) -> bool:
 
 
 def output_name(row: OutputRow) -> str:
-    """``head 2.4`` for layer 2, head 4; pooled heads have head -1, and layer -1 where they are of all layers."""
+    """``L2H4`` for layer 2, head 4; pooled heads have head -1, and layer -1 where they are of all layers."""
     if row.head >= 0:
-        return f"head {row.layer}.{row.head}"
+        return f"L{row.layer}H{row.head}"
     return f"the pooled minor heads of layer {row.layer}" if row.layer >= 0 else row.name
 
 

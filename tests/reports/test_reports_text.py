@@ -165,8 +165,8 @@ def test_an_effect_that_is_there_and_too_small_is_told_as_both():
     card = next(c for c in result.hypotheses if c.id == "clusters.within")
     update = {"verdict": Verdict.SUPPORTED, "verdict_low": 0.01, "verdict_high": 0.03, "estimate": 0.02}
     row = result.finding("clusters.within").model_copy(update=update | {"p_adjusted": 0.001})
-    assert reasons.said(row, card).endswith(", but only by +.020: effects of .05 or more are excluded.")
-    assert "too small to matter" in reasons.said(row.model_copy(update={"p_adjusted": 0.5}), card)
+    assert reasons.said(row, card).endswith(", but only by .02: an effect of .05 (correlation) or more is excluded.")
+    assert reasons.said(row.model_copy(update={"p_adjusted": 0.5}), card).startswith("It was not shown that ")
 
 
 def test_a_verdict_that_another_rule_decided_says_so():
