@@ -150,14 +150,14 @@ def outputs_of(finding: Finding) -> Table:
         for r in sorted(found, key=lambda r: -r.estimate)
     ]
     note = f"Margin {margin_text(finding.margin, d)}." if finding.margin is not None else ""
-    caption = f"{'Heads (layer.head)' if heads else 'Outputs'}, strongest first"
+    caption = f"{'Heads' if heads else 'Outputs'}, strongest first"
     first = "Head" if heads else "Output"
     return table_of(caption, (first, "Estimate", "Low", "High", "Adjusted p"), rows, note=note)
 
 
 def _output_cell(row: OutputRow) -> str:
     if row.head >= 0:
-        return f"{row.layer}.{row.head}"
+        return f"L{row.layer}H{row.head}"
     return f"{row.layer}, minor heads pooled" if row.layer >= 0 else row.name
 
 

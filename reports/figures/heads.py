@@ -51,7 +51,7 @@ class Head:
     @property
     def name(self) -> str:
         """``2.4``; ``minor`` for the weak heads that are pooled."""
-        return f"{self.layer}.{self.head}" if self.head >= 0 else "minor"
+        return f"L{self.layer}H{self.head}" if self.head >= 0 else "minor"
 
 
 def heads_of(data: HeadMap) -> list[Head]:
@@ -308,7 +308,7 @@ def _alt(heads: Sequence[Head], finding: Finding | None) -> str:
     judged = sorted((h for h in heads if h.value is not None), key=lambda h: -float(h.value or 0.0))
     blocked = sum(not h.reachable for h in heads)
     told = [
-        f"head {h.name} {fixed(h.value, d, sign=True)}"
+        f"{h.name} {fixed(h.value, d, sign=True)}"
         + (f" [{fixed(h.low, d)}, {fixed(h.high, d)}]" if h.low is not None else "")
         for h in judged[:5]
     ]
