@@ -68,11 +68,11 @@ def said(finding: Finding, card: HypothesisCard | None = None) -> str:
     limit = f"an effect of {margin}{unit} or more is excluded"
     if _significant(finding):
         return f"{_capital(_direction(finding, card))}, but only by {_best(finding)}: {limit}."
-    strongest = _strongest(finding)
-    if strongest is not None:
-        low, high = amount(finding, strongest.low), amount(finding, strongest.high)
-        by = amount(finding, strongest.estimate)
-        told = f"the strongest, {output_name(strongest)}, does by {by} ({low} to {high})"
+    nearest = _nearest(finding)
+    if nearest is not None:
+        low, high = amount(finding, finding.verdict_low), amount(finding, finding.verdict_high)
+        by = f"{amount(finding, finding.estimate)} ({low} to {high})"
+        told = f"the one that comes nearest, {output_name(nearest)}, does by {by}"
         return f"{_capital(card.none)} by {margin} or more; {told}."
     if finding.verdict_low is not None and finding.verdict_low > 0:
         # the interval lies above 0 though p is large: "no difference" would be too much, "a difference" too
@@ -102,10 +102,11 @@ def _best(finding: Finding) -> str:
     return amount(finding, abs(estimate) if finding.two_sided else estimate)
 
 
-def _strongest(finding: Finding) -> OutputRow | None:
-    """The head with the largest estimate; None where the finding is not of single heads."""
-    heads = [row for row in finding.details.per_output if row.head >= 0 and not math.isnan(row.estimate)]
-    return max(heads, key=lambda row: row.estimate) if len(heads) > 1 else None
+def _nearest(finding: Finding) -> OutputRow | None:
+    """The head that the finding's own numbers are of; None where they are not of one of several heads."""
+    heads = [row for row in finding.details.per_output if row.head >= 0]
+    of = [row for row in heads if row.name == finding.details.deciding_output]
+    return of[0] if len(heads) > 1 and of else None
 
 
 def _speaks(card: HypothesisCard) -> bool:

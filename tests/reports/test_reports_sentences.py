@@ -74,17 +74,17 @@ def test_log_ratios_are_said_as_percent():
     assert reasons.said(row, CARD) == "Tall ones sing, but only by 11 %: an effect of 22 % or more is excluded."
 
 
-def test_of_several_heads_the_strongest_is_named():
+def test_of_several_heads_the_one_that_decides_is_named():
     bounds = {"low": -0.03, "high": 0.05}
     heads = [
         OutputRow(
-            name="", layer=0, head=k, estimate=value, p_adjusted=0.4, verdict="",
+            name=f"0.{k}", layer=0, head=k, estimate=value, p_adjusted=0.4, verdict="",
             **{end: value + by for end, by in bounds.items()},
         )
         for k, value in enumerate((0.01, 0.04, 0.02))
     ]  # fmt: skip
     row = finding(Kind.ABSENCE, False, "above 0, inside", 0.4, "")
-    row = row.model_copy(update={"unit": "log ratio", "details": Details(per_output=heads)})
+    row = row.model_copy(update={"unit": "log ratio", "details": Details(per_output=heads, deciding_output="0.1")})
     assert reasons.said(row, CARD) == (
-        "Nobody sings by 22 % or more; the strongest, L0H1, does by 4.1 % (1 % to 9.4 %)."
+        "Nobody sings by 22 % or more; the one that comes nearest, L0H1, does by 11 % (5.1 % to 16 %)."
     )
