@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..data.errors import InputError
+from ..data.lengths import length
 from ..data.measurements import Panel, PartialHeads
 from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import with_losses
@@ -24,7 +25,6 @@ from .closed_form import ClosedForm
 from .forward import run_forward
 from .heads import head_effects
 from .influence import has_closed_form, influence
-from .lengths import length
 from .measure import Inputs, load_inputs
 from .measure_heads import ABLATION, asked_part
 from .readout import fold

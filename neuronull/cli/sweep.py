@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ..data.errors import InputError
+from ..data.lengths import length
 from ..data.options import MeasureOptions, TestOptions
-from ..estimators.lengths import length
 from ..sweeps import Cell, Outcome, check, estimates, read_sweep, run_sweep, write_summary
 from . import options as o
 from .progress import on_stderr
