@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .data.store import cache_directory
-
 LOOKS = "looks"
 _SIZES = ("documents", "head_documents")
 _LARGEST = 1 << 20
@@ -56,6 +54,7 @@ def _sizes(declared: Mapping[str, Any]) -> list[Any]:
 
 
 def _place(declared: Mapping[str, Any]) -> Path:
+    from .data.store import cache_directory
     from .hypotheses.plan import plan_hash
 
     measure = {name: value for name, value in declared["measure"].items() if name not in _SIZES}

@@ -10,6 +10,7 @@ import pytest
 import neuronull as nn
 from neuronull import looks, pipeline
 from neuronull.data.options import MeasureOptions, TestOptions
+from neuronull.data.store import cache_directory
 from neuronull.estimators import estimate as estimating
 
 RUN = ("run", "--only", "clusters.weights", "--replicates", "39", "--context", "32")
@@ -37,7 +38,7 @@ def test_looks_are_those_that_differ_in_documents_alone():
 
 def test_damaged_notes_are_none():
     looks.looked(declared(documents=60))
-    (place,) = (pipeline.Path(looks.cache_directory()) / looks.LOOKS).iterdir()
+    (place,) = (cache_directory() / looks.LOOKS).iterdir()
     place.write_bytes(b"\xff\x00 not a note\n")
     assert looks.earlier(declared(documents=80)) == []
     place.write_text('{"documents": "many"}\n[1]\n')

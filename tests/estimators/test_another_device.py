@@ -59,8 +59,17 @@ def test_tensors_of_two_devices_do_not_meet():
         assert torch.equal(there.cpu(), here)
 
 
-@pytest.mark.parametrize("layer", ["last", 1])
-@pytest.mark.parametrize("family", FAMILIES)
+EARLIER = [(family, 1) for family in FAMILIES]
+
+
+@pytest.mark.parametrize(
+    ("family", "layer"),
+    [
+        *((family, "last") for family in FAMILIES),
+        EARLIER[0],
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in EARLIER[1:]),
+    ],
+)
 def test_measurements(family: str, layer: str | int, on_device, tmp_path: Path):
     options = replace(options_of(family, tmp_path, "tiny", seed=0, inflation=1.5), layer=layer)
     there, here = on_device(lambda: measured_with_heads(options)), measured_with_heads(options)
