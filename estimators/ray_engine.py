@@ -146,6 +146,7 @@ class RayEngine:
         """Workers for all that the cluster has free, once."""
         if not ray.is_initialized():
             self._started = True
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody was asked whether Ray may call home
             # results are looked at by this process alone: no dashboard, and nothing of the workers' is printed
             ray.init(
                 address=os.environ.get("RAY_ADDRESS"),
