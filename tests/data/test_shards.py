@@ -151,3 +151,31 @@ def test_a_lease_leaves_nothing_behind(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
         assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_several_tensors_of_several_types_after_so_many_documents(tmp_path: Path):
+    """Losses and sums in float64 beside activations in float32, one shard a document."""
+    shards = Shards(tmp_path / "a", documents=1)
+    losses, activation = torch.arange(6, dtype=torch.float64) / 3, torch.rand(6, 2)
+    with shards.stage("forward", losses.clone(), activation.clone()) as kept:
+        kept.add(range(2))
+        kept.add(range(2, 5))
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "forward.00000000.2.shard",
+        "forward.00000002.3.shard",
+    ]
+    again, and_again = torch.zeros(6, dtype=torch.float64), torch.zeros(6, 2)
+    with shards.stage("forward", again, and_again) as kept:
+        assert kept.fill() == [0, 1, 2, 3, 4]
+    assert torch.equal(again[:5], losses[:5])
+    assert torch.equal(and_again[:5], activation[:5])
+    assert again[5] == 0
+
+
+def test_a_shard_of_another_type_is_done_again(tmp_path: Path):
+    shards = Shards(tmp_path / "a", documents=1)
+    with shards.stage("forward", torch.ones(3)) as kept:
+        kept.add([1])
+    with shards.stage("forward", torch.zeros(3, dtype=torch.float64)) as kept:
+        assert kept.fill() == []
+    assert list((tmp_path / "a").iterdir()) == []
