@@ -72,11 +72,11 @@ def test_the_full_suite_alone_measures_effects(monkeypatch: pytest.MonkeyPatch):
     """Where a hypothesis that draws them is tested, and never by default."""
     made = planted_measurements(Settings(documents=40, pairs=8, neurons=320), 1, ("influence",))
     zero = torch.zeros(5, made.n_documents, 2, made.n_neurons)
-    monkeypatch.setattr("neuronull.estimators.measure.measure", lambda *a: made)
-    monkeypatch.setattr("neuronull.estimators.measure_heads.measure_heads", lambda o, m, p: m)
-    monkeypatch.setattr("neuronull.estimators.joint_ablation.measure_joint_ablation", lambda o, m, s, p: m)
+    monkeypatch.setattr("neuronull.estimators.measure.measure", lambda *a, **k: made)
+    monkeypatch.setattr("neuronull.estimators.measure_heads.measure_heads", lambda o, m, p, engine: m)
+    monkeypatch.setattr("neuronull.estimators.joint_ablation.measure_joint_ablation", lambda o, m, s, p, engine: m)
     monkeypatch.setattr(
-        "neuronull.estimators.effects.measure_effects", lambda o, m, p: replace(m, effects=Effects(zero, zero))
+        "neuronull.estimators.effects.measure_effects", lambda o, m, p, engine: replace(m, effects=Effects(zero, zero))
     )
     cases = (("full", "specialists", 10), ("default", "specialists", 0), ("full", "regimes.recruitment", 0))
     for suite, only, told in cases:
@@ -156,8 +156,8 @@ def test_measure_from_python_writes_what_load_reads(measured: Path, tmp_path: Pa
     from neuronull.estimators import measure as measuring
 
     world = load(measured)
-    monkeypatch.setattr(measuring, "measure", lambda options, progress: world)
-    monkeypatch.setattr("neuronull.estimators.measure_heads.measure_heads", lambda o, m, p: m)
+    monkeypatch.setattr(measuring, "measure", lambda options, progress, engine: world)
+    monkeypatch.setattr("neuronull.estimators.measure_heads.measure_heads", lambda o, m, p, engine: m)
     assert nn.measure(out=tmp_path / "m", progress=Silent()) is world
     assert load(tmp_path / "m").n_neurons == world.n_neurons
     with pytest.raises(nn.InputError, match=r"is not empty \(--out\)"):
