@@ -33,13 +33,13 @@ from numba import prange
 from ..data.adapters import Adapter
 from ..data.measurements import EFFECTS, Effects, IntArray, Panel
 from ..data.models import LoadedModel
-from ..data.options import Progress, Silent
-from ..data.shards import Shards, told
+from ..data.options import Progress
+from ..data.shards import Shards
 from .ablation import Kind, make_ablation
 from .compiled import compiled
-from .engine import ALONE, Engine, Local, placed
+from .engine import Engine, Workplace, placed
 from .exact import LARGEST_EXPONENT, compiled_exp
-from .influence import rows_by_document
+from .influence import matched_rows
 from .memory import with_back_off
 from .readout import fold
 from .vocabulary import Clean, Vocabulary
@@ -111,30 +111,17 @@ def class_effects(
     if why := unmeasurable(adapter):
         raise ValueError(why)
     replaced = make_ablation(ablation, activation, panel, seed)
-    label = np.full(len(panel), -1, dtype=np.int64)
-    label[panel.a_rows], label[panel.b_rows] = 0, 1
-    places = {int(panel.document[rows.start]): rows for rows in rows_by_document(panel) if (label[rows] >= 0).any()}
+    places = matched_rows(panel)
     signed, absolute = (torch.zeros(documents, *shape, dtype=torch.float64) for _ in range(2))
 
-    def item(document: int) -> tuple[Any, ...]:
-        rows = places[document]
-        matched = np.flatnonzero(label[rows] >= 0)
+    def item(at: slice) -> tuple[torch.Tensor, ...]:
+        rows, matched, label = places[at.start]
         here, target = torch.from_numpy(matched), torch.from_numpy(panel.target_id[rows][matched])
         change = (replaced.replacement(activation, rows) - activation[rows])[here]
-        return residual[rows][here], change, target, torch.from_numpy(label[rows][matched])
+        return residual[rows][here], change, target, torch.from_numpy(label)
 
-    with (shards or Shards()).stage("effects", signed, absolute) as kept:
-        before = set(kept.fill())
-        left = [document for document in places if document not in before]
-        said = told("effects by class", len(places) - len(left), len(places), "documents")
-        with (
-            (progress or Silent()).stage(said, len(left)) as stage,
-            (engine or Local()).spread(loaded, _EffectWork(counts), ALONE) as each,
-        ):
-            for document, found in zip(left, each(map(item, left)), strict=True):
-                signed[document], absolute[document] = found
-                kept.add([document])
-                stage.advance()
+    parts = [slice(document, document + 1) for document in places]
+    Workplace(progress, shards, engine).fill("effects", loaded, _EffectWork(counts), parts, item, signed, absolute)
     return Effects(signed.transpose(0, 1).contiguous(), absolute.transpose(0, 1).contiguous())
 
 

@@ -6,15 +6,17 @@ work, model and item alone, so no number depends on the engine, nor on which wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import torch
 
 from ..data.errors import InputError
 from ..data.models import LoadedModel
+from ..data.options import Progress, Silent
+from ..data.shards import Shards, told
 from .compiled import settled_threads
 from .side_by_side import side_by_side
 
@@ -101,6 +103,63 @@ class Local:
                 return documents.each(one, items)
 
             yield each
+
+
+class Workplace:
+    """Where a stage is worked on, where what it has finished is kept, and who is told how far it is.
+
+    Parameters
+    ----------
+    progress, shards, engine
+        Nobody, nowhere and here if None.
+    """
+
+    def __init__(
+        self, progress: Progress | None = None, shards: Shards | None = None, engine: Engine | None = None
+    ) -> None:
+        self.progress, self.shards, self.engine = progress or Silent(), shards or Shards(), engine or Local()
+
+    def fill(
+        self,
+        name: str,
+        loaded: LoadedModel,
+        work: Work[Any, Any],
+        parts: Sequence[slice],
+        item: Callable[[slice], Any],
+        *into: torch.Tensor,
+        unit: str = "documents",
+        size: Size = ALONE,
+    ) -> None:
+        """Do what earlier runs have left of a stage.
+
+        Parameters
+        ----------
+        name
+            Of the stage, one for each of a measurement.
+        parts
+            What is worked on at a time: a document, or a tile of positions, as its place on the first axis of `into`.
+        item
+            What a work needs of a part; made when its turn comes.
+        into
+            Tensors that are filled in: one, or as many as the work gives back.
+        unit
+            What the first axis counts, for whoever watches.
+        """
+        total = sum(part.stop - part.start for part in parts)
+        with self.shards.stage(name, *into) as kept:
+            before = set(kept.fill())
+            left = [part for part in parts if not before.issuperset(range(part.start, part.stop))]
+            todo = sum(part.stop - part.start for part in left)
+            size = replace(size, items=max(1, min(size.items, len(left))))
+            with (
+                self.progress.stage(told(name, total - todo, total, unit), todo) as stage,
+                self.engine.spread(loaded, work, size) as each,
+            ):
+                for part, found in zip(left, each(map(item, left)), strict=True):
+                    for whole, value in zip(into, found if len(into) > 1 else (found,), strict=True):
+                        whole[part] = value
+                    kept.add(range(part.start, part.stop))
+                    stage.advance(part.stop - part.start)
 
 
 @contextmanager

@@ -17,10 +17,10 @@ import torch
 
 from ..data.measurements import FloatArray, Heads, IntArray, Panel, PartialHeads
 from ..data.models import LoadedModel
-from ..data.options import Progress, Silent
+from ..data.options import Progress
 from ..data.positions import depends_on_length
-from ..data.shards import Shards, told
-from .engine import Engine, Local, Size
+from ..data.shards import Shards
+from .engine import Engine, Size, Workplace
 from .forward import captured_inputs
 from .memory import host_tensor, with_back_off
 from .restart import clean_calls, input_of, input_replaced, run_blocks
@@ -83,10 +83,10 @@ def head_effects(
         If there is not enough memory.
     """
     adapter = loaded.adapter
-    progress, shards, engine = progress or Silent(), shards or Shards(), engine or Local()
+    place = Workplace(progress, shards, engine)
     layers = range(layer + 1) if part is None else part.layers
     which = [(at, head) for at in layers for head in (*range(adapter.heads(at)), -1)]
-    means = head_means(loaded, documents, panel, layer, progress, shards, engine) if ablation == "mean" else None
+    means = head_means(loaded, documents, panel, layer, place) if ablation == "mean" else None
     effect = host_tensor(len(which), len(documents), 2, len(sd))
     scale = torch.from_numpy(np.where(sd > 0, sd, 1.0)).float()
     by_document = matched_positions(panel)
@@ -99,17 +99,15 @@ def head_effects(
     rows = 1 + max(adapter.heads(at) for at in range(layer + 1))
     floats = min(BATCH_FLOATS, rows * _floats_a_row(loaded, longest))
     work = _HeadWork(tuple(layers), layer, ablation, means, scale)
-    with shards.stage("heads", effect.transpose(0, 1)) as kept:
-        before = set(kept.fill())
-        left = [document for document in by_document if document not in before]
-        name = told("heads", len(by_document) - len(left), len(by_document), "documents")
-        size = Size(floats, BATCH_FLOATS, max(1, len(left)))
-        with progress.stage(name, len(left)) as stage, engine.spread(loaded, work, size) as each:
-            items = [(read[document], *by_document[document]) for document in left]
-            for document, found in zip(left, each(items), strict=True):
-                effect[:, document] = found
-                kept.add([document])
-                stage.advance()
+    place.fill(
+        "heads",
+        loaded,
+        work,
+        [slice(document, document + 1) for document in by_document],
+        lambda at: (read[at.start], *by_document[at.start]),
+        effect.transpose(0, 1),
+        size=Size(floats, BATCH_FLOATS, len(by_document)),
+    )
     return Heads(
         effect=effect,
         neuron=torch.arange(len(sd)),
@@ -169,25 +167,20 @@ def head_means(
     documents: Sequence[Sequence[int]],
     panel: Panel,
     layer: int,
-    progress: Progress,
-    shards: Shards,
-    engine: Engine,
+    place: Workplace,
 ) -> list[torch.Tensor]:
     """Return, per layer, the mean over the scored positions of the concatenated head outputs, [heads * width]."""
     widths = [_width(loaded.adapter.head_site(at)) for at in range(layer + 1)]
     sums = torch.zeros(len(documents), sum(widths), dtype=torch.float64)
-    with shards.stage("head means", sums) as kept:
-        before = set(kept.fill())
-        left = [document for document in range(len(documents)) if document not in before]
-        floats = _floats_a_row(loaded, max(len(ids) for ids in documents))
-        size = Size(floats, BATCH_FLOATS, max(1, len(left)))
-        name = told("head means", len(before), len(documents), "documents")
-        with progress.stage(name, len(left)) as stage, engine.spread(loaded, _SumWork(layer), size) as each:
-            items = [(documents[document], panel.position[panel.document == document]) for document in left]
-            for document, found in zip(left, each(items), strict=True):
-                sums[document] = found
-                kept.add([document])
-                stage.advance()
+    place.fill(
+        "head means",
+        loaded,
+        _SumWork(layer),
+        [slice(document, document + 1) for document in range(len(documents))],
+        lambda at: (documents[at.start], panel.position[panel.document == at.start]),
+        sums,
+        size=Size(_floats_a_row(loaded, max(map(len, documents))), BATCH_FLOATS, len(documents)),
+    )
     total = torch.zeros_like(sums[0])
     for one in sums:  # in the order of the documents, wherever and whenever each was added up
         total += one

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +20,11 @@ from ..data.adapters import Adapter
 from ..data.measurements import Audit, IntArray, Panel
 from ..data.models import LoadedModel
 from ..data.options import Progress, Silent
-from ..data.shards import Shards, told
+from ..data.shards import Shards
 from .ablation import Ablation, Kind, make_ablation
 from .audit import audit
 from .closed_form import ClosedForm
-from .engine import ALONE, Engine, Local, placed
+from .engine import Engine, Workplace, placed
 from .memory import host_tensor, with_back_off
 from .readout import fold
 from .restart import clean_calls, output_replaced, run_blocks
@@ -102,24 +103,17 @@ def influence(
     replaced = make_ablation(ablation, activation, panel, seed)
     progress = progress or Silent()
     delta_loss = host_tensor(*activation.shape)
-    work: _TileWork | _RestartWork
-    if has_closed_form(loaded.adapter, layer):
-        work, parts = _TileWork(layer), _tiles(panel, tile_size(fold(loaded.adapter, layer)))
-    else:
-        work, parts = _RestartWork(layer), rows_by_document(panel)
-    with (shards or Shards()).stage("influence", delta_loss) as kept:
-        before = set(kept.fill())
-        left = [rows for rows in parts if not before.issuperset(range(rows.start, rows.stop))]
-        items = (work.item(rows, documents, panel, residual, activation, replaced) for rows in left)
-        todo = sum(rows.stop - rows.start for rows in left)
-        with (
-            progress.stage(told("influence", len(panel) - todo, len(panel), "positions"), todo) as stage,
-            (engine or Local()).spread(loaded, work, ALONE) as each,
-        ):
-            for rows, found in zip(left, each(items), strict=True):
-                delta_loss[rows] = found
-                kept.add(range(rows.start, rows.stop))
-                stage.advance(rows.stop - rows.start)
+    closed, target = has_closed_form(loaded.adapter, layer), torch.from_numpy(panel.target_id)
+
+    def item(rows: slice) -> tuple[Any, ...]:
+        change = replaced.replacement(activation, rows) - activation[rows]
+        if closed:
+            return residual[rows], change, target[rows], activation[rows]
+        return documents[int(panel.document[rows.start])], panel.position[rows], change
+
+    work = _TileWork(layer) if closed else _RestartWork(layer)
+    parts = _tiles(panel, tile_size(fold(loaded.adapter, layer))) if closed else rows_by_document(panel)
+    Workplace(progress, shards, engine).fill("influence", loaded, work, parts, item, delta_loss, unit="positions")
     with progress.stage("audit", 1) as stage:
         checked = audit(loaded, documents, panel, residual, activation, delta_loss, replaced, layer, seed)
         stage.advance()
@@ -133,42 +127,34 @@ def has_closed_form(adapter: Adapter, layer: int) -> bool:
 
 @dataclass(frozen=True)
 class _TileWork:
-    """D of a tile of positions by the closed form."""
+    """D of a tile of positions by the closed form.
+
+    An item is the residual stream, the change of every neuron, the targets and the activation there.
+    """
 
     layer: int
-
-    def item(
-        self,
-        rows: slice,
-        documents: Sequence[Sequence[int]],
-        panel: Panel,
-        residual: torch.Tensor,
-        activation: torch.Tensor,
-        ablation: Ablation,
-    ) -> tuple[torch.Tensor, ...]:
-        """Residual stream, change of every neuron, target and activation at the rows."""
-        change = ablation.replacement(activation, rows) - activation[rows]
-        return residual[rows], change, torch.from_numpy(panel.target_id[rows]), activation[rows]
 
     @contextmanager
     def opened(self, view: LoadedModel) -> Iterator[Callable[[tuple[torch.Tensor, ...]], torch.Tensor]]:
         """Within the context, what is done with a tile."""
         readout = fold(view.adapter, self.layer)
-        closed_form, limit = ClosedForm(readout), [1 << 30]
+        closed_form = ClosedForm(readout)
+        tile = closed_form.tile
 
         def effects(item: tuple[torch.Tensor, ...]) -> torch.Tensor:
             out = torch.empty_like(item[1])
 
             def part(size: int) -> int:
-                rows = slice(first, first + size)
+                rows = slice(first, min(first + size, len(out)))
                 residual, change, target, activation = (placed(one[rows], view.device) for one in item)
                 after = None if readout.after is None else activation
                 out[rows] = closed_form.effects(residual, change, target, after).cpu()
                 return rows.stop
 
+            nonlocal tile
             first = 0
             while first < len(out):
-                first, limit[0] = with_back_off(part, min(limit[0], len(out)), "position")
+                first, tile = with_back_off(part, tile, "position")
             return out
 
         yield effects
@@ -176,22 +162,12 @@ class _TileWork:
 
 @dataclass(frozen=True)
 class _RestartWork:
-    """D of a document by passes that start again at the layer."""
+    """D of a document by passes that start again at the layer.
+
+    An item is its ids, its scored positions and the change of every neuron there.
+    """
 
     layer: int
-
-    def item(
-        self,
-        rows: slice,
-        documents: Sequence[Sequence[int]],
-        panel: Panel,
-        residual: torch.Tensor,
-        activation: torch.Tensor,
-        ablation: Ablation,
-    ) -> tuple[Sequence[int], IntArray, torch.Tensor]:
-        """Ids of a document, its scored positions and the change of every neuron there."""
-        change = ablation.replacement(activation, rows) - activation[rows]
-        return documents[int(panel.document[rows.start])], panel.position[rows], change
 
     @contextmanager
     def opened(
@@ -216,6 +192,21 @@ def rows_by_document(panel: Panel) -> list[slice]:
     """Rows of each document that has scored positions."""
     bounds = np.flatnonzero(np.diff(panel.document, prepend=-1, append=-1)).tolist()
     return [slice(start, stop) for start, stop in pairwise(bounds)]
+
+
+def matched_rows(panel: Panel) -> dict[int, tuple[slice, IntArray, IntArray]]:
+    """Return, for each document with a matched pair, its rows, which of them are matched, and their class index.
+
+    Places count from the first of the rows; class 0 is rare, 1 common.
+    """
+    label = np.full(len(panel), -1, dtype=np.int64)
+    label[panel.a_rows], label[panel.b_rows] = 0, 1
+    found = {}
+    for rows in rows_by_document(panel):
+        matched = np.flatnonzero(label[rows] >= 0)
+        if len(matched):
+            found[int(panel.document[rows.start])] = (rows, matched, label[rows][matched])
+    return found
 
 
 def changes_by_document(

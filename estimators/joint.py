@@ -21,10 +21,10 @@ import torch
 
 from ..data.measurements import IntArray, Panel
 from ..data.models import LoadedModel
-from ..data.options import Progress, Silent
-from ..data.shards import Shards, told
+from ..data.options import Progress
+from ..data.shards import Shards
 from .ablation import Kind, make_ablation
-from .engine import ALONE, Engine, Local, Work
+from .engine import Engine, Work, Workplace
 from .heads import (
     HeadAblation,
     ablated_heads,
@@ -33,7 +33,7 @@ from .heads import (
     matched_positions,
     needed_ids,
 )
-from .influence import has_closed_form, losses_after, rows_by_document
+from .influence import has_closed_form, losses_after, matched_rows
 from .joint_neurons import FormWork, RestartWork, sets_at_once, summed
 from .memory import with_back_off
 from .restart import BlockCall, clean_calls, input_replaced, run_blocks
@@ -96,22 +96,19 @@ def joint_neurons(
     """
     chosen = [_checked(one, activation.shape[1]) for one in sets]
     replaced = make_ablation(ablation, activation, panel, seed)
-    label = np.full(len(panel), -1, dtype=np.int64)
-    label[panel.a_rows], label[panel.b_rows] = 0, 1
-    places = {int(panel.document[rows.start]): rows for rows in rows_by_document(panel) if (label[rows] >= 0).any()}
+    closed, places = has_closed_form(loaded.adapter, layer), matched_rows(panel)
 
     def item(document: int) -> tuple[Any, ...]:
-        rows = places[document]
-        matched = np.flatnonzero(label[rows] >= 0)
+        rows, matched, label = places[document]
         change = replaced.replacement(activation, rows) - activation[rows]
         if not closed:
-            return documents[document], panel.position[rows], matched, change, label[rows][matched]
+            return documents[document], panel.position[rows], matched, change, label
         here, target = torch.from_numpy(matched), torch.from_numpy(panel.target_id[rows][matched])
-        return residual[rows][here], change[here], target, activation[rows][here], label[rows][matched]
+        return residual[rows][here], change[here], target, activation[rows][here], label
 
-    closed = has_closed_form(loaded.adapter, layer)
     work: Work[Any, Any] = FormWork(layer, chosen) if closed else RestartWork(layer, chosen)
-    totals = _totals("joint neurons", loaded, work, places, item, len(chosen), len(documents), progress, shards, engine)
+    totals = torch.zeros(len(documents), len(chosen), 2, dtype=torch.float64)
+    _fill("joint neurons", loaded, work, places, item, totals, Workplace(progress, shards, engine))
     return _increase(totals, panel)
 
 
@@ -143,15 +140,12 @@ def joint_heads(
     ValueError
         If a set repeats a head, names one that is not there, or is empty.
     """
-    progress, adapter = progress or Silent(), loaded.adapter
+    adapter, place = loaded.adapter, Workplace(progress, shards, engine)
     there = {(at, head) for at in range(adapter.layers) for head in range(adapter.heads(at))}
     for one in sets:
         if not one or len(set(one)) < len(one) or not set(one) <= there:
             raise ValueError(f"a set of heads must name heads of the model, each once: {list(one)}")
-    shards, engine = shards or Shards(), engine or Local()
-    means = None
-    if ablation == "mean":
-        means = head_means(loaded, documents, panel, adapter.layers - 1, progress, shards, engine)
+    means = head_means(loaded, documents, panel, adapter.layers - 1, place) if ablation == "mean" else None
     by_document = matched_positions(panel)
 
     def item(document: int) -> tuple[Any, ...]:
@@ -160,40 +154,23 @@ def joint_heads(
         return needed_ids(loaded, documents[document], position), position, target, label
 
     work = _HeadWork([list(one) for one in sets], means, ablation)
-    totals = _totals(
-        "joint heads", loaded, work, by_document, item, len(sets), len(documents), progress, shards, engine
-    )
+    totals = torch.zeros(len(documents), len(sets), 2, dtype=torch.float64)
+    _fill("joint heads", loaded, work, by_document, item, totals, place)
     return _increase(totals, panel)
 
 
-def _totals(
+def _fill(
     name: str,
     loaded: LoadedModel,
     work: Work[Any, Any],
     which: Iterable[int],
     item: Callable[[int], Any],
-    sets: int,
-    documents: int,
-    progress: Progress | None,
-    shards: Shards | None,
-    engine: Engine | None,
-) -> torch.Tensor:
-    """Return the sums of each document, set and class, [D, S, 2], from a work that gives [S, 2] for a document."""
-    totals = torch.zeros(documents, sets, 2, dtype=torch.float64)
-    which = list(which)
-    with (shards or Shards()).stage(name, totals) as kept:
-        before = set(kept.fill())
-        left = [document for document in which if document not in before]
-        said = told(name, len(which) - len(left), len(which), "documents")
-        with (
-            (progress or Silent()).stage(said, len(left)) as stage,
-            (engine or Local()).spread(loaded, work, ALONE) as each,
-        ):
-            for document, found in zip(left, each(map(item, left)), strict=True):
-                totals[document] = found
-                kept.add([document])
-                stage.advance()
-    return totals
+    totals: torch.Tensor,
+    place: Workplace,
+) -> None:
+    """Fill in the sums of each document, set and class, [D, S, 2], by a work that gives [S, 2] for a document."""
+    parts = [slice(document, document + 1) for document in which]
+    place.fill(name, loaded, work, parts, lambda at: item(at.start), totals)
 
 
 def _increase(totals: torch.Tensor, panel: Panel) -> JointIncrease:

@@ -103,12 +103,12 @@ class RayEngine:
 
     def close(self) -> None:
         """Let go of the workers, and of the cluster where it is ours."""
-        if self._workers:
-            for worker in self._workers:
-                ray.kill(worker)
-            self._workers = []
-            if self._started:
-                ray.shutdown()
+        for worker in self._workers:
+            ray.kill(worker)
+        self._workers = []
+        if self._started:
+            self._started = False
+            ray.shutdown()
 
     @contextmanager
     def spread(self, loaded: LoadedModel, work: Work[Any, Any], size: Size) -> Iterator[Each]:

@@ -5,7 +5,7 @@ The command line and the Python front door both come through here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -270,6 +270,8 @@ class _Run:
             if card.certificate is not None and card.certificate.failed
         ]
         result.provenance = self._provenance()
+        if self.request.measurements is None:
+            looks.looked(declared_of(self.request))
         return result
 
     def write(self, result: Result, folder: Path) -> str:
@@ -296,8 +298,6 @@ class _Run:
                 stage.advance()
         result.provenance = self._provenance()  # with the time that the report took
         write_results(result, folder)
-        if self.request.measurements is None:
-            looks.looked(declared_of(self.request))
         return failed
 
     def _measurements(self) -> Measurements:
@@ -305,18 +305,19 @@ class _Run:
             from .data.store import load
 
             return load(existing(self.request.measurements, "--measurements"))
-        return self._measured(self.request.measure, self.choice.needs)
+        return self._measured(self.request.measure, self.choice.needs, self._announce)
 
-    def _measured(self, options: MeasureOptions, needs: frozenset[Need]) -> Measurements:
+    def _measured(
+        self, options: MeasureOptions, needs: frozenset[Need], before: Callable[[Inputs], None] | None = None
+    ) -> Measurements:
         """Neurons of a model, and its heads where they are needed: they cost most."""
         from .estimators.measure import measure
         from .estimators.measure_heads import measure_heads
 
-        announce = None if options.random_init else self._announce
-        measurements = measure(options, self.timed, engine=self.engine, before=announce)
-        return (
-            measure_heads(options, measurements, self.timed, engine=self.engine) if "heads" in needs else measurements
-        )
+        measurements = measure(options, self.timed, engine=self.engine, before=before)
+        if "heads" not in needs:
+            return measurements
+        return measure_heads(options, measurements, self.timed, engine=self.engine)
 
     def _announce(self, inputs: Inputs) -> None:
         """Say what a long run will take, before it begins."""

@@ -88,8 +88,8 @@ def _looks(told: dict[str, Any]) -> str:
         return ""
     before = "; ".join(f"{one.get('documents')} documents until {one.get('at')}" for one in looks)
     return (
-        f" The same was run on this machine before with another number of documents: {before}. Documents that are "
-        "added after a look at the result make false alarms more frequent than alpha."
+        f" The same was run on this machine before with another number of documents: {before}. Choosing "
+        "how many documents to take after a look at the result makes false alarms more frequent than alpha."
     )
 
 
