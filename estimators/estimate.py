@@ -7,7 +7,7 @@ that take the same time whatever the number of documents (audits) are taken as t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -32,8 +32,12 @@ from .readout import fold
 ROUNDS = (2, 8)
 """Documents that are measured, in turn."""
 
-LONG = 5e11
-"""Parameters times tokens beyond which a measurement takes minutes, even where heads are left out."""
+LONG = 1.5e13
+"""Work (`is_long`) beyond which a measurement takes minutes on two cores.
+
+docs-gpt2 with its heads is 9e12 and takes 50 s; SmolLM2-135M on 57 documents of 128 tokens is 1e13 and 70 s without
+heads, 1.5e14 and half an hour with all of them.
+"""
 
 QUICK_S = 15.0
 """After a round that took longer no other follows: compiling is a small part of it."""
@@ -113,11 +117,16 @@ def estimate(options: MeasureOptions, with_heads: bool, control: int = 0, progre
     return estimate_of(inputs, with_heads, control, progress, loading.seconds)
 
 
-def is_long(inputs: Inputs) -> bool:
-    """Whether a measurement will take minutes, judged by the size of model and text alone."""
+def is_long(inputs: Inputs, with_heads: bool) -> bool:
+    """Whether a measurement will take minutes, judged by the size of model and text alone.
+
+    Its work is parameters times tokens, times 10 for influence, and one half more for each attention head.
+    """
     tokens = sum(map(len, inputs.corpus.documents["input_ids"]))
+    adapter = inputs.loaded.adapter
     parameters: int = sum(one.numel() for one in inputs.loaded.model.parameters())
-    return tokens * parameters > LONG
+    heads = sum(adapter.heads(at) for at in range(inputs.layer + 1)) if with_heads else 0
+    return tokens * parameters * (10 + heads / 2) > LONG
 
 
 def estimate_of(
@@ -126,6 +135,7 @@ def estimate_of(
     control: int = 0,
     progress: Progress | None = None,
     loading: Mapping[str, float] | None = None,
+    rounds: Sequence[int] = ROUNDS,
 ) -> Estimate:
     """Return the same as `estimate` for inputs that are loaded, which took so many seconds.
 
@@ -134,8 +144,8 @@ def estimate_of(
     InputError
         If no few documents have matched pairs.
     """
-    with (progress or Silent()).stage("estimate", len(ROUNDS)) as stage:
-        for documents in ROUNDS:
+    with (progress or Silent()).stage("estimate", len(rounds)) as stage:
+        for documents in rounds:
             start, clock = time.perf_counter(), _Clock()
             chosen, panel = _some(inputs, documents, clock)
             _measure(inputs, chosen, panel, clock, with_heads)
@@ -237,7 +247,7 @@ def _scaled(
         measured = len(paired) if part is None else len(part.documents)
         each = _heads_of_a_document(layers, took["heads lowest"], took["heads highest"], took["heads both"])
         seconds |= {
-            "model again": loading["model"],
+            "model again": loading.get("model", 0.0),
             "head means": took["head means"] * documents / fed,
             "heads": each * measured,
             "head audit": took["forward pass"] * (HEAD_PASSES + documents) / fed,

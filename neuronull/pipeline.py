@@ -321,15 +321,18 @@ class _Run:
 
     def _announce(self, inputs: Inputs) -> None:
         """Say what a long run will take, before it begins."""
-        from .estimators.estimate import estimate_of, in_a_line, is_long
+        from .estimators.estimate import ROUNDS, estimate_of, in_a_line, is_long
 
-        if is_long(inputs):
-            control = RANDOM_INIT_DOCUMENTS if self.choice.random_weights else 0
-            try:
-                told = in_a_line(estimate_of(inputs, "heads" in self.choice.needs, control, self.timed))
-            except InputError as error:
-                told = f"what it will take cannot be said: {error.what}"
-            self.timed.say(told)
+        heads = "heads" in self.choice.needs
+        if not is_long(inputs, heads):
+            return
+        control = RANDOM_INIT_DOCUMENTS if self.choice.random_weights else 0
+        try:
+            # two documents: `run --estimate` takes more time and is nearer
+            told = in_a_line(estimate_of(inputs, heads, control, self.timed, self.timed.seconds, ROUNDS[:1]))
+        except InputError as error:
+            told = f"what it will take cannot be said: {error.what}"
+        self.timed.say(told)
 
     def _checkpoints(self) -> Mapping[int, Measurements]:
         """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""

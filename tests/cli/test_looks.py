@@ -54,9 +54,10 @@ def test_a_run_that_takes_more_documents_after_a_look_says_so(cli, tmp_path):
     assert "another number of documents" not in (tmp_path / "first" / "report.md").read_text()
 
 
-def test_a_long_run_says_first_what_it_will_take(cli, tmp_path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("hypothesis", ["clusters.weights", "routing.heads"])  # without heads, and with them
+def test_a_long_run_says_first_what_it_will_take(cli, hypothesis: str, tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(estimating, "LONG", 0)
-    words = (*RUN, "--documents", "40")
+    words = ("run", "--only", hypothesis, *RUN[3:], "--documents", "40")
     ran = cli(*words, "--out", str(tmp_path / "first"))
     (line,) = (line for line in ran.err.splitlines() if line.startswith("measuring takes about "))
     assert line.endswith(" GiB disk")
