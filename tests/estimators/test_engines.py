@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -196,12 +197,13 @@ def test_a_worker_killed_in_the_middle_costs_nothing_but_time(tmp_path):
 
     def kill_one():
         while not killed and process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                if "Worker.run" in " ".join(child.cmdline()):  # Ray names a process by what it is doing
-                    child.kill()
-                    killed.append(child.pid)
-                    return
             time.sleep(0.05)
+            with contextlib.suppress(psutil.Error):  # a process may be gone before it is asked
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    if "Worker.run" in " ".join(child.cmdline()):  # Ray names a process by what it is doing
+                        child.kill()
+                        killed.append(child.pid)
+                        break
 
     watcher = threading.Thread(target=kill_one)
     watcher.start()
