@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from . import schema
 from .errors import InputError
-from .measurements import Effects, Heads, JointAblation, Manifest, Panel
+from .measurements import Effects, Heads, JointAblation, Manifest, Panel, PromotedTokens
 from .neuron_list import NeuronList, read_neuron_list
 from .regular import present
 
@@ -67,13 +67,8 @@ def read_documents(directory: Path) -> pd.DataFrame:
     table = _table(directory, where, schema.DOCUMENT_COLUMNS)
     if not table.num_rows:
         raise InputError("there are no documents", where, "write one row per document")
-    rows, source = _lists(table, "input_ids", where, "document"), table["source"]
-    if pa.types.is_dictionary(source.type):
-        source = source.cast(source.type.value_type)
-    if not (pa.types.is_string(source.type) or pa.types.is_large_string(source.type)):
-        raise InputError(f"the column source holds {source.type}", where, "it must hold text")
-    texts = ["" if text is None else text for text in source.to_pylist()]
-    columns = {"document": _integers(table, "document", where), "source": texts, "input_ids": rows}
+    rows, source = _lists(table, "input_ids", where, "document"), _texts(table, "source", where)
+    columns = {"document": _integers(table, "document", where), "source": source, "input_ids": rows}
     if schema.CLUSTER in table.column_names:
         columns[schema.CLUSTER] = _integers(table, schema.CLUSTER, where)
     return pd.DataFrame(columns)
@@ -206,6 +201,44 @@ def read_set(directory: Path) -> NeuronList | None:
     if not present(directory / schema.NEURON_LIST, schema.NEURON_LIST):
         return None
     return read_neuron_list(directory / schema.NEURON_LIST, schema.NEURON_LIST)
+
+
+def read_tokens(directory: Path) -> pd.DataFrame | None:
+    """Return `tokens.parquet`, ``None`` where there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or a column is missing or of another type.
+    """
+    where = schema.TOKENS
+    if not present(directory / where, where):
+        return None
+    table = _table(directory, where, schema.TOKEN_COLUMNS)
+    texts = pd.Series(_texts(table, "text", where), dtype=object)
+    return pd.DataFrame({"token": _integers(table, "token", where), "text": texts})
+
+
+def read_promoted(directory: Path) -> PromotedTokens | None:
+    """Return `promoted.safetensors`, ``None`` where there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, lacks a tensor, or holds one of another type.
+    """
+    tensors = read_tensors(directory, schema.PROMOTED_TENSORS)
+    return PromotedTokens(tensors["raised"], tensors["lowered"]) if tensors else None
+
+
+def _texts(table: pa.Table, column: str, where: str) -> list[str]:
+    """Column of a table that holds text; nothing reads as empty."""
+    found = table[column]
+    if pa.types.is_dictionary(found.type):
+        found = found.cast(found.type.value_type)
+    if not (pa.types.is_string(found.type) or pa.types.is_large_string(found.type)):
+        raise InputError(f"the column {column} holds {found.type}", where, "it must hold text")
+    return ["" if text is None else text for text in found.to_pylist()]
 
 
 def _table(directory: Path, name: str, columns: tuple[str, ...]) -> pa.Table:

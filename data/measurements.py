@@ -214,12 +214,25 @@ class Effects:
 
 
 @dataclass(frozen=True)
+class PromotedTokens:
+    """The tokens that each neuron speaks for: int64 [N, k] each, those it moves most first.
+
+    ``raised``: tokens whose logits rise most with the neuron's activation, through the last norm and the unembedding
+    alone; ``lowered``: tokens whose logits fall most.
+    """
+
+    raised: torch.Tensor
+    lowered: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Measurements:
     """A measurement directory in memory.  What is ``None`` was not measured.
 
     ``delta_loss`` and ``activation`` are [T, N]; ``mean`` is [N]; ``neurons`` has one row per neuron with the columns
     ``mean_abs sd kurtosis sparsity w_out_norm weak_direction_share token_frequency_share``; ``w_in``, ``w_out`` [N, d].
-    ``neuron_list`` is a set of neurons to test that was chosen elsewhere.
+    ``neuron_list`` is a set of neurons to test that was chosen elsewhere.  ``tokens`` has the text of each token id
+    that documents and ``promoted`` name: columns ``token`` and ``text``; no test reads either, a report shows them.
     ``checkpoints`` holds the same documents under the same model at other steps of its training, by step.
     """
 
@@ -236,6 +249,8 @@ class Measurements:
     joint_ablation: JointAblation | None = None
     effects: Effects | None = None
     neuron_list: NeuronList | None = None
+    tokens: pd.DataFrame | None = None
+    promoted: PromotedTokens | None = None
     checkpoints: Mapping[int, Measurements] = field(default_factory=dict)
 
     @property

@@ -20,6 +20,8 @@ CLOSURE = "closure.safetensors"
 CLOSURE_SETS = "closure.parquet"
 EFFECTS = "effects.safetensors"
 NEURON_LIST = "set.json"
+TOKENS = "tokens.parquet"
+PROMOTED = "promoted.safetensors"
 CHECKPOINTS = "checkpoints"
 SET = "set.json"
 
@@ -44,6 +46,8 @@ PANEL_FIELDS = {
 """Column of `panel.parquet` -> field of `Panel`, in the order of the format."""
 
 CLOSURE_COLUMNS = ("kind", "members")
+
+TOKEN_COLUMNS = ("token", "text")
 
 DOCUMENT_COLUMNS = ("document", "source", "input_ids")
 CLUSTER = "cluster"
@@ -73,6 +77,8 @@ NEURON_TENSORS = (
 HEAD_TENSORS = TensorFile(
     HEADS, {"effect": _FLOAT, "neuron": _INDEX, "layer": _INDEX, "head": _INDEX, "reachable": ("uint8", "bool")}
 )
+
+PROMOTED_TENSORS = TensorFile(PROMOTED, {"raised": _INDEX, "lowered": _INDEX})
 
 CLOSURE_TENSORS = TensorFile(CLOSURE, {"loss": _FLOAT})
 

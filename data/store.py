@@ -112,6 +112,8 @@ def load(directory: str | Path) -> Measurements:
         joint_ablation=files.read_closure(directory),
         effects=files.read_effects(directory),
         neuron_list=files.read_set(directory),
+        tokens=files.read_tokens(directory),
+        promoted=files.read_promoted(directory),
     )
     validate(measurements)
     return replace(measurements, checkpoints=_checkpoints(directory, measurements))
@@ -301,6 +303,10 @@ def _write_tables(measurements: Measurements, folder: Path) -> None:
     pq.write_table(pa.table(arrays), folder / schema.PANEL)
     if measurements.neurons is not None:
         pq.write_table(pa.Table.from_pandas(measurements.neurons, preserve_index=False), folder / schema.NEURONS)
+    if measurements.tokens is not None:
+        texts = {"token": pa.array(measurements.tokens["token"], pa.int64()),
+                 "text": pa.array(list(measurements.tokens["text"]), pa.string())}  # fmt: skip
+        pq.write_table(pa.table(texts), folder / schema.TOKENS)
     if measurements.joint_ablation is not None:
         table = pa.Table.from_pandas(measurements.joint_ablation.sets, preserve_index=False)
         pq.write_table(table, folder / schema.CLOSURE_SETS)
@@ -326,6 +332,8 @@ def _tensors(measurements: Measurements) -> dict[str, dict[str, torch.Tensor | N
         found[schema.CLOSURE] = {"loss": measurements.joint_ablation.loss}
     if measurements.effects is not None:
         found[schema.EFFECTS] = {"signed": measurements.effects.signed, "absolute": measurements.effects.absolute}
+    if measurements.promoted is not None:
+        found[schema.PROMOTED] = {"raised": measurements.promoted.raised, "lowered": measurements.promoted.lowered}
     return found
 
 

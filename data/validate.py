@@ -28,7 +28,9 @@ from .measurements import (
     Manifest,
     Measurements,
     Panel,
+    PromotedTokens,
 )
+from .token_texts import check_token_texts
 
 _ROWS = 4096
 """Rows looked at together: a mask of a whole [T, N] array would double its memory."""
@@ -61,6 +63,10 @@ def validate(measurements: Measurements) -> None:
         _closure_sets(measurements.joint_ablation, measurements.n_neurons, measurements.heads)
     if measurements.effects is not None:
         _effects(measurements.effects, paired_documents(measurements))
+    if measurements.tokens is not None:
+        check_token_texts(measurements.tokens, measurements.manifest.vocabulary, schema.TOKENS)
+    if measurements.promoted is not None:
+        _promoted(measurements)
     _set(measurements)
 
 
@@ -131,6 +137,19 @@ def _set(measurements: Measurements) -> None:
     if manifest.set is not None and manifest.set.name != found.name:
         what = f"set is {manifest.set.name!r}, {schema.NEURON_LIST} holds {found.name!r}"
         raise InputError(what, schema.MANIFEST, "give both the same name")
+
+
+def _promoted(measurements: Measurements) -> None:
+    """Each neuron has its tokens, and they are of the vocabulary."""
+    where, vocabulary = schema.PROMOTED, measurements.manifest.vocabulary
+    for f in fields(PromotedTokens):
+        tokens = getattr(measurements.promoted, f.name)
+        _dimensions(f.name, tokens, 2, where)
+        if measurements.n_neurons and len(tokens) != measurements.n_neurons:
+            raise InputError(f"{f.name} has {len(tokens):,} rows, there are {measurements.n_neurons:,} neurons", where,
+                             "write one row per neuron")  # fmt: skip
+        if tokens.numel():
+            _within(f.name, tokens.numpy().ravel(), vocabulary, where)
 
 
 def _documents(documents: pd.DataFrame, vocabulary: int) -> None:

@@ -26,14 +26,18 @@ from ..data.options import MeasureOptions, Progress, Silent, Stage
 from ..data.panel import FIRST_POSITION, check_panel, check_positions, classed_positions, with_losses
 from ..data.shards import Shards
 from ..data.store import cached
+from ..data.token_texts import token_texts
 from ..data.tokens import token_ids
 from .compiled import settled_threads
 from .engine import Engine, Local
 from .forward import Forward, run_forward
 from .influence import has_closed_form, influence
-from .neurons import covariates
+from .neurons import covariates, promoted_tokens
 
 _LIBRARIES = ("neuronull", "torch", "transformers", "tokenizers", "numpy")
+_HOLDS = 2
+"""What measurements hold, for the cache: 2 since they hold the texts of tokens."""
+
 _NOT_IN_KEY = (
     "model", "revision", "corpus", "counts", "conditions", "cluster", "device", "batch", "heads",
     "head_documents", "shard_documents",
@@ -339,6 +343,7 @@ def _key(inputs: Inputs) -> dict[str, Any]:
     loaded, corpus, counts = inputs.loaded, inputs.corpus, inputs.counts
     decisive = {f.name: getattr(inputs.options, f.name) for f in fields(MeasureOptions) if f.name not in _NOT_IN_KEY}
     return decisive | {
+        "holds": _HOLDS,
         "layer": inputs.layer,
         "training_step": inputs.step,
         "device": loaded.device.type,
@@ -379,8 +384,11 @@ def _measure(inputs: Inputs, progress: Progress, shards: Shards, engine: Engine)
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
     neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts, inputs.counts.given)
+    promoted = promoted_tokens(loaded.adapter, layer, inputs.counts.given)
+    read = {token for ids in inputs.corpus.documents["input_ids"] for token in ids}
+    tokens = token_texts(loaded.tokenizer, read.union(*(t.unique().tolist() for t in vars(promoted).values())))
     w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.written(layer))
-    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
+    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out, tokens=tokens, promoted=promoted)
 
 
 def _measure_influence(inputs: Inputs, progress: Progress, shards: Shards, engine: Engine) -> Measurements:

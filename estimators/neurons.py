@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from ..data.adapters import Adapter
-from ..data.measurements import IntArray
+from ..data.measurements import IntArray, PromotedTokens
 
 SPARSE = 0.1
 """An activation under this many sd counts as inactive."""
@@ -22,6 +22,43 @@ COLUMNS = ("mean_abs", "sd", "kurtosis", "sparsity", "w_out_norm", "weak_directi
 """Columns of the table, as in the measurement directory."""
 
 _CHUNK = 2048
+
+_LOGITS = 1 << 25
+"""Logits of neurons and tokens that are held at a time."""
+
+PROMOTED = 16
+"""Tokens that are kept for a neuron, on each side."""
+
+
+@torch.no_grad()
+def promoted_tokens(adapter: Adapter, layer: int, given: npt.NDArray[np.bool_] | None = None) -> PromotedTokens:
+    """Return the tokens whose logits rise and fall most with each neuron's activation.
+
+    Through the last norm's gain and the unembedding alone (the "logit lens" of the output weights, Geva et al. 2022,
+    arXiv 2203.14680): for a layer before the last, what later layers make of it is left out.
+
+    Parameters
+    ----------
+    adapter
+        The model's parts.
+    layer
+        Layer of the neurons.
+    given
+        Which token ids the tokenizer can give, bool [V]; all of them if None.
+    """
+    norm, w_out = adapter.final_norm(), adapter.written(layer).detach().float()
+    if norm.kind == "layer":
+        w_out = w_out - w_out.mean(1, keepdim=True)  # as the norm sees it
+    folded = folded_unembedding(adapter).float()
+    tokens = torch.arange(len(folded)) if given is None else torch.from_numpy(np.flatnonzero(given[: len(folded)]))
+    folded = folded[tokens.to(folded.device)]
+    kept = min(PROMOTED, len(tokens))
+    rows = max(1, _LOGITS // max(1, len(folded)))
+    parts = [(w_out[start : start + rows] @ folded.T).cpu() for start in range(0, len(w_out), rows)]
+    raised, lowered = (
+        torch.cat([tokens[part.topk(kept, largest=largest).indices] for part in parts]) for largest in (True, False)
+    )
+    return PromotedTokens(raised, lowered)
 
 
 @torch.no_grad()

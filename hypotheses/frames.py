@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..data.errors import MissingInput
 from .engine import Assessment
+from .members import mean_influence, split_shares
 from .prepared import PreparedData
 
 NAMES = ("draws", "contrasts", "neurons", "heads")
@@ -87,6 +88,12 @@ def _neurons(views: Sequence[PreparedData]) -> pd.DataFrame:
                 table[f"influence_{name}_{half}"] = values
     except MissingInput:
         pass
+    influence = mean_influence(data)
+    for side, name in enumerate((data.conditions.a.name, data.conditions.b.name)):
+        if influence is not None:
+            mean, reach = influence[0][side], influence[1][side]
+            table[f"influence_{name}"] = mean
+            table[f"influence_{name}_low"], table[f"influence_{name}_high"] = mean - reach, mean + reach
     for view in views:
         try:
             members = view.set
@@ -94,6 +101,9 @@ def _neurons(views: Sequence[PreparedData]) -> pd.DataFrame:
             continue
         for half in (0, 1):
             table[f"in_{view.neuron_set.name}_{half}"] = np.isin(table["neuron"], members[half].numpy())
+        shares = split_shares(view)
+        if shares is not None:
+            table[f"in_{view.neuron_set.name}_share"] = shares
     return table
 
 

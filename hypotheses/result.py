@@ -14,6 +14,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
+from .member_cards import Members
+
 FORMAT = "2"
 """Of ``results.json``; `neuronull.hypotheses.upgrade` reads format 1 too."""
 
@@ -538,6 +540,9 @@ class Result(BaseModel):
     nulls: list[NullSummary] = Field(default_factory=list)
     set_effects: list[SetEffect] | None = Field(default=None, description="Left out where none were measured")
     multiverse: Multiverse | None = Field(default=None, description="Left out where nothing was varied")
+    members: Members | None = Field(
+        default=None, description="Who the neurons of the set under test are; left out where there is none"
+    )
     provenance: dict[str, Any] = Field(default_factory=dict, exclude=True)
     _frames: dict[str, Any] = PrivateAttr(default_factory=dict)
 

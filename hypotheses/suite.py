@@ -20,6 +20,7 @@ from .frames import Kept, frames
 from .hypothesis import Hypothesis
 from .inference.multiplicity import adjust
 from .inference.permutation import enough_replicates
+from .members import members_if_any
 from .nulls.base import NullModel
 from .nulls.guard import blamed
 from .prepared import PreparedData
@@ -103,6 +104,7 @@ def _tested(
         left_out=left_out,
         claims=claim_verdicts(prepared, findings, options.alpha, doubtful),
         warnings=[*main.measurements.manifest.extra("warnings", []), *set_unused(prepared)],
+        members=members_if_any(main),
         **figure_data.collect(prepared, findings, options.seed),
     )
     result.keep_frames(frames(builders.kept, builders.views))

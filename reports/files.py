@@ -69,7 +69,7 @@ def _frame(frame: Any) -> bytes:
 
 def result_json(result: Result) -> str:
     """``results.json``: the whole result without its provenance; not-a-number and infinity become null."""
-    unused = {name for name in ("multiverse", "set_effects") if getattr(result, name) is None}
+    unused = {name for name in ("multiverse", "set_effects", "members") if getattr(result, name) is None}
     return result.model_dump_json(indent=1, exclude=unused) + "\n"
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ..hypotheses.result import Result
-from . import glossary, multiverse, null_tables, origin, references, set_effects, subject, tables
+from . import glossary, members, multiverse, null_tables, origin, references, set_effects, subject, tables
 from .figures.canvas import Drawing, to_svg
 from .finding_section import FindingSection, as_sentence, slug
 from .numbers import count, percent, printable, typeset
@@ -39,6 +39,9 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     env.filters.update(num=unbroken, percent=percent, count=count, slug=slug, sentence=as_sentence)
+    env.filters.update(
+        visible=members.visible, quoted=members.quoted, context_text=members.context_text, loss_text=members.loss_text
+    )
     marks = {str(k): v for k, v in glossary.VERDICT_MARKS.items()}
     env.globals.update(g=glossary, marks=marks, zip=zip)
     return env
@@ -70,6 +73,9 @@ def render(result: Result, *, opened: bool = False) -> str:
             of_finding={s.anchor: finding_figures(s, result) for c in story.sections for s in c.findings},
             asked={kind for c in story.sections for kind in c.figures},
             drawn=_drawn(result, {kind for c in story.sections for kind in c.figures}),
+            members_title=members.title(result),
+            lens=members.tokens(result).note,
+            members_intro=members.intro(result.members) if result.members else "",
             effects_title=set_effects.title(result),
             effects_intro=set_effects.intro(result),
             universes=_universes(result),
@@ -85,6 +91,8 @@ def _tables(result: Result) -> dict[str, tables.Table]:
     return {
         "overview": tables.overview(result),
         "verdicts": multiverse.verdicts(result),
+        "members": members.neurons(result),
+        "member_heads": members.heads(result),
         "effects": set_effects.effects(result),
         "meanings": set_effects.meanings(result),
         "every_universe": multiverse.every_universe(result),

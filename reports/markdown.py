@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
-from . import glossary, multiverse, null_tables, origin, references, set_effects, tables
+from . import glossary, members, multiverse, null_tables, origin, references, set_effects, tables
 from .finding_section import FindingSection, as_sentence
 from .numbers import printable, typeset
 from .story import ClaimSection, PaperSection, Story, tell
@@ -140,6 +140,7 @@ def _rest(result: Result, story: Story) -> list[str]:
     bullets = "\n".join(f"- {escape(w)}" for w in result.warnings)
     asked = {kind for c in story.sections for kind in c.figures}
     return [
+        *_members(result),
         *(_set_effects(result, 2) if "effects" not in asked else []),
         *_multiverse(result),
         table(tables.controls(result), 2),
@@ -158,6 +159,15 @@ def _rest(result: Result, story: Story) -> list[str]:
         *(_folded(data) for data in (origin.stages(result), origin.options(result), origin.versions(result))),
         f"## Citation\n\n{fenced(references.bibtex(result), 'bibtex')}",
     ]
+
+
+def _members(result: Result) -> list[str]:
+    """Who the neurons of the set are; their contexts are told in the page alone."""
+    if result.members is None:
+        return []
+    heading = f"## {escape(members.title(result))}\n\n{escape(members.intro(result.members))}"
+    tables_of = (members.neurons, members.tokens, members.heads)
+    return [heading, *(_folded(make(result)) for make in tables_of)]
 
 
 def _set_effects(result: Result, level: int) -> list[str]:

@@ -57,6 +57,10 @@ def by_hand(folder):
     signed = rng.normal(size=(5, D, 2, N))
     signed[:, 5] = 0
     save_file({"signed": signed, "absolute": 2 * np.abs(signed)}, folder / "effects.safetensors")
+    pd.DataFrame({"token": range(V), "text": [f" t{i}" for i in range(V)]}).to_parquet(folder / "tokens.parquet")
+    save_file(
+        {"raised": rng.integers(0, V, (N, 3)), "lowered": rng.integers(0, V, (N, 3))}, folder / "promoted.safetensors"
+    )
     return folder
 
 

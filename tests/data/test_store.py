@@ -88,7 +88,7 @@ def test_the_format_is_what_the_design_says(made, tmp_path):
     assert (manifest["format"], manifest["my_note"]) == ("1", {"kept": [1, 2]})
     listed = {"documents.parquet", "panel.parquet", "influence.safetensors", "activations.safetensors",
               "weights.safetensors", "neurons.parquet", "heads.safetensors", "closure.safetensors",
-              "closure.parquet", "effects.safetensors"}  # fmt: skip
+              "closure.parquet", "effects.safetensors", "tokens.parquet", "promoted.safetensors"}  # fmt: skip
     assert set(manifest["contents"]) == listed == {p.name for p in (tmp_path / "copy").iterdir()} - {"manifest.json"}
 
 
@@ -221,9 +221,9 @@ def trained(folder, *steps):
     for step in steps:
         place = by_hand(folder / "checkpoints" / str(step))
         rewrite(place, INFLUENCE, delta_loss=np.full((T, N), step, "f4"))
-        for name in ("activations", "weights", "heads", "closure", "effects"):
+        for name in ("activations", "weights", "heads", "closure", "effects", "promoted"):
             (place / f"{name}.safetensors").unlink()
-        for name in ("neurons", "closure"):
+        for name in ("neurons", "closure", "tokens"):
             (place / f"{name}.parquet").unlink()
     return folder
 

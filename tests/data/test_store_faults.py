@@ -7,6 +7,7 @@ from neuronull.data.errors import InputError
 from neuronull.data.store import load
 
 P, DOC, INF, ACT = "panel.parquet", "documents.parquet", "influence.safetensors", "activations.safetensors"
+TOK, PRO = "tokens.parquet", "promoted.safetensors"
 CS, E = "closure.parquet", "effects.safetensors"
 W, H, C, NEU = "weights.safetensors", "heads.safetensors", "closure.safetensors", "neurons.parquet"
 
@@ -83,6 +84,15 @@ FAULTS = {
     "influence truncated": (cut(INF), "influence.safetensors cannot be read: "),
     "influence empty": (content(INF, b""), "influence.safetensors cannot be read: "),
     "influence foreign": (content(INF, b"not a tensor" * 99), "influence.safetensors cannot be read: "),
+    "tokens binary": (content(TOK, b"PAR1"), "tokens.parquet cannot be read: "),
+    "tokens unsorted": (cell(TOK, "token", 3, 0), "the column token is not ascending ids of the vocabulary"),
+    "tokens outside": (cell(TOK, "token", -1, V), "the column token is not ascending ids of the vocabulary"),
+    "tokens numbers": (rows(TOK, lambda t: t.assign(text=1)), "the column text holds int64 (tokens.parquet)"),
+    "tokens column": (rows(TOK, lambda t: t[["token"]]), "tokens.parquet has no column text"),
+    "promoted outside": (tensor(PRO, raised=np.full((N, 3), V)), f"raised of row 0 is {V}, outside 0 to {V - 1}"),
+    "promoted rows": (tensor(PRO, lowered=np.zeros((2, 3), "i8")), f"lowered has 2 rows, there are {N} neurons"),
+    "promoted flat": (tensor(PRO, raised=np.zeros(N, "i8")), f"raised has shape [{N}], not 2 dimensions"),
+    "promoted half": (tensor(PRO, raised=None), "promoted.safetensors has no tensor raised"),
     "influence name": (tensor(INF, delta_loss=None, delta=f4(T, N)), "influence.safetensors has no tensor delta_loss"),
     "influence type": (tensor(INF, delta_loss=np.ones((T, N))), "delta_loss is float64 (influence.safetensors)"),
     "influence rows": (tensor(INF, delta_loss=f4(T - 1, N)), "delta_loss has 47 rows, panel.parquet has 48"),

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from tiny_models import LAYERS, NEURONS, VOCABULARY, tiny
 
-from neuronull.estimators.neurons import COLUMNS, covariates
+from neuronull.estimators.neurons import COLUMNS, PROMOTED, covariates, promoted_tokens
 
 RNG = np.random.default_rng(0)
 ACTIVATION = np.concatenate([RNG.standard_t(3, (5000, NEURONS - 1)), np.full((5000, 1), 0.7)], axis=1).astype("f4")
@@ -72,3 +72,22 @@ def test_rows_that_pad_an_embedding_have_no_say():
     assert (whole["token_frequency_share"] - found["token_frequency_share"]).abs().max() > 0.01
     same = covariates(adapter, LAYERS - 1, torch.from_numpy(ACTIVATION), COUNTS, np.ones(VOCABULARY, dtype=bool))
     assert same.equals(whole)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_promoted_tokens_are_those_whose_logits_move_most(name: str):
+    """Against the model's own last norm at frozen scale: a step of one neuron's output weights on the stream."""
+    loaded = tiny(name)
+    norm = loaded.model.transformer.ln_f if name == "gpt2" else loaded.model.model.norm
+    if name == "gpt2":
+        w = loaded.model.transformer.h[-1].mlp.c_proj.weight.double()
+    else:
+        w = loaded.model.model.layers[-1].mlp.down_proj.weight.T.double()
+    given = np.arange(VOCABULARY) % 5 != 0  # every fifth row is padding
+    found = promoted_tokens(loaded.adapter, LAYERS - 1, given)
+    for neuron in range(NEURONS):
+        step = w[neuron] - w[neuron].mean() if name == "gpt2" else w[neuron]
+        logits = (loaded.model.lm_head.weight.double() @ (step * norm.weight.double())).detach().numpy()
+        order = [token for token in np.argsort(-logits) if given[token]]
+        assert found.raised[neuron].tolist() == order[:PROMOTED]
+        assert found.lowered[neuron].tolist() == order[::-1][:PROMOTED]

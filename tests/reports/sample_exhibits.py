@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 from sample_cards import MASLOV2002, NULL_SAYS, REWIRING
 
+from neuronull.hypotheses.member_cards import HeadCard, Mean, Members, NeuronCard, PairCard, Snippet
 from neuronull.hypotheses.result import (
     Balance,
     Certificate,
@@ -133,6 +134,21 @@ def set_effects(rng: np.random.Generator) -> list[SetEffect]:
                 )
             )
     return effects
+
+
+def members() -> Members:
+    """Two of three neurons, two pairs, a head."""
+    place = Snippet(document=3, position=41, before="the cat sat on\nthe", token=" mat", after=" and slept", value=4.25)
+    mean = {"rare": Mean(mean=0.0751, low=0.0706, high=0.0796), "common": Mean(mean=0.0513, low=0.0479, high=0.0547)}
+    sure = NeuronCard(
+        neuron=895, halves=[0, 1], splits=1.0, influence=mean, raised=[" the", "ing"], lowered=["\n", "\n  "],
+        contexts=[place],
+    )  # fmt: skip
+    unsure = sure.model_copy(update={"neuron": 12, "halves": [1], "splits": 0.425, "raised": [], "lowered": []})
+    other = place.model_copy(update={"token": " on", "value": 4.1})
+    pairs = [PairCard(a=place, b=other), PairCard(a=other, b=place)]
+    head = HeadCard(layer=0, head=3, effect={"rare": 0.1312, "common": 0.0961})
+    return Members(set="plateau", size=3, both=1, splits=20, neurons=[sure, unsure], pairs=pairs, heads=[head])
 
 
 def curves(rng: np.random.Generator, neurons: int, plateau: int) -> list[Curve]:

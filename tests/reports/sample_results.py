@@ -18,8 +18,9 @@ from sample_cards import (
 from sample_cards import (
     plateau as plateau_card,
 )
-from sample_exhibits import balance, curves, graphs, head_map, multiverse, nulls, set_effects
+from sample_exhibits import balance, curves, graphs, head_map, members, multiverse, nulls, set_effects
 
+from neuronull.hypotheses.member_cards import Members, PairCard
 from neuronull.hypotheses.result import (
     ClaimVerdict,
     Curve,
@@ -85,6 +86,7 @@ def sample_result(
         graphs=graphs(rng, plateau),
         nulls=nulls(),
         set_effects=set_effects(np.random.default_rng(seed + 2)),
+        members=members(),
         multiverse=multiverse(findings, np.random.default_rng(seed + 1)),
         balance=balance(),
         provenance={
@@ -482,12 +484,28 @@ def hostile_result() -> Result:
         universe.settings[script] = image
         universe.outcomes[0:1] = [o.model_copy(update={"hypothesis": f"mine.{image}"}) for o in universe.outcomes[:1]]
     result.multiverse.universes[-1].why_not = every
+    result.members = _hostile_members(result.members, script, image, every)
     result.curves[0] = result.curves[0].model_copy(update={"label": every})
     result.graphs[0] = result.graphs[0].model_copy(update={"label": script})
     result.balance[0] = result.balance[0].model_copy(update={"label": image, "rows": [(script, 0.3), ("$x$", 0.1)]})
     result.setup.versions[script] = image
     result.provenance = {"command": ["neuronull", "run", script], script: {image: [every]}}
     return result
+
+
+def _hostile_members(members: Members, script: str, image: str, every: str) -> Members:
+    place = members.pairs[0].a.model_copy(update={"before": script, "token": every, "after": image})
+    neuron = members.neurons[0]
+    foreign = {"contexts": [place], "raised": [script, every], "lowered": [image]}
+    foreign["influence"] = dict.fromkeys((script, image), neuron.influence["rare"])
+    return members.model_copy(
+        update={
+            "set": script,
+            "neurons": [neuron.model_copy(update=foreign)],
+            "pairs": [PairCard(a=place, b=place)],
+            "heads": [members.heads[0].model_copy(update={"effect": {script: 0.1, every: 0.2}})],
+        }
+    )
 
 
 def _hostile_paper(script: str, image: str, every: str) -> dict[str, object]:
