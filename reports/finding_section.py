@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..hypotheses.result import Finding, HypothesisCard, Kind, Result, Role, Verdict
@@ -26,6 +27,7 @@ class FindingSection:
     why: str
     doubt: str
     enough: str
+    by_null: str
     calibration: str
     reading: str
     null_words: str
@@ -72,6 +74,7 @@ def finding_section(index: int, hypothesis: str, result: Result) -> FindingSecti
         why=reason,
         doubt=as_sentence(reasons.doubt(row)),
         enough=reasons.enough(row),
+        by_null=_by_null(row, rows),
         calibration=as_sentence(row.details.calibration),
         reading=_reading(row, card),
         null_words=tables.null_says(row, result.nulls),
@@ -85,6 +88,20 @@ def finding_section(index: int, hypothesis: str, result: Result) -> FindingSecti
         lines=tables.broken_lines(row),
         tails=tables.tail_laws(row),
     )
+
+
+def _by_null(row: Finding, rows: Sequence[Finding]) -> str:
+    """Estimate and p under each null model alone: those that decide together, and those that stand beside."""
+    deciding = (row.null_model or "").split("+")
+    decides = [tables.null_and_p(r, row) for r in rows if r.null_model in deciding]
+    beside = [tables.null_and_p(r, row) for r in rows if r is not row and r.estimate is not None]
+    beside = [told for told in beside if told not in decides]
+    parts = []
+    if len(decides) > 1:
+        parts.append(f"By null model: {'; '.join(decides)}; the larger p counts.")
+    if beside:
+        parts.append(f"For comparison, deciding nothing: {'; '.join(beside)}.")
+    return " ".join(parts)
 
 
 def _notes(row: Finding, reason: str, result: Result) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ..hypotheses.result import Result
 from . import glossary, members, multiverse, null_tables, origin, references, set_effects, subject, tables
 from .figures.canvas import Drawing, to_svg
+from .figures.estimation import LEGEND
 from .finding_section import FindingSection, as_sentence, slug
 from .numbers import count, percent, printable, typeset
 from .story import tell
@@ -74,6 +75,7 @@ def render(result: Result, *, opened: bool = False) -> str:
             asked={kind for c in story.sections for kind in c.figures},
             drawn=_drawn(result, {kind for c in story.sections for kind in c.figures}),
             members_title=members.title(result),
+            legend=LEGEND,
             lens=members.tokens(result).note,
             members_intro=members.intro(result.members) if result.members else "",
             effects_title=set_effects.title(result),

@@ -109,6 +109,7 @@ def _finding(section: FindingSection) -> list[str]:
         ("", section.asks),
         ("", section.sentence),
         ("", section.why),
+        ("", section.by_null),
         ("Doubt", section.doubt),
         ("What would be enough", section.enough),
         ("", section.measured),

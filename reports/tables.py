@@ -121,6 +121,12 @@ def null_label(finding: Finding) -> str:
     return (finding.null_model or "none").replace("+", " + ")
 
 
+def null_and_p(finding: Finding, like: Finding) -> str:
+    """Null model, estimate and p of a row in words, with the decimals of another of the same unit."""
+    n = finding_numbers(finding, row_decimals(like) if finding.unit == like.unit else None)
+    return f"{null_label(finding)} {n.estimate}{'' if finding.unit == like.unit else f' {finding.unit}'}, {n.p}"
+
+
 def nulls_behind(finding: Finding, nulls: Sequence[NullSummary]) -> list[NullSummary]:
     """Null models of the row among `nulls`; a two-way row has two."""
     parts = (finding.null_model or "").split("+")

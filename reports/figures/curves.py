@@ -138,20 +138,15 @@ def _middle_line(axes: Axes, curve: Curve, rank: NDArray[np.float64], level: NDA
 def _caption(curves: Sequence[Curve], head: str) -> str:
     knots = ""
     if any(c.knots for c in curves):
-        knots = (
-            " Diamonds and upright lines: knots, where two straight lines meet best"
-            f"{_BAND_MEANS if any(c.knots_low for c in curves) else ''}. Any smooth law bends too, so a knot alone is "
-            "no regime."
-        )
-        sought = [c.knots_sought for c in curves if c.knots_sought]
+        band = _BAND_MEANS if any(c.knots_low for c in curves) else ""
+        knots = f" Diamonds: knots, where two lines meet best{band}. Any smooth law bends too, so a knot is no regime."
+        sought = next((c.knots_sought for c in curves if c.knots_sought), None)
         if sought:
-            knots += (
-                f" They are sought from rank {count(sought[0][0])} to {count(sought[0][1])}; one at either end says "
-                "only that the curve is steep there."
-            )
+            ends = f"{count(sought[0])} and {count(sought[1])}"
+            knots += f" At ranks {ends}, where the search ends, it says only that the curve is steep there."
     return (
-        "Mean change in loss when one neuron is removed, neurons sorted by it, both axes logarithmic. A power law is "
-        f"a straight line; the thin lines carry the middle band's line on into the {head}.{knots}"
+        "Mean change in loss when one neuron is removed, neurons sorted by it. On these axes a power law is a straight "
+        f"line; the thin lines carry the middle band's on into the {head}.{knots}"
     )
 
 

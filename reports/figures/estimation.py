@@ -39,6 +39,14 @@ _ESTIMATE, _NULL, _HEADER = 40.0, 44.0, 20.0
 _BINS = 48
 
 
+LEGEND = (
+    "In the figure of a finding: dot, the estimate; thick bar, the interval that the verdict uses; thin bar with caps, "
+    "the 95 % interval over documents; shaded, effects smaller than the margin; grey, what the null model gives, as "
+    "shares of its draws; orange line, what was observed."
+)
+"""What the signs of an estimation plot mean."""
+
+
 @in_house_style
 def estimation(
     rows: Sequence[Finding], blank: Callable[[float], Figure] = new_figure, known: Sequence[NullSummary] = ()
@@ -73,7 +81,7 @@ def estimation(
         _draw_null(axes, row, (share, edges, top), caveat)
     plain_ticks(axes)
     axes.set_xlabel(short(main.unit, 40))
-    return Drawing(figure, _caption(main, nulls, limits), alt_text(main, nulls))
+    return Drawing(figure, _caption(nulls, limits), alt_text(main, nulls))
 
 
 def by_unit(rows: Sequence[Finding]) -> list[list[Finding]]:
@@ -223,26 +231,13 @@ def _draw_null(
     bare(axes)
 
 
-def _caption(main: Finding, nulls: Sequence[Finding], limits: tuple[float, float]) -> str:
-    n = finding_numbers(main)
-    parts = []
-    bars = ["Dot: estimate"]
-    if main.verdict_low is not None:
-        bars.append(f"thick bar: {n.verdict_level} interval{', which the verdict uses' if main.verdict else ''}")
-    if main.ci_low is not None:
-        bars.append(f"thin bar with caps: {n.interval_level} interval over documents")
-    parts.append("; ".join(bars) + ".")
-    if main.margin is not None:
-        parts.append("Shaded: effects smaller than the margin.")
-    if nulls:
-        parts.append("Grey: what the null model gives, as shares of its draws; orange line: what was observed.")
+def _caption(nulls: Sequence[Finding], limits: tuple[float, float]) -> str:
+    """What is special about one figure; what its signs mean, `LEGEND` says once for all."""
     outside = sum(1 for r in nulls for v in r.null_draws if not limits[0] <= v <= limits[1])
-    if outside:
-        total = sum(len(r.null_draws) for r in nulls)
-        parts.append(
-            f"{count(outside)} of {count(total)} draws ({percent(round(outside / total, 4))}) lie beyond the axis."
-        )
-    return " ".join(parts)
+    if not outside:
+        return ""
+    total = sum(len(r.null_draws) for r in nulls)
+    return f"{count(outside)} of {count(total)} draws ({percent(round(outside / total, 4))}) lie beyond the axis."
 
 
 def alt_text(main: Finding, nulls: Sequence[Finding]) -> str:

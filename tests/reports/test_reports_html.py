@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from sample_results import hostile_result, sample_result
 
+from neuronull.hypotheses.result import Role
 from neuronull.reports import html, render
 from neuronull.reports.notebook import finding_html, plot_finding, result_html
 
@@ -104,8 +105,43 @@ def test_every_figure_tells_its_numbers(page):
         assert re.search(r"\d", attrs["aria-label"])
 
 
+def first_screen(page: str) -> str:
+    """The page before its overview, without its contents."""
+    before = page.partition('<section id="overview"')[0]
+    return re.sub(r'<nav class="contents".*?</nav>', "", before, flags=re.S)
+
+
+def test_page_begins_with_verdicts_and_ends_with_them(text):
+    result = sample_result()
+    contents = text.partition('<nav class="contents"')[2].partition("</nav>")[0]
+    last = text.partition('<section id="verdicts"')[2]
+    assert last.count("<section") == 0
+    for claim in result.claims:
+        assert claim.headline in first_screen(text)
+        assert claim.headline in last
+    marks = re.findall(r'<span class="mark ([a-z-]+)"', contents)
+    primary = [f for f in result.findings if f.role is Role.PRIMARY]
+    assert len(marks) == len(primary) + len(result.claims)
+    assert {mark.replace("-", " ") for mark in marks} == {str(f.verdict) for f in primary}
+
+
+def test_what_decides_is_in_the_open_and_the_rest_is_folded():
+    """The number of words that a reader meets is half of what it was before findings were folded (8,189)."""
+    text = html.render(sample_result().model_copy(update={"multiverse": None}))
+    opened = re.sub(r"<svg.*?</svg>|<style.*?</style>", " ", text, flags=re.S)
+    while "<details" in opened:  # innermost first
+        opened = re.sub(
+            r"<details[^>]*>\s*(<summary>.*?</summary>)(?:(?!<details).)*?</details>", r"\1", opened, flags=re.S
+        )
+    plain = re.sub(r"<[^>]+>", " ", opened)
+    assert "By null model:" in plain
+    assert "the larger p counts" in plain
+    assert "Smallest detectable effect" not in plain
+    assert len(plain.split()) < 8189 / 2
+
+
 def test_first_screen_says_what_was_found(text):
-    first = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", text.split('<nav class="contents"')[0]))
+    first = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", first_screen(text)))
     assert "docs-gpt2" in first
     assert "200 documents" in first
     assert "This run cannot tell whether attention favours those neurons for rare words." in first

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from sample_results import hostile_result, own_result, sample_result, two_papers
-from test_reports_html import Page
+from test_reports_html import Page, first_screen
 
 from neuronull.hypotheses.result import Role, Verdict
 from neuronull.reports import compare, html, latex, markdown, multiverse, reasons, subject, summary
@@ -144,7 +144,7 @@ def test_what_no_claim_asks_for_is_further_or_ones_own(own):
     assert [s.sentence for s in mine.findings] == ["Entropy neurons keep counsel. Supported."]
     md, page = markdown.render(own), html.render(own)
     assert "**Hypotheses of your own**\n\n- **Keeping counsel: supported.** Entropy neurons keep counsel." in md
-    first = page.partition('<nav class="contents"')[0]
+    first = first_screen(page)
     assert "Keeping counsel" in first, "its verdict stands on the first screen"
     assert Page(page).wrong == []
     alone = own.model_copy(update={"claims": [], "papers": []})
