@@ -12,6 +12,7 @@ from ..data.errors import InputError
 from ..hypotheses.inference.several_models import partial_conjunction
 from ..hypotheses.result import FORMAT, Finding, HypothesisCard, PaperCard, Result, Role, Setup
 from . import glossary, meta, origin, references, subject, tables
+from .columns import Column, between, columns, labels, plain
 from .numbers import ABSENT, count, decimals_for, finding_numbers, fixed, interval, number, p_cell, printable
 from .story import Story, tell
 from .tables import Table
@@ -85,8 +86,8 @@ def compare(results: Sequence[Result]) -> Comparison:
     """
     if not 2 <= len(results) <= MOST_RUNS:
         raise InputError(f"{len(results)} runs to compare", "RUN", f"give 2 to {MOST_RUNS}")
-    names = labels(results)
-    compared = tuple(_compared(i, h, results, names) for i, h in enumerate(_hypotheses(results), 1))
+    names, stand = labels(results), columns(results)
+    compared = tuple(_compared(i, h, results, stand) for i, h in enumerate(_hypotheses(results), 1))
     different, same = _setups(results, names)
     stories = tuple(tell(r) for r in results)
     methods = {story.method for story in stories}
@@ -100,9 +101,9 @@ def compare(results: Sequence[Result]) -> Comparison:
         papers=tuple(papers),
         labels=tuple(names),
         stories=stories,
-        claims=_claims(results, names),
+        claims=_claims(results, stand),
         models=_models(results),
-        matrix=_matrix(results, names),
+        matrix=_matrix(results, stand),
         differences=different,
         shared=same,
         pooled=pooled,
@@ -113,52 +114,26 @@ def compare(results: Sequence[Result]) -> Comparison:
     )
 
 
-def labels(results: Sequence[Result]) -> list[str]:
-    """Names of the runs: the model, and where two share it, whatever tells them apart."""
-    names = [r.setup.model for r in results]
-    for field in ("layer", "corpus", "conditioning", "threshold", "conditions", "ablation", "set_rule", "seed"):
-        values = [_between(r.setup) if field == "conditions" else getattr(r.setup, field) for r in results]
-        twice = {n for n, c in Counter(names).items() if c > 1}
-        telling = {n for n in twice if len({v for m, v in zip(names, values, strict=True) if m == n}) > 1}
-        called = "set" if field == "set_rule" else field
-        names = [f"{n}, {called} {_value(v)}" if n in telling else n for n, v in zip(names, values, strict=True)]
-    seen: Counter[str] = Counter()
-    out = []
-    for name in names:
-        seen[name] += 1
-        out.append(name if names.count(name) == 1 else f"{name} ({seen[name]})")
-    return out
-
-
-def _between(setup: Setup) -> str:
-    """Names of the two conditions."""
-    return f"{setup.conditions.a.name} / {setup.conditions.b.name}"
-
-
-def _primary(result: Result, hypothesis: str) -> Finding | None:
-    return next((f for f in result.findings if f.hypothesis == hypothesis and f.role is Role.PRIMARY), None)
-
-
 def _hypotheses(results: Sequence[Result]) -> list[str]:
     return list(dict.fromkeys(f.hypothesis for r in results for f in r.findings if f.role is Role.PRIMARY))
 
 
-def _claims(results: Sequence[Result], names: Sequence[str]) -> Table:
+def _claims(results: Sequence[Result], stand: Sequence[Column]) -> Table:
     several = subject.several(results)
     claims = {(c.paper, c.number): c for r in results for c in r.claims}
     order = [paper.id for paper in subject.papers(results)]
     rows = []
     for (paper, n), claim in sorted(claims.items(), key=lambda item: (_place(order, item[0][0]), item[0][1])):
-        found = [next((c for c in r.claims if (c.paper, c.number) == (paper, n)), None) for r in results]
+        found = [column.claim(paper, n) for column in stand]
         verdicts = [ABSENT if c is None else str(c.verdict) for c in found]
         rows.append((f"{subject.claim_name(claim, several)}: {claim.title}", *(_marked(v) for v in verdicts)))
-    return Table("Verdict on each claim", ("Claim", *names), tuple(rows))
+    return Table("Verdict on each claim", ("Claim", *(column.name for column in stand)), tuple(rows))
 
 
 def _models(results: Sequence[Result]) -> Table:
     """In how many of the models each claim holds, and in how many it fails; nothing for one model alone."""
     hashes = list(dict.fromkeys(r.setup.model_hash for r in results))
-    if len(hashes) < 2 or len({(r.setup.set_rule, _between(r.setup)) for r in results}) > 1:
+    if len(hashes) < 2 or len({(r.setup.set_rule, between(r.setup)) for r in results}) > 1:
         return Table("In how many models", (), ())
     several, alpha = subject.several(results), min(r.setup.alpha for r in results)
     claims = {(c.paper, c.number): c for r in results for c in r.claims}
@@ -166,7 +141,7 @@ def _models(results: Sequence[Result]) -> Table:
     rows = []
     for key, claim in sorted(claims.items(), key=lambda item: (_place(order, item[0][0]), item[0][1])):
         for what, way in (("holds", "p_holds"), ("fails", "p_fails")):
-            each = [max(_claim_p(r, key, way) for r in results if r.setup.model_hash == one) for one in hashes]
+            each = [_claim_p([r for r in results if r.setup.model_hash == one], key, way) for one in hashes]
             p = partial_conjunction(each)
             shown = sum(value <= alpha for value in p)
             rows.append(
@@ -179,17 +154,16 @@ def _models(results: Sequence[Result]) -> Table:
         f"In at least so many of {count(len(hashes))} models, at {number(alpha)} and under any dependence between them "
         "(Benjamini and Heller 2008). The p of a claim in a model is the largest of its rows, 1 where one was not run "
         "or an estimate is under its margin; that it fails, the smallest times the number of rows. Several runs of one "
-        "model count once, with the largest."
+        "model that test the claim count once, with the largest."
     )
     columns = ("Claim", "It", "Shown in at least", "p", "p, in one or more", "p, in all")
     return Table("In how many models", columns, tuple(rows), frozenset({2, 3, 4, 5}), note if rows else "")
 
 
-def _claim_p(result: Result, claim: tuple[str, int], way: str) -> float:
-    """P of a claim in a run; 1 where the run has none of it."""
-    found = next((c for c in result.claims if (c.paper, c.number) == claim), None)
-    p = None if found is None else getattr(found, way)
-    return 1.0 if p is None else float(p)
+def _claim_p(results: Sequence[Result], claim: tuple[str, int], way: str) -> float:
+    """The largest p of a claim in the runs of one model that test it; 1 where none does."""
+    found = [getattr(c, way) for r in results for c in r.claims if (c.paper, c.number) == claim]
+    return max((1.0 if p is None else float(p) for p in found), default=1.0)
 
 
 def _place(order: Sequence[str], paper: str) -> int:
@@ -202,12 +176,12 @@ def _marked(verdict: str) -> str:
     return f"{mark} {verdict}" if mark else verdict
 
 
-def _matrix(results: Sequence[Result], names: Sequence[str]) -> Table:
+def _matrix(results: Sequence[Result], stand: Sequence[Column]) -> Table:
     rows = []
     for hypothesis in _hypotheses(results):
-        found = [_primary(r, hypothesis) for r in results]
+        found = [column.primary(hypothesis) for column in stand]
         rows.append((f"{_card(results, hypothesis).title} ({hypothesis})", *(_cell(f) for f in found)))
-    return Table("Every finding in every run", ("Finding", *names), tuple(rows))
+    return Table("Every finding in every run", ("Finding", *(column.name for column in stand)), tuple(rows))
 
 
 def _card(results: Sequence[Result], hypothesis: str) -> HypothesisCard:
@@ -247,8 +221,8 @@ def _setups(results: Sequence[Result], names: Sequence[str]) -> tuple[Table, Tab
     setups = [_flat(r) for r in results]
     keys = list(dict.fromkeys(k for s in setups for k in s))
     versions = list(dict.fromkeys(k for r in results for k in r.setup.versions))
-    lines = [(_setting(k), [_plain(s.get(k)) for s in setups]) for k in keys]
-    lines += [(f"version of {k}", [_plain(r.setup.versions.get(k)) for r in results]) for k in versions]
+    lines = [(_setting(k), [plain(s.get(k)) for s in setups]) for k in keys]
+    lines += [(f"version of {k}", [plain(r.setup.versions.get(k)) for r in results]) for k in versions]
     differ = tuple((k, *vs) for k, vs in lines if len(set(vs)) > 1)
     share = tuple((k, vs[0]) for k, vs in lines if len(set(vs)) == 1 and not k.startswith("version of"))
     return Table("What differs in set-up", ("Setting", *names), differ), Table(
@@ -262,7 +236,7 @@ def _flat(result: Result) -> dict[str, Any]:
     sets = subject.joined([f"{one.name} ({count(one.size)})" for one in result.sets])
     return {
         **told,
-        "conditions": _between(result.setup),
+        "conditions": between(result.setup),
         "rule of the conditions": result.setup.conditions.rule,
         **({"sets of neurons": sets} if sets else {}),
     }
@@ -284,29 +258,11 @@ def _sources(results: Sequence[Result], names: Sequence[str]) -> Table:
     return tables.table_of("Where the runs came from", columns, rows, words_in=(1, 2, 3))
 
 
-def _value(value: Any) -> str:
-    """Setting in the name of a run: numbers in the house style, text as it is."""
-    return _plain(value) if value is None or isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return count(value)
-    if isinstance(value, float):
-        return number(value)
-    text = str(value)
-    return text if len(text) <= 44 else text[:12] + "\u2026"
-
-
-def _compared(index: int, hypothesis: str, results: Sequence[Result], names: Sequence[str]) -> Compared:
+def _compared(index: int, hypothesis: str, results: Sequence[Result], stand: Sequence[Column]) -> Compared:
     rows = [
-        (n, r.setup.model_hash, f)
-        for n, r in zip(names, results, strict=True)
-        for f in [_primary(r, hypothesis)]
+        (column.name, column.runs[0].setup.model_hash, f)
+        for column in stand
+        for f in [column.primary(hypothesis)]
         if f is not None
     ]
     estimated = [(n, h, f) for n, h, f in rows if f.estimate is not None]

@@ -10,7 +10,7 @@ from sample_results import sample_result
 from scipy.stats import multivariate_normal, t
 
 from neuronull.data.errors import InputError
-from neuronull.reports import compare, meta, pdf, render
+from neuronull.reports import columns, compare, meta, pdf, render
 from neuronull.reports.numbers import finding_numbers, typeset
 
 
@@ -61,8 +61,8 @@ def test_each_runs_command_and_plan_and_the_methods_of_the_summary_are_there(run
 
 def test_runs_of_one_model_are_told_apart_but_not_averaged(runs):
     twice = [runs[0], runs[0].model_copy(update={"setup": runs[0].setup.model_copy(update={"ablation": "zero"})})]
-    assert compare.labels(twice) == ["docs-gpt2, ablation mean", "docs-gpt2, ablation zero"]
-    assert compare.labels([runs[0], runs[0]]) == ["docs-gpt2 (1)", "docs-gpt2 (2)"]
+    assert columns.labels(twice) == ["docs-gpt2, ablation mean", "docs-gpt2, ablation zero"]
+    assert columns.labels([runs[0], runs[0]]) == ["docs-gpt2 (1)", "docs-gpt2 (2)"]
     for h in compare.compare(twice).hypotheses:
         assert h.summary is None
         assert h.told.startswith("Not averaged")
@@ -73,13 +73,13 @@ def test_runs_under_other_conditions_and_sets_are_told_apart_by_their_names(runs
 
     other = {"conditions": CODE_PROSE, "threshold": None}
     twice = [runs[0], runs[0].model_copy(update={"setup": runs[0].setup.model_copy(update=other)})]
-    assert compare.labels(twice) == ["docs-gpt2, threshold .15", "docs-gpt2, threshold none"]
+    assert columns.labels(twice) == ["docs-gpt2, threshold .15", "docs-gpt2, threshold none"]
     twice[0] = twice[0].model_copy(update={"setup": twice[0].setup.model_copy(update={"threshold": None})})
-    assert compare.labels(twice) == ["docs-gpt2, conditions rare / common", "docs-gpt2, conditions code / prose"]
+    assert columns.labels(twice) == ["docs-gpt2, conditions rare / common", "docs-gpt2, conditions code / prose"]
     differing = {row[0]: row[1:] for row in compare.compare(twice).differences.rows}
     assert differing["conditions"] == ("rare / common", "code / prose")
     sets = [runs[0], runs[0].model_copy(update={"setup": runs[0].setup.model_copy(update={"plateau": "mine"})})]
-    assert compare.labels(sets) == ["docs-gpt2, set .017", "docs-gpt2, set mine"]
+    assert columns.labels(sets) == ["docs-gpt2, set .017", "docs-gpt2, set mine"]
     assert "set under test" in {row[0] for row in compare.compare(sets).differences.rows}
 
 
@@ -283,3 +283,45 @@ def test_a_browser_that_fails_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(pdf, "browser", lambda: str(fake))
     with pytest.raises(InputError, match="no display"):
         pdf.render("<p>")
+
+
+def split_by_paper(result, first):
+    """A run of two papers as two runs: hypotheses that `first` names, with the claims on them, and the others."""
+    halves = []
+    for number, keep in enumerate((lambda h: h.startswith(first), lambda h: not h.startswith(first))):
+        claims = [c for c in result.claims if all(map(keep, c.hypotheses))]
+        paper = result.papers[0].model_copy(update={"id": f"paper{number}"})
+        findings = [f for f in result.findings if keep(f.hypothesis)]
+        halves.append(result.model_copy(update={"claims": claims, "findings": findings, "papers": [paper]}))
+    return halves
+
+
+def test_papers_tested_on_the_same_measurements_stand_in_one_column(runs):
+    parts = [half for run in runs[:2] for half in split_by_paper(run, "clusters")]
+    assert columns.labels(parts) == [f"{m}, paper{n}" for m in ("docs-gpt2", "docs-pythia") for n in (0, 1)]
+    stand = columns.columns(parts)
+    assert [(c.name, len(c.runs)) for c in stand] == [("docs-gpt2", 2), ("docs-pythia", 2)]
+    whole, split = compare.compare(runs[:2]), compare.compare(parts)
+    assert sorted(split.matrix.rows) == sorted(whole.matrix.rows)
+    assert split.controls.columns[1:] == tuple(columns.labels(parts))
+
+
+def test_runs_that_test_the_same_or_measured_otherwise_do_not(runs):
+    first, second = split_by_paper(runs[0], "clusters")
+    assert len(columns.columns([runs[0], runs[0]])) == 2
+    assert len(columns.columns([first, runs[0]])) == 2
+    fewer = second.model_copy(update={"setup": second.setup.model_copy(update={"n_pairs": second.setup.n_pairs - 1})})
+    assert [c.name for c in columns.columns([first, fewer])] == ["docs-gpt2, paper0", "docs-gpt2, paper1"]
+
+
+def test_a_run_without_a_claim_says_nothing_against_it(runs):
+    """The claims of a model may be tested in several runs, by paper; each counts by those that test it."""
+    given = [
+        run.model_copy(update={"claims": [c.model_copy(update={"p_holds": 0.001, "p_fails": 1.0}) for c in run.claims]})
+        for run in runs[:2]
+    ]
+    parts = [half for run in given for half in split_by_paper(run, "clusters")]
+    told = {(row[0], row[1]): row[2] for row in compare.compare(given).models.rows}
+    for row in compare.compare(parts).models.rows:
+        assert told[row[0], row[1]] == row[2]
+    assert "2 of 2" in told.values()
