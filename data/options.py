@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .cluster_rules import cluster_rule
 from .conditions import BY_FREQUENCY
@@ -154,6 +154,12 @@ class Progress(Protocol):
 
     def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """A stage of `total` steps, as a context manager."""
+
+
+def part(progress: Progress, name: str, stages: int) -> AbstractContextManager[Any]:
+    """A part of the work, of so many stages, for a progress that tells parts; within another part it is none."""
+    tells = getattr(progress, "part", None)  # a user's own progress need not
+    return nullcontext() if tells is None else tells(name, stages)
 
 
 class Stage(Protocol):

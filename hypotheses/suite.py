@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..data.errors import InputError, MissingInput
 from ..data.measurements import Measurements
-from ..data.options import Progress, Silent, TestOptions
+from ..data.options import Progress, Silent, TestOptions, part
 from ..data.panel import check_panel
 from . import catalogue, figure_data
 from .cards import describe, hypothesis_cards, set_cards
@@ -81,14 +81,18 @@ def _tested(
     check_replicates(choice.hypotheses, options)
     setup = describe(main, options)
     builders = Builders(prepared, setup, options)
-    findings, left_out = run_hypotheses(choice.hypotheses, builders, progress)
+    with part(progress, "tests", stages_of(choice.hypotheses)):
+        findings, left_out = run_hypotheses(choice.hypotheses, builders, progress)
 
     def random_weights() -> list[Finding]:
         if random_init is None:
             raise MissingInput("there is no model to re-initialise")
-        with limited_to(threads):
-            measured = random_init()
-        return twin_rows(on_random_weights(choice, options), measured, options, progress)
+        twin = on_random_weights(choice, options)
+        stages = MEASURING + stages_of([replace(h, sensitivity=()) for h in twin.hypotheses])
+        with part(progress, "random weights, measured and tested", stages):
+            with limited_to(threads):
+                measured = random_init()
+            return twin_rows(twin, measured, options, progress)
 
     control_run = ControlRun(main, options, tuple(findings), random_weights, progress)
     common = FindingBuilder(main, setup, options).common()
@@ -134,6 +138,15 @@ class Builders:
         data = self.prepared.of(hypothesis)
         made = FindingBuilder(data, self.setup, self.options, self.prepared.calibrations)
         return self._made.setdefault(id(data), made)
+
+
+MEASURING = 7
+"""Stages of measuring: model, corpus, forward pass, influence, its audit, head means, heads."""
+
+
+def stages_of(hypotheses: Sequence[Hypothesis]) -> int:
+    """How many stages it takes to test them: one a hypothesis and null model, where all can serve."""
+    return sum(len(h.nulls) + len(h.sensitivity) for h in hypotheses)
 
 
 def run_hypotheses(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import testing as testing
     from .api import RunResult as RunResult
     from .api import load as load
+    from .api import ls as ls
     from .api import measure as measure
     from .api import plan as plan
     from .api import run as run
@@ -64,6 +65,7 @@ _HOMES = {
     "adapter": ".authoring",
     "hypothesis": ".authoring",
     "load": ".api",
+    "ls": ".api",
     "measure": ".api",
     "neurons": ".hypotheses.neuron_sets",
     "null_model": ".authoring",
@@ -93,6 +95,7 @@ __all__ = [
     "adapter",
     "hypothesis",
     "load",
+    "ls",
     "measure",
     "neurons",
     "null_model",
@@ -115,4 +118,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

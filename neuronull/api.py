@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -207,7 +208,7 @@ def run(
     plan: str | Path | None = None,
     keep_measurements: bool = False,
     out: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> RunResult:
     """Test the claims on a model, or on measurements that are there already.
 
@@ -245,7 +246,7 @@ def run(
         Directory for the run's files, which must be new or empty.  Without it nothing is written; the command line
         picks a directory.
     progress
-        Told how far the run is; silent by default.
+        Told how far the run is; True for bars on standard error (in a notebook below the cell), silent by default.
 
     Returns
     -------
@@ -265,7 +266,8 @@ def run(
         frozen = read_plan(plan)
         given = planning.merged(frozen, given, planning.chosen(given))
     request = replace(request_of(given), out=Path(out) if out is not None else None, plan=frozen)
-    return RunResult(pipeline.run(request, progress or Silent()), request.out)
+    with _told(progress) as telling:
+        return RunResult(pipeline.run(request, telling), request.out)
 
 
 def plan(out: str | Path | None = None, **options: Any) -> FrozenPlan:
@@ -318,8 +320,47 @@ def request_of(given: Mapping[str, Any]) -> pipeline.Request:
     )
 
 
+def ls(kind: str = "") -> pd.DataFrame:
+    """List what there is to choose from, as ``neuronull ls`` does: columns ``id``, ``what``, ``origin``, ``kind``.
+
+    Parameters
+    ----------
+    kind
+        papers, hypotheses, nulls, models or corpora; all without one.
+
+    Raises
+    ------
+    InputError
+        If nothing is called so.
+    """
+    import pandas as pd
+
+    from . import listing
+
+    if kind and kind not in listing.KINDS:
+        raise InputError(f"{kind!r} cannot be listed", "kind", f"give {', '.join(listing.KINDS)}")
+    rows = [
+        vars(entry) | {"kind": one} for one in ([kind] if kind else listing.KINDS) for entry in listing.KINDS[one]()
+    ]
+    return pd.DataFrame(rows, columns=["id", "what", "origin", "kind"])
+
+
+@contextmanager
+def _told(progress: Progress | bool | None) -> Iterator[Progress]:
+    """The progress that a call asks for: one of the caller's, bars, or none."""
+    if not progress:
+        yield Silent()
+    elif progress is True:
+        from .cli.progress import on_stderr
+
+        with on_stderr() as bars:
+            yield bars
+    else:
+        yield progress
+
+
 def sweep(
-    grid: Mapping[str, Sequence[Any]], out: str | Path, *, progress: Progress | None = None, **options: Any
+    grid: Mapping[str, Sequence[Any]], out: str | Path, *, progress: Progress | bool | None = None, **options: Any
 ) -> list[RunResult | None]:
     """Run every combination of some options, each in a folder of its own, and go on where an earlier call stopped.
 
@@ -330,7 +371,7 @@ def sweep(
     out
         Folder for the runs; ``sweep.parquet`` and ``report.html`` in it tell all of them.
     progress
-        Told how far it is; silent by default.
+        Told how far it is; True for bars, silent by default.
     options
         Further options of `run`, the same for all.
 
@@ -352,7 +393,8 @@ def sweep(
         raise TypeError(f"sweep() got an option that is none of a run's: {unknown[0]}")
     cells, place = cells_of({name: list(values) for name, values in grid.items()}, options), Path(out)
     check(cells)
-    outcomes = run_sweep(cells, place, progress)
+    with _told(progress) as telling:
+        outcomes = run_sweep(cells, place, telling)
     write_summary(outcomes, place)
     return [
         None if outcome.result is None else RunResult(outcome.result, place / outcome.cell.name) for outcome in outcomes
@@ -422,7 +464,7 @@ def measure(
     shard_documents: int | None = None,
     engine: Engine = "local",
     out: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Measurements:
     """Measure a model and test nothing; with `out`, write a measurement directory there.
 
@@ -441,20 +483,20 @@ def measure(
     from .estimators.engine import engine_of
     from .estimators.measure_heads import measure_heads
 
-    def measured(at: Workers) -> Measurements:
-        return measure_heads(options, measuring.measure(options, progress, engine=at), progress, engine=at)
+    def measured(at: Workers, telling: Progress) -> Measurements:
+        return measure_heads(options, measuring.measure(options, telling, engine=at), telling, engine=at)
 
     pipeline.check_engine(engine)
-    with engine_of(engine, shard_documents) as workers:
+    with _told(progress) as telling, engine_of(engine, shard_documents) as workers:
         if out is None:
-            return measured(workers)
+            return measured(workers, telling)
         place = checkpoint_place(Path(out))
         with staged(Path(out)) as folder:
             if place is None:
-                made = measured(workers)
+                made = measured(workers, telling)
                 save(made, folder)
             else:
                 whole, step = place
-                made = measuring.measure_checkpoint(options, step, progress, engine=workers)
+                made = measuring.measure_checkpoint(options, step, telling, engine=workers)
                 save_checkpoint(made, folder, whole)
     return made

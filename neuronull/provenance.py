@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from .data.options import Progress, Stage
+from .data.options import Progress, Stage, part
 
 
 class Timed:
@@ -41,6 +41,10 @@ class Timed:
         say = getattr(self._progress, "say", None)  # a user's own progress need not have one
         if say is not None:
             say(self._prefix + text)
+
+    def part(self, name: str, stages: int) -> AbstractContextManager[Any]:
+        """A part of `stages` stages."""
+        return part(self._progress, self._prefix + name, stages)
 
     @contextmanager
     def labelled(self, prefix: str) -> Iterator[Timed]:

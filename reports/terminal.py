@@ -25,11 +25,12 @@ _COLOURS = {
 
 
 def summary(result: Result, report_path: Path | str | None = None, width: int = WIDTH) -> str:
-    """Header, claims, findings, multiverse, controls: plain text of at most `width` columns (paths are not broken)."""
-    blocks = [_header(result, width), _claims(result, width), _findings(result, width)]
+    """Header, findings, multiverse, controls, claims: plain text of at most `width` columns (paths are not broken)."""
+    blocks = [_header(result, width), _findings(result, width)]
     blocks += [_columns(list(multiverse.terminal_lines(result)), width, gap=3), _controls(result, width)]
     blocks.append(_wrapped("left out   ", ", ".join(sorted(result.left_out)), width) if result.left_out else [])
     blocks.append([line for warning in result.warnings for line in _wrapped("warning    ", warning, width)])
+    blocks.append(_claims(result, width))  # last, where the eye is when a run ends
     if report_path is not None:
         blocks.append([f"report   {report_path}"])
     return printable("\n\n".join("\n".join(block) for block in blocks if block))
@@ -41,7 +42,7 @@ def styled(result: Result, report_path: Path | str | None = None, width: int = W
 
     text = Text(summary(result, report_path, width), no_wrap=True)
     for verdict, colour in _COLOURS.items():
-        text.highlight_words([f"   {verdict}   ", f"   {verdict}\n"], colour)
+        text.highlight_words([f"  {verdict}   ", f"  {verdict}\n"], colour)
     text.highlight_regex(r"(?m)^(Claim \d+|warning|failed\b.*)", "bold")
     return text
 
@@ -72,7 +73,7 @@ def _claims(result: Result, width: int) -> list[str]:
 
 
 def _findings(result: Result, width: int) -> list[str]:
-    return _columns([_row(f, result) for f in result.findings if f.role is Role.PRIMARY], width, gap=3)
+    return _columns([_row(f, result) for f in result.findings if f.role is Role.PRIMARY], width, gap=2)
 
 
 def _row(finding: Finding, result: Result) -> tuple[str, ...]:
@@ -104,7 +105,10 @@ def _controls(result: Result, width: int) -> list[str]:
 
 
 def _columns(rows: Sequence[tuple[str, ...]], width: int, gap: int) -> list[str]:
-    """Left-aligned columns; the last one wraps under itself, or under the row where too little room is left for it."""
+    """Left-aligned columns; the last one wraps under itself, or under the row where too little room is left for it.
+
+    Columns that do not fit either go under the first ones.
+    """
     if not rows:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
@@ -115,8 +119,19 @@ def _columns(rows: Sequence[tuple[str, ...]], width: int, gap: int) -> list[str]
         if width - indent >= 40:
             lines += _wrapped(head, row[-1], width)
         else:
-            lines += [head.rstrip(), *(_wrapped("    ", row[-1], width) if row[-1] else [])]
+            lines += _folded(row[:-1], widths, width, gap) + (_wrapped("    ", row[-1], width) if row[-1] else [])
     return lines
+
+
+def _folded(cells: Sequence[str], widths: Sequence[int], width: int, gap: int) -> list[str]:
+    """Cells under their columns, in as many lines as it takes; a cell is never broken."""
+    lines, line, columns = [], "", 0
+    for cell, wide in zip(cells, widths, strict=True):
+        if line.strip() and columns + len(cell) > width:
+            lines.append(line.rstrip())
+            line, columns = "    ", 4
+        line, columns = line + cell.ljust(wide) + " " * gap, columns + wide + gap
+    return [*lines, line.rstrip()] if line.strip() else lines
 
 
 def _wrapped(head: str, text: str, width: int) -> list[str]:

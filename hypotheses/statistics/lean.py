@@ -15,6 +15,7 @@ from ...estimators.class_means import Score
 from ...estimators.crossed import Crossed
 from ...estimators.two_sources import two_way_se
 from ..neuron_sets import Need
+from ..numbers import plain_number
 from ..prepared import PreparedData
 from ..result import Details
 from ..statistic import Statistic
@@ -70,11 +71,12 @@ class BoundLean(BoundCrossed):
         if not value > self._reach * se:
             return (
                 f"a relation of the two conditions that is curved would explain it as well (beyond a parabola the lean "
-                f"is {value:+.2f}, standard error {se:.2f})"
+                f"is {plain_number(value, 2, sign=True)}, standard error {plain_number(se, 2)})"
             )
         value, se = self.reading(lambda means, choice: regimes.selectivity(means, choice[0]))
         if value < -self._reach * se:
-            return f"the plain lean goes the other way ({value:+.2f}, standard error {se:.2f})"
+            told = f"{plain_number(value, 2, sign=True)}, standard error {plain_number(se, 2)}"
+            return f"the plain lean goes the other way ({told})"
         return ""
 
     def doubt(self) -> str:
@@ -83,7 +85,7 @@ class BoundLean(BoundCrossed):
             return ""
         value, se = self.reading(lambda means, choice: regimes.selectivity(means, choice[0]))
         if value + self._reach * se >= MARGIN:
-            return f"the plain lean, relation and all, may reach {value + self._reach * se:.2f}"
+            return f"the plain lean, relation and all, may reach {plain_number(value + self._reach * se, 2)}"
         return ""
 
     @property

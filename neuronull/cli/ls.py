@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from ..data.registry import suggestion
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 _KINDS = ("papers", "hypotheses", "nulls", "models", "corpora")
-_WIDTH = 118
+_WIDEST = 118
 
 
 def ls(
@@ -94,5 +95,7 @@ def _tell(told: dict[str, Any], indent: str) -> None:
 
 
 def _hanging(head: str, text: str) -> str:
-    lines = textwrap.wrap(text, _WIDTH - len(head), break_on_hyphens=False) or [""]
+    """Text behind a head, in lines that the terminal holds; COLUMNS says how many where there is none."""
+    width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    lines = textwrap.wrap(text, max(20, width - len(head)), break_on_hyphens=False) or [""]
     return "\n".join([head + lines[0], *(" " * len(head) + line for line in lines[1:])]).rstrip()

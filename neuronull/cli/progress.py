@@ -9,10 +9,20 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 
 from ..data.options import Progress, Stage
+
+_ROOM = 34
+"""Columns for the name of a stage; a bar with its numbers takes the rest of 80."""
 
 
 class _Bar:
@@ -26,17 +36,27 @@ class _Bar:
     def advance(self, steps: int = 1) -> None:
         self._bars.advance(self._task, steps)
 
-    def done(self) -> None:
+    def advance_within(self) -> None:
+        """One step more, but never past the end: how many stages a part has is known about."""
+        task = self._bars.tasks[self._bars.task_ids.index(self._task)]
+        self._bars.advance(self._task, min(1, (task.total or 0) - task.completed))
+
+    def done(self, *, told: bool = True) -> None:
         """Turn the bar into a line above the others: a run has more stages than a small terminal has rows."""
         self._bars.remove_task(self._task)
-        self._bars.console.print(_line(self._name, self._total, self._start), highlight=False, style="dim")
+        if told:
+            self._bars.console.print(_line(self._name, self._total, self._start), highlight=False, style="dim")
 
 
 class BarProgress:
-    """Running stages as bars with the time that is left; those that are over as lines above them."""
+    """Running stages as bars with the time that is left; those that are over as lines above them.
+
+    The stages of a part have one line together, when the part is over, and while it runs a bar for all of it.
+    """
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
+        self._part: _Bar | None = None
 
     def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """A stage of `total` steps."""
@@ -47,31 +67,61 @@ class BarProgress:
         self._bars.console.print(text, highlight=False, markup=False)
 
     @contextmanager
+    def part(self, name: str, stages: int) -> Iterator[None]:
+        """A part of `stages` stages, or nothing within another part."""
+        if self._part is not None:
+            yield
+            return
+        self._part = _Bar(self._bars, name, stages)
+        try:
+            yield
+            self._part.done()
+        finally:
+            self._part = None
+
+    @contextmanager
     def _stage(self, name: str, total: int) -> Iterator[Stage]:
-        bar = _Bar(self._bars, name, total)
+        bar = _Bar(self._bars, _short(name), total)
         yield bar
-        bar.done()  # not where it failed: its bar shows how far it came
+        bar.done(told=self._part is None)  # not where it failed: its bar shows how far it came
+        if self._part is not None:
+            self._part.advance_within()
 
 
 class LineProgress:
-    """One line a stage, when it is over: how many steps, how long."""
+    """One line a stage or part, when it is over: how many steps, how long."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._inside = False
 
     def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """A stage of `total` steps."""
-        return self._stage(name, total)
+        return self._timed(name, total, told=not self._inside)
 
     def say(self, text: str) -> None:
         """Print a line."""
         print(text, file=self._stream, flush=True)
 
     @contextmanager
-    def _stage(self, name: str, total: int) -> Iterator[Stage]:
+    def part(self, name: str, stages: int) -> Iterator[None]:
+        """A part of `stages` stages, or nothing within another part."""
+        if self._inside:
+            yield
+            return
+        self._inside = True
+        try:
+            with self._timed(name, stages, told=True, unit="stages"):
+                yield
+        finally:
+            self._inside = False
+
+    @contextmanager
+    def _timed(self, name: str, total: int, *, told: bool, unit: str = "steps") -> Iterator[Stage]:
         start = time.perf_counter()
         yield _Uncounted()
-        print(_line(name, total, start), file=self._stream, flush=True)
+        if told:
+            print(_line(name, total, start, unit), file=self._stream, flush=True)
 
 
 class _Uncounted:
@@ -79,9 +129,26 @@ class _Uncounted:
         """Do nothing: a line tells of the whole stage."""
 
 
-def _line(name: str, total: int, start: float) -> str:
-    steps = f", {total} steps" if total > 1 else ""
+def _short(name: str) -> str:
+    """A name that leaves room for a bar on a terminal of 80 columns."""
+    return name if len(name) <= _ROOM else f"{name[: _ROOM - 1]}\u2026"
+
+
+def _line(name: str, total: int, start: float, unit: str = "steps") -> str:
+    steps = f", {total} {unit}" if total > 1 else ""
     return f"{name}: {time.perf_counter() - start:.1f} s{steps}"
+
+
+def columns() -> tuple[ProgressColumn, ...]:
+    """What a bar shows, within 80 columns."""
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=14),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
 
 
 @contextmanager
@@ -91,13 +158,5 @@ def on_stderr() -> Iterator[Progress]:
     if not console.is_terminal:
         yield LineProgress(sys.stderr)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=console) as bars:
+    with Bars(*columns(), console=console) as bars:
         yield BarProgress(bars)

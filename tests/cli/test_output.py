@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress as Bars
 
-from neuronull.cli.progress import BarProgress, LineProgress, on_stderr
+from neuronull.cli.progress import BarProgress, LineProgress, columns, on_stderr
 from neuronull.data.errors import InputError
-from neuronull.data.options import MeasureOptions, Silent, TestOptions
+from neuronull.data.options import MeasureOptions, Silent, TestOptions, part
 from neuronull.output import default_directory, report_format, staged
 from neuronull.pipeline import Request
 from neuronull.provenance import Timed, provenance
@@ -169,3 +170,43 @@ def test_varied_of():
     for nothing in ({"plateau": []}, {"plateau": ""}):
         with pytest.raises(InputError, match="plateau is given no value"):
             varied_of(nothing)
+
+
+def test_a_part_is_one_line_and_its_stages_are_told_while_they_run():
+    lines = io.StringIO()
+    progress = Timed(LineProgress(lines))
+    with part(progress, "tests", 3):
+        for name in ("one", "two"):
+            with progress.stage(name, 5):
+                pass
+        with part(progress, "within", 1), progress.stage("three", 1):
+            pass
+    with progress.stage("report", 2):
+        pass
+    told = [line.split(":")[0] for line in lines.getvalue().splitlines()]
+    assert told == ["tests", "report"]
+    assert "3 stages" in lines.getvalue()
+    assert list(progress.seconds) == ["one", "two", "three", "report"], "provenance keeps every stage"
+
+
+def test_bars_of_a_part_fit_80_columns_and_never_pass_the_end():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    with Bars(*columns(), console=console) as bars:
+        progress = BarProgress(bars)
+        with part(progress, "tests", 1):
+            for name in ("clusters.within a_null_model_of_a_very_long_name", "another"):
+                with progress.stage(name, 21) as stage:
+                    stage.advance(10)
+                    bars.refresh()
+        assert [task.completed for task in bars.tasks] == []
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
+    assert any("a_null_model" in line and "10/21" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("tests: ") for line in lines) == 1
+    assert not any("2/1" in line for line in lines)
+
+
+def test_a_progress_without_parts_is_told_of_stages_alone():
+    with part(Silent(), "tests", 3):
+        pass

@@ -58,7 +58,7 @@ def test_the_terminal_shows_table_and_report_path(cli, measured: Path):
     assert last.startswith("report   neuronull-runs/")
     assert Path(last.split()[-1]).is_file()
     assert any(line.startswith("clusters.weights") for line in table)
-    assert "clusters.weights matched_sets: " in shown.err, "stages are told on standard error"
+    assert "tests: " in shown.err, "stages are told on standard error"
 
 
 def test_equal_runs_are_equal_to_the_byte(measured: Path, ran: Path, tmp_path: Path):

@@ -9,8 +9,8 @@ import pytest
 from sample_results import GOLDEN, HOSTILE, hostile_result, sample_result
 
 from neuronull.hypotheses.result import BrokenLine, Details, EnoughCard, Role, Verdict
-from neuronull.reports import html, latex, load_result, markdown, reasons, summary
-from neuronull.reports.numbers import finding_numbers, typeset
+from neuronull.reports import html, latex, load_result, markdown, reasons, summary, terminal
+from neuronull.reports.numbers import ABSENT, finding_numbers, typeset
 from neuronull.reports.story import tell
 
 CARDS = {card.id: card for card in sample_result(replicates=19).hypotheses}
@@ -39,6 +39,19 @@ def test_terminal_fits(stored):
     lines = summary(stored, "run/report.html").splitlines()
     assert max(map(len, lines)) <= 118
     assert lines[-1] == "report   run/report.html"
+
+
+@pytest.mark.parametrize("width", [118, 80, 60])
+def test_a_terminal_of_any_width_breaks_no_number_and_ends_with_the_claims(stored, width):
+    lines = terminal.summary(stored, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    for finding in stored.findings:
+        if finding.role is Role.PRIMARY and finding.estimate is not None:
+            n = finding_numbers(finding)
+            for told in (f"{n.estimate} {n.verdict_interval}", f"margin {n.margin}", n.p):
+                assert ABSENT in told or any(told in line for line in lines)
+    last = max(i for i, line in enumerate(lines) if line.startswith("Claim 1"))
+    assert not any(line.startswith(("regimes.", "control.")) for line in lines[last:])
 
 
 def test_a_name_cannot_steer_the_terminal():
