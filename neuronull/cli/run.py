@@ -35,7 +35,8 @@ def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
     if layers:
         _run_each(given, explicit, layers)
         return
-    given["out"] = Path(given["out"]) if given["out"] else default_directory(given["measurements"] or given["model"])
+    own = given["out"] is not None
+    given["out"] = Path(given["out"]) if own else default_directory(given["measurements"] or given["model"])
     try:
         with on_stderr() as progress:
             result = api.run(**given, progress=progress)
@@ -43,6 +44,10 @@ def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
         _show(error.result, given["out"])
         raise
     _show(result.result, given["out"] / pipeline.REPORT_NAME)
+    if not own:
+        from ..reports.index import write_index
+
+        typer.echo(f"all runs {write_index(given['out'].parent)}", err=True)
 
 
 def _estimate(given: dict[str, Any]) -> None:
