@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from ..hypotheses.result import Result
-from . import glossary, members, multiverse, null_tables, origin, references, set_effects, subject, tables
+from . import glossary, members, multiverse, null_tables, origin, paragraphs, references, set_effects, subject, tables
 from .figures.canvas import Drawing, to_svg
 from .figures.estimation import LEGEND
 from .finding_section import FindingSection, as_sentence, slug
@@ -76,6 +76,8 @@ def render(result: Result, *, opened: bool = False) -> str:
             drawn=_drawn(result, {kind for c in story.sections for kind in c.figures}),
             members_title=members.title(result),
             legend=LEGEND,
+            methods=paragraphs.methods(result),
+            results=paragraphs.results(result),
             lens=members.tokens(result).note,
             members_intro=members.intro(result.members) if result.members else "",
             effects_title=set_effects.title(result),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable
 
 from ..hypotheses.result import Result, Verdict
-from . import glossary, members, multiverse, null_tables, origin, references, set_effects, tables
+from . import glossary, members, multiverse, null_tables, origin, paragraphs, references, set_effects, tables
 from .finding_section import FindingSection, as_sentence
 from .numbers import printable, typeset
 from .story import ClaimSection, PaperSection, Story, tell
@@ -158,7 +158,8 @@ def _rest(result: Result, story: Story) -> list[str]:
         _command(result),
         escape(origin.plan(result)),
         *(_folded(data) for data in (origin.stages(result), origin.options(result), origin.versions(result))),
-        f"## Citation\n\n{fenced(references.bibtex(result), 'bibtex')}",
+        f"## For a paper\n\n{escape(paragraphs.methods(result))}\n\n{escape(paragraphs.results(result))}",
+        fenced(references.bibtex(result), "bibtex"),
     ]
 
 
