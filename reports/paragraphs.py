@@ -36,8 +36,8 @@ def methods(result: Result) -> str:
         f"The influence of a neuron is the mean absolute change of the loss under {s.ablation} ablation{audit}.",
         f"Tests are about {rules}{chosen}." if rules else "",
         f"Each estimate was compared with its null models ({nulls}; {count(s.replicates)} draws), p-values were "
-        f"adjusted within families (Holm; maxT where draws are joint) at {p_cell(s.alpha)}, and intervals are jackknives over "
-        f"{units}."
+        f"adjusted within families (Holm; maxT where draws are joint) at {p_cell(s.alpha)}, and intervals are "
+        f"jackknives over {units}."
         if nulls
         else "",
         f"A presence counts as supported if its adjusted p is below {p_cell(s.alpha)} and the estimate reaches the "
