@@ -10,6 +10,22 @@ from .errors import InputError
 
 _log = logging.getLogger(__name__)
 
+ALL = "cuda:all"
+"""Every CUDA device that is visible: the model is on the first, and engines may use the others."""
+
+
+def all_devices(device: str) -> list[torch.device]:
+    """Return the devices that documents may be worked on beside each other; none where the option names one.
+
+    Parameters
+    ----------
+    device
+        A ``--device`` option.
+    """
+    if device != ALL:
+        return []
+    return [resolve_device(f"cuda:{number}") for number in range(torch.cuda.device_count())]
+
 
 def resolve_device(device: str) -> torch.device:
     """Return the torch device of a ``--device`` option.
@@ -18,22 +34,25 @@ def resolve_device(device: str) -> torch.device:
     ----------
     device
         ``auto`` is a CUDA device where one is here and works, else the CPU, also where there is another accelerator:
-        Apple's MPS has no float64, which the audits need, and on others nothing was ever measured.
+        Apple's MPS has no float64, which the audits need, and on others nothing was ever measured.  ``cuda:all`` is
+        the first CUDA device here.
 
     Raises
     ------
     InputError
-        If it is not one of ``auto``, ``cpu``, ``cuda``, ``cuda:N``, is not on this machine, or does not work.
+        If it is not one of ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``cuda:all``, is not on this machine, or does not
+        work.
     """
     if device == "auto":
         return _best()
+    asked, device = device, "cuda:0" if device == ALL else device
     kind, _, index = device.partition(":")
     if device != "cpu" and (kind != "cuda" or (":" in device and not (index.isascii() and index.isdecimal()))):
         known = kind not in ("cpu", "cuda") and _accelerator(kind)
         what = f"nothing is measured on {kind} devices" if known else f"{device!r} is not a device"
-        raise InputError(what, "--device", "give auto, cpu, cuda or cuda:N")
+        raise InputError(what, "--device", "give auto, cpu, cuda, cuda:N or cuda:all")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError("this PyTorch finds no CUDA device", f"--device {device}", "use --device cpu")
+        raise InputError("this PyTorch finds no CUDA device", f"--device {asked}", "use --device cpu")
     if index and int(index) >= torch.cuda.device_count():
         raise InputError(
             f"there are {torch.cuda.device_count()} CUDA devices", f"--device {device}", "count them from cuda:0"

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,7 @@ def load_model(
     revision
         Branch, tag or commit on the Hub.
     device
-        ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``cuda:all``.
     dtype
         ``float32``, ``bfloat16`` or ``float16``.
     random_init
@@ -228,6 +228,23 @@ def _given(given: GivenModel, random_init: bool, seed: int, attention: str) -> L
         config=model.config,
         directory=None,
     )
+
+
+def copied(loaded: LoadedModel, device: torch.device) -> LoadedModel:
+    """Return the same model on another device: loaded again, or copied where it was given in memory.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded there, or is another one by now.
+    """
+    if loaded.origin is not None:
+        again = load_model(**(loaded.origin.arguments() | {"device": str(device)}))
+        if again.hash != loaded.hash:
+            raise InputError("the model has changed since it was loaded", "--model", "measure again")
+        return again
+    model = copy.deepcopy(loaded.model).to(device)
+    return replace(loaded, model=model, adapter=adapter_for(model, loaded.id), config=model.config)
 
 
 def count_layers(name: str, revision: str | None = None) -> int:

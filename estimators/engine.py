@@ -7,18 +7,20 @@ work, model and item alone, so no number depends on the engine, nor on which wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import torch
 
+from ..data.devices import ALL, all_devices
 from ..data.errors import InputError
-from ..data.models import LoadedModel
+from ..data.models import LoadedModel, copied
 from ..data.options import Progress, Silent
 from ..data.shards import Shards, told
 from .compiled import settled_threads
-from .side_by_side import side_by_side
+from .side_by_side import SideBySide, side_by_side
 
 Item = TypeVar("Item", contravariant=True)
 Found = TypeVar("Found", covariant=True)
@@ -93,7 +95,7 @@ class Local:
     def spread(self, loaded: LoadedModel, work: Work[Any, Any], size: Size) -> Iterator[Each]:
         """As `Engine.spread`; items are taken one after the other, or all at once where they go side by side."""
         settled_threads()
-        with side_by_side(loaded, size.floats, size.most, size.items) as documents, ExitStack() as stack:
+        with self.beside(loaded, size) as documents, ExitStack() as stack:
             compute = {id(view): stack.enter_context(work.opened(view)) for view in documents.views}
 
             def one(view: LoadedModel, item: Any) -> Any:
@@ -103,6 +105,41 @@ class Local:
                 return documents.each(one, items)
 
             yield each
+
+    def beside(self, loaded: LoadedModel, size: Size) -> AbstractContextManager[SideBySide]:
+        """Views of the model, one for each item under way."""
+        return side_by_side(loaded, size.floats, size.most, size.items)
+
+
+class Devices(Local):
+    """Works in this process on several devices at once, with a copy of the model on each.
+
+    Parameters
+    ----------
+    devices
+        The first is the one that a model is loaded on.
+    """
+
+    def __init__(self, devices: Sequence[torch.device]) -> None:
+        self._devices = list(devices)
+        self._of: LoadedModel | None = None
+        self._views: tuple[LoadedModel, ...] = ()
+        self.ahead = len(self._devices)
+
+    @contextmanager
+    def beside(self, loaded: LoadedModel, size: Size) -> Iterator[SideBySide]:
+        """A copy on each device."""
+        if loaded.offloaded:
+            raise InputError("the model does not fit on one device", f"--device {ALL}", "give one device: cuda")
+        if self._of is not loaded:
+            self._of, self._views = None, ()  # two models a device are one too many
+            self._views = (loaded, *(copied(loaded, device) for device in self._devices[1:]))
+            self._of = loaded
+        pool = ThreadPoolExecutor(len(self._views))
+        try:
+            yield SideBySide(self._views, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class Workplace:
@@ -163,7 +200,7 @@ class Workplace:
 
 
 @contextmanager
-def engine_of(name: str, portion: int | None = None) -> Iterator[Engine]:
+def engine_of(name: str, portion: int | None = None, device: str = "auto") -> Iterator[Engine]:
     """Within the context, the engine of a name; afterwards its workers are gone.
 
     Parameters
@@ -172,6 +209,8 @@ def engine_of(name: str, portion: int | None = None) -> Iterator[Engine]:
         ``local`` or ``ray``.
     portion
         Items that a worker is given at a time; by the engine if None.
+    device
+        The ``--device`` option: with ``cuda:all`` the local engine works on every CUDA device.
 
     Raises
     ------
@@ -179,7 +218,8 @@ def engine_of(name: str, portion: int | None = None) -> Iterator[Engine]:
         If the package that it needs is not installed.
     """
     if name == "local":
-        yield Local()
+        devices = all_devices(device)
+        yield Devices(devices) if len(devices) > 1 else Local()
         return
     try:
         from .ray_engine import RayEngine

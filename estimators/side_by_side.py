@@ -9,8 +9,9 @@ of their own, since `transformers` overwrites some of them (rotary frequencies) 
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -56,7 +57,17 @@ class SideBySide:
             finally:
                 free.put(view)
 
-        yield from self.pool.map(with_a_view, items)
+        under_way: deque[Future[Found]] = deque()
+        try:
+            for item in items:  # no more of them than can be worked on soon: an item may be large
+                under_way.append(self.pool.submit(with_a_view, item))
+                if len(under_way) >= 2 * len(self.views):
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
 @contextmanager

@@ -487,7 +487,7 @@ def measure(
         return measure_heads(options, measuring.measure(options, telling, engine=at), telling, engine=at)
 
     pipeline.check_engine(engine)
-    with _told(progress) as telling, engine_of(engine, shard_documents) as workers:
+    with _told(progress) as telling, engine_of(engine, shard_documents, device) as workers:
         if out is None:
             return measured(workers, telling)
         place = checkpoint_place(Path(out))

@@ -126,7 +126,7 @@ def _workers(request: Request) -> AbstractContextManager[Engine | None]:
         return nullcontext()
     from .estimators.engine import engine_of
 
-    return engine_of(request.engine, request.measure.shard_documents)
+    return engine_of(request.engine, request.measure.shard_documents, request.measure.device)
 
 
 def settled(request: Request) -> tuple[Request, Choice, Design | None]:

@@ -124,7 +124,12 @@ Replicates = Annotated[
 Alpha = Annotated[float, option("--alpha", "A", TEST, "Error rate of a verdict.")]
 Seed = Annotated[int, option("--seed", "S", TEST, "Everything random follows from it.")]
 
-Device = Annotated[str, option("--device", "auto|cpu|cuda[:n]", MACHINE, "Where the model runs.")]
+Device = Annotated[
+    str,
+    option(
+        "--device", "auto|cpu|cuda[:n|:all]", MACHINE, "Where the model runs; cuda:all: documents on every CUDA device."
+    ),
+]
 Dtype = Annotated[str, option("--dtype", "float32|bfloat16|float16", MACHINE, "Precision of the model.")]
 Attention = Annotated[
     str,

@@ -10,15 +10,20 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_models import options_of
 
+from neuronull.data import devices
+from neuronull.data.devices import all_devices
 from neuronull.data.errors import InputError
 from neuronull.data.models import load_model
-from neuronull.estimators.engine import ALONE, Local, Size, engine_of, placed
+from neuronull.estimators.engine import ALONE, Devices, Local, Size, engine_of, placed
+from neuronull.estimators.measure import measure
+from neuronull.estimators.measure_heads import measure_heads
 
 MODEL = "docs-gpt2"
 
@@ -90,8 +95,8 @@ def test_compiled_loops_leave_pytorchs_threads_as_they_are():
         "print(n, torch.get_num_threads())"
     )
     said = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        check=True,
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )  # fmt: skip
     assert said.stdout.split() == ["1", "1"]
 
@@ -212,3 +217,71 @@ def test_a_worker_killed_in_the_middle_costs_nothing_but_time(tmp_path):
     assert killed
     for path in sorted((tmp_path / "local").iterdir()):
         assert path.read_bytes() == (tmp_path / "ray" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("size", [ALONE, Size(1, 100, 7)])
+@pytest.mark.parametrize("given", [False, True])
+def test_devices_share_the_items_out_and_find_the_same(size, given):
+    """Two copies of a model, as on two GPUs; here both are on the CPU."""
+    loaded = load_model(MODEL)
+    loaded = replace(loaded, origin=None) if given else loaded
+    engine = Devices([torch.device("cpu")] * 2)
+    threads = set()
+
+    class Seen(Sums):
+        @contextmanager
+        def opened(self, view):
+            with super().opened(view) as work:
+                yield lambda item: (threads.add(threading.get_ident()), time.sleep(0.01), work(item))[-1]
+
+    with Local().spread(loaded, Sums(), size) as each:
+        expected = list(each(items(7)))
+    for _ in range(2):  # a second stage finds the copies there
+        with engine.spread(loaded, Seen(), size) as each:
+            found = list(each(items(7)))
+        assert [float(value) for value, _ in found] == [float(value) for value, _ in expected]
+    assert len(threads) >= 2
+    first, second = engine._views
+    assert first is loaded
+    assert second.model is not loaded.model
+
+
+def test_a_whole_measurement_on_two_copies_is_the_same_to_the_bit(tmp_path):
+    options = options_of("llama", tmp_path)
+    here, there = (
+        measure_heads(options, measure(options, cache=False, engine=engine), cache=False, engine=engine)
+        for engine in (Local(), Devices([torch.device("cpu")] * 2))
+    )
+    assert torch.equal(here.delta_loss, there.delta_loss)
+    assert torch.equal(here.activation, there.activation)
+    assert torch.equal(here.heads.effect.nan_to_num(-1), there.heads.effect.nan_to_num(-1))
+
+
+def test_an_error_on_one_device_is_the_runs():
+    engine = Devices([torch.device("cpu")] * 2)
+    with pytest.raises(InputError, match="less than nothing"), engine.spread(load_model(MODEL), Sums(), ALONE) as each:
+        list(each([*items(3), (-1.0, torch.zeros(1)), *items(2)]))
+
+
+def test_a_model_that_changed_meanwhile_is_refused(monkeypatch):
+    loaded = replace(load_model(MODEL), hash="another")
+    with (
+        pytest.raises(InputError, match="changed since"),
+        Devices([torch.device("cpu")] * 2).spread(loaded, Sums(), ALONE),
+    ):
+        pass
+
+
+def test_all_devices_are_those_that_are_visible(monkeypatch):
+    assert all_devices("cuda:0") == []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(devices, "_fault", lambda device: "")
+    assert [str(one) for one in all_devices("cuda:all")] == ["cuda:0", "cuda:1", "cuda:2"]
+    assert str(devices.resolve_device("cuda:all")) == "cuda:0"
+    with engine_of("local", None, "cuda:all") as engine:
+        assert isinstance(engine, Devices)
+        assert engine.ahead == 3
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"no CUDA device \(--device cuda:all\)"):
+        devices.resolve_device("cuda:all")
