@@ -157,6 +157,7 @@ def document_effects(settings: Settings, rng: np.random.Generator) -> tuple[Floa
         (d, 1)
     )
     of_neuron = settings.document_neuron_sd * rng.standard_normal((d, 2, settings.neurons))
+    of_neuron[:, 0] *= settings.rare_noise
     if settings.source_neuron_sd > 0:
         own = settings.source_neuron_sd * rng.standard_normal((settings.sources, settings.neurons))
         of_neuron[:, 0] += own[source_of(settings)]
@@ -187,11 +188,16 @@ def changes_around(
         shared = rng.standard_normal((t, -(-n // BLOCK)), dtype=np.float32)
         noise *= np.float32(np.sqrt(1 - settings.neighbours))
         noise += np.float32(np.sqrt(settings.neighbours)) * np.repeat(shared, BLOCK, axis=1)[:, :n]
-    noise *= np.float32(settings.position_sd)
+    sd = settings.position_sd * np.where(side == 0, settings.rare_noise, 1.0)
+    noise *= sd[:, None].astype(np.float32)
     if settings.noise_spread > 0:  # each neuron's own noise, its mean influence as before
         own = np.exp(settings.noise_spread * rng.standard_normal(n))
         noise *= own.astype(np.float32)
-        noise += (settings.position_sd**2 * (1 - own**2) / 2).astype(np.float32)
+        noise += (sd[:, None] ** 2 * (1 - own**2) / 2).astype(np.float32)
+    if settings.rare_bursts > 0:
+        burst = rng.random((t, n), dtype=np.float32) < 0.02
+        high, low = np.log(settings.rare_bursts / 0.02), np.log((1 - settings.rare_bursts) / 0.98)
+        noise[side == 0] += np.where(burst[side == 0], np.float32(high), np.float32(low))
     noise += cell.astype(np.float32)[panel.document, side]
     noise += of_position.astype(np.float32)[:, None]
     np.exp(noise, out=noise)

@@ -33,7 +33,9 @@ class Settings:
         between the classes, without any plateau; ``class_shift`` of all neurons on rare; ``position_sd``;
         ``neighbours``, the share of position noise that ten neighbouring neurons have in common; ``exponent``:
         influence on rare goes as that power of influence on common, and ``curvature`` adds a parabola in log
-        influence; ``noise_spread``: sd between neurons of the log of their position noise; ``loss_gap``, nats of loss
+        influence; ``noise_spread``: sd between neurons of the log of their position noise; ``rare_noise``: by how many
+        times the noise of positions and documents is larger on rare; ``rare_bursts``: share of a neuron's influence on
+        rare that one in fifty positions holds; ``loss_gap``, nats of loss
         that rare positions lie above common ones; ``loss_slope`` per nat, by which influence follows the loss.
     Covariates
         ``covariate_link``: correlation of true log influence with activation scale and output norm.
@@ -100,6 +102,8 @@ class Settings:
     exponent: float = 1.0
     curvature: float = 0.0
     noise_spread: float = 0.0
+    rare_noise: float = 1.0
+    rare_bursts: float = 0.0
 
     covariate_link: float = 0.3
     covariate_lean: float = 0.0
@@ -169,7 +173,7 @@ class Settings:
         for name in ("flat_rare", "flat_both"):
             if not getattr(self, name) <= 1:
                 raise ValueError(f"{name} is at most 1 (level), got {getattr(self, name)}")
-        for name in ("entropy_scale", "entropy_frequency", "token_effect"):
+        for name in ("entropy_scale", "entropy_frequency", "token_effect", "rare_bursts"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1), got {getattr(self, name)}")
         for field in fields(self):

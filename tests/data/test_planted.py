@@ -185,6 +185,7 @@ def test_covariates_are_those_of_the_activations():
         ({"neurons": 1}, "neurons"),
         ({"recruited": 1.5}, "share"),
         ({"head_sd": -1.0}, "negative"),
+        ({"rare_bursts": 1.0}, "share"),
         ({"modules": 0.9}, "add up"),
         ({"scatter": float("nan")}, "nan"),
     ],
@@ -197,3 +198,17 @@ def test_dials_out_of_range_are_refused(change, says):
 def test_unknown_pieces_are_refused():
     with pytest.raises(ValueError, match="unknown piece 'graphs'"):
         planted(SMALL, 0, ["graphs"])
+
+
+@pytest.mark.parametrize("change", [{"rare_noise": 2.0}, {"rare_bursts": 0.5}])
+def test_noise_on_rare_leaves_its_mean_influence_but_for_one_factor(change):
+    """Neurons keep their places: the class as a whole may shift, as `influence_sums` are compared on a log scale."""
+    settings = Settings(documents=60, pairs=200, neurons=60, position_sd=0.5, document_neuron_sd=0.0)
+    plain, noisy = (planted(dataclasses.replace(settings, **c), 3, ("influence",)) for c in ({}, change))
+    panel = plain.measurements.panel
+    rare, common = panel.a_rows, panel.b_rows
+    of = {name: made.measurements.delta_loss.abs().double() for name, made in (("plain", plain), ("noisy", noisy))}
+    log = {name: (x[rare].mean(0).log(), x[common].mean(0).log(), x[rare].log().std()) for name, x in of.items()}
+    assert torch.corrcoef(torch.stack([log["plain"][0], log["noisy"][0]]))[0, 1] > 0.99
+    torch.testing.assert_close(log["plain"][1], log["noisy"][1], atol=0.1, rtol=0)
+    assert log["noisy"][2] > 1.05 * log["plain"][2]

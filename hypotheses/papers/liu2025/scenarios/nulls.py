@@ -64,6 +64,8 @@ def influence_nulls() -> list[Scenario]:
             {"noise_spread": 0.3},
             "noise of single positions that differs between neurons (sd .3 of its log)",
         ),
+        "noisy-rare": ({"rare_noise": 2.0}, "noise of positions and documents twice as large on rare"),
+        "bursts": ({"rare_bursts": 0.5}, "half of each neuron's influence on rare in one of fifty positions"),
     }
     return [
         *(
