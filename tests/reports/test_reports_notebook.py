@@ -15,6 +15,7 @@ from neuronull.hypotheses.catalogue import nulls
 from neuronull.notebook import ShownFinding
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "example.ipynb"
+OWN_PLOTS = EXAMPLE.with_name("own-plots.ipynb")
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +97,17 @@ def test_the_stored_notebook_shows_what_its_cells_give():
     assert sum("text/html" in data for data in stored) >= 3
     assert sum("image/png" in data for data in stored) == 1
     assert not re.search(r"/home/|/root/|/tmp/|/work/", EXAMPLE.read_text())
+
+
+def test_plots_of_ones_own_from_frames_and_labelled_array(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    pictures = [value for _, value in shown(OWN_PLOTS) if value is not None and "image/png" in bundle(value)]
+    assert len(pictures) == 3
+    scatter, draws, documents = pictures
+    assert len(scatter.lines[1].get_xdata()) >= 8, "the neurons of the set"
+    assert {"reselected_sets", "matched_sets"} <= {label.get_text() for label in draws.get_yticklabels()}
+    assert len(documents.get_lines()[0].get_xdata()) == 60
+    stored = json.loads(OWN_PLOTS.read_text())["cells"]
+    kept = [output["data"] for cell in stored for output in cell.get("outputs", [])]
+    assert sum("image/png" in data for data in kept) == 3
+    assert not re.search(r"/home/|/root/|/tmp/|/work/", OWN_PLOTS.read_text())
