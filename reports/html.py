@@ -16,7 +16,7 @@ from .finding_section import FindingSection, as_sentence, slug
 from .numbers import count, percent, printable, typeset
 from .story import tell
 
-_UNBROKEN = re.compile(r"\[[\u2212.\d,∞]+, [\u2212.\d,∞]+\]|[.\d]+ %")
+_UNBROKEN = re.compile(r"\[[\u2212.\d,∞]+, [\u2212.\d,∞]+\]|[.\d]+ %|\bp (?:=|&lt;|&gt;) [.\d]+")
 
 
 @dataclass(frozen=True)

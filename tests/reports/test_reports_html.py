@@ -215,3 +215,9 @@ def test_every_number_may_be_missing():
     for name in gone:
         rows = [f.model_copy(update={name: None}) for f in result.findings]
         assert Page(html.render(result.model_copy(update={"findings": rows, "graphs": [], "curves": []}))).wrong == []
+
+
+def test_no_p_value_is_broken_over_two_lines():
+    assert str(html.unbroken("so, p = .29; p < .001")) == (
+        'so, <span class="nb">p = .29</span>; <span class="nb">p &lt; .001</span>'
+    )
