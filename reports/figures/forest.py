@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...hypotheses.result import Finding, Result, Role, Verdict
 from ..glossary import VERDICT_MARKS
-from ..numbers import finding_numbers, typeset
+from ..numbers import finding_numbers, number, typeset
 from .canvas import (
     BAND,
     BLUE,
@@ -64,8 +64,8 @@ def overview(result: Result) -> Drawing | None:
     plain_ticks(axes)
     caption = (
         "Every deciding finding with its verdict interval, each in multiples of its own margin (1 = the smallest "
-        "effect that would "
-        "matter). Shaded: smaller than the margin. Arrow: goes on beyond the axis."
+        "effect that would matter). Shaded: smaller than the margin. Arrow: goes on beyond the axis, to the number "
+        "beside the verdict."
     )
     return Drawing(figure, caption, _overview_alt(shown, result))
 
@@ -96,8 +96,10 @@ def _overview_row(axes: Axes, f: Finding, i: int, title: str) -> None:
     if limits[0] <= value <= limits[1]:
         axes.plot([value], [i], "o", color=INK, markersize=6, zorder=5)
     mark = VERDICT_MARKS.get(f.verdict, "") if f.verdict else ""
+    cut = [number(end, 2) for end, beyond in ((low, low < limits[0]), (high, high > limits[1])) if beyond]
+    reaches = f"(to {' and '.join(cut)}) " if cut else ""
     axes.annotate(
-        short(title, 38),
+        short(title, 52 - len(reaches)),
         (0, i),
         (3, 7),
         xycoords=("axes fraction", "data"),
@@ -107,7 +109,7 @@ def _overview_row(axes: Axes, f: Finding, i: int, title: str) -> None:
         fontsize=SMALL,
     )
     axes.annotate(
-        f"{f.verdict} {mark}",
+        f"{typeset(reaches)}{f.verdict} {mark}",
         (1, i),
         (-3, 7),
         xycoords=("axes fraction", "data"),

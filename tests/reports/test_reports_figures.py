@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from sample_results import hostile_result, sample_result
 
-from neuronull.hypotheses.result import Balance, HeadMap
+from neuronull.hypotheses.result import Balance, HeadMap, Role
 from neuronull.reports import multiverse
 from neuronull.reports.figures import balance, curves, estimation, forest, heads, networks, save, specification, to_svg
 from neuronull.reports.figures.album import save_album
@@ -195,3 +195,11 @@ def test_balance_panels_that_are_compared_share_their_axis():
 def test_long_covariate_names_fit():
     drawing = balance.love_plot(Balance(label="x", rows=[("a_very_long_covariate_name_from_a_plug_in", 0.1)]))
     assert all(box.x0 >= 0 for _, box in boxes(drawing.figure))
+
+
+def test_what_the_overview_cuts_off_is_told_as_a_number():
+    result = sample_result()
+    row = next(f for f in result.findings if f.role is Role.PRIMARY and f.margin and f.verdict_high is not None)
+    row.verdict_high, row.verdict_low, row.estimate = 12.3 * row.margin, 5 * row.margin, 8 * row.margin
+    texts = [text.get_text() for text in forest.overview(result).figure.axes[0].texts]
+    assert sum(text.startswith("(to 12)") for text in texts) == 1
