@@ -17,6 +17,8 @@ import torch
 import neuronull as nn
 from neuronull.cli.run import run as command
 from neuronull.data.options import MeasureOptions, TestOptions
+from neuronull.data.planted import Settings, planted_measurements
+from neuronull.data.store import save
 from neuronull.hypotheses.catalogue import nulls
 from neuronull.hypotheses.checks.conformance import check
 from neuronull.hypotheses.nulls.base import NullModel, Observed
@@ -165,3 +167,26 @@ def test_a_run_is_read_back(tmp_path):
         again.finding("clusters.cohesion", "hqs")
     with pytest.raises(nn.InputError, match=r"no results.json there"):
         nn.load(tmp_path / "m")
+
+
+def test_ls_lists_what_the_command_lists():
+    every = nn.ls()
+    assert set(every.columns) == {"id", "what", "origin", "kind"}
+    assert set(every.kind) == {"papers", "hypotheses", "nulls", "models", "corpora"}
+    assert "clusters.within" in set(nn.ls("hypotheses").id)
+    assert "matched_sets" in set(nn.ls("nulls").id)
+    with pytest.raises(nn.InputError, match="'nuls' cannot be listed"):
+        nn.ls("nuls")
+
+
+def test_dir_shows_what_is_meant_to_be_used():
+    assert "run" in dir(nn)
+    assert not [name for name in dir(nn) if name.startswith("_") and name != "__version__"]
+
+
+def test_progress_true_tells_stages_on_standard_error(tmp_path, capsys):
+    save(planted_measurements(Settings(), 0), tmp_path / "m")
+    nn.run(measurements=tmp_path / "m", only="clusters.weights", replicates=59, progress=True)
+    assert "tests: " in capsys.readouterr().err
+    nn.run(measurements=tmp_path / "m", only="clusters.weights", replicates=59)
+    assert capsys.readouterr().err == ""
