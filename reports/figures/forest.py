@@ -16,6 +16,7 @@ from .canvas import (
     LINE,
     MUTED,
     SMALL,
+    VERMILLION,
     WIDTH,
     Drawing,
     bare,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW, _SIDE = 31.0, 12.0
+_COLOURS = {Verdict.SUPPORTED: BLUE, Verdict.REFUTED: VERMILLION}
+"""Of an interval by its verdict; any other is grey. The verdict stands beside it in words."""
 _FAR = 4.0
 """In margins; what lies beyond is cut with an arrow."""
 _WIDEST = 12.0
@@ -64,8 +67,8 @@ def overview(result: Result) -> Drawing | None:
     plain_ticks(axes)
     caption = (
         "Every deciding finding with its verdict interval, each in multiples of its own margin (1 = the smallest "
-        "effect that would matter). Shaded: smaller than the margin. Arrow: goes on beyond the axis, to the number "
-        "beside the verdict."
+        "effect that would matter); blue: supported, orange: refuted. Shaded: smaller than the margin. Arrow: goes on "
+        "beyond the axis, to the number beside the verdict."
     )
     return Drawing(figure, caption, _overview_alt(shown, result))
 
@@ -85,14 +88,15 @@ def _overview_row(axes: Axes, f: Finding, i: int, title: str) -> None:
     if not f.margin:
         return
     limits = axes.get_xlim()
+    colour = _COLOURS.get(f.verdict, MUTED) if f.verdict else MUTED
     low, high, value = ((v or 0.0) / f.margin for v in (f.verdict_low, f.verdict_high, f.estimate))
     ends = max(low, limits[0]), min(high, limits[1])
     if ends[0] < ends[1]:
-        axes.plot(ends, (i, i), color=BLUE, linewidth=4, solid_capstyle="butt", zorder=3)
+        axes.plot(ends, (i, i), color=colour, linewidth=4, solid_capstyle="butt", zorder=3)
     if high > limits[1]:
-        axes.plot([limits[1] - 0.06], [i], ">", color=BLUE, markersize=7, zorder=4)
+        axes.plot([limits[1] - 0.06], [i], ">", color=colour, markersize=7, zorder=4)
     if low < limits[0]:
-        axes.plot([limits[0] + 0.06], [i], "<", color=BLUE, markersize=7, zorder=4)
+        axes.plot([limits[0] + 0.06], [i], "<", color=colour, markersize=7, zorder=4)
     if limits[0] <= value <= limits[1]:
         axes.plot([value], [i], "o", color=INK, markersize=6, zorder=5)
     mark = VERDICT_MARKS.get(f.verdict, "") if f.verdict else ""
