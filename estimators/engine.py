@@ -122,22 +122,23 @@ class Devices(Local):
 
     def __init__(self, devices: Sequence[torch.device]) -> None:
         self._devices = list(devices)
-        self._of: LoadedModel | None = None
-        self._views: tuple[LoadedModel, ...] = ()
+        self._copied = ""
+        self._copies: tuple[LoadedModel, ...] = ()
         self.ahead = len(self._devices)
 
     @contextmanager
     def beside(self, loaded: LoadedModel, size: Size) -> Iterator[SideBySide]:
-        """A copy on each device."""
+        """A copy on each device; it stays for the next stage, which may have loaded the same model again."""
         if loaded.offloaded:
             raise InputError("the model does not fit on one device", f"--device {ALL}", "give one device: cuda")
-        if self._of is not loaded:
-            self._of, self._views = None, ()  # two models a device are one too many
-            self._views = (loaded, *(copied(loaded, device) for device in self._devices[1:]))
-            self._of = loaded
-        pool = ThreadPoolExecutor(len(self._views))
+        if self._copied != loaded.hash:
+            self._copied, self._copies = "", ()  # two models a device are one too many
+            self._copies = tuple(copied(loaded, device) for device in self._devices[1:])
+            self._copied = loaded.hash
+        views = (loaded, *self._copies)
+        pool = ThreadPoolExecutor(len(views))
         try:
-            yield SideBySide(self._views, pool)
+            yield SideBySide(views, pool)
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -384,11 +384,17 @@ def _measure(inputs: Inputs, progress: Progress, shards: Shards, engine: Engine)
     if found.activation is None:
         raise TypeError("activations are measured with the influence")
     neurons = covariates(loaded.adapter, layer, found.activation, inputs.counts.counts, inputs.counts.given)
-    promoted = promoted_tokens(loaded.adapter, layer, inputs.counts.given)
-    read = {token for ids in inputs.corpus.documents["input_ids"] for token in ids}
-    tokens = token_texts(loaded.tokenizer, read.union(*(t.unique().tolist() for t in vars(promoted).values())))
     w_in, w_out = _host(loaded.adapter.w_in(layer)), _host(loaded.adapter.written(layer))
-    return replace(found, neurons=neurons, w_in=w_in, w_out=w_out, tokens=tokens, promoted=promoted)
+    found = replace(found, neurons=neurons, w_in=w_in, w_out=w_out)
+    return found if inputs.options.random_init else _with_texts(inputs, found)  # no report shows who that control's are
+
+
+def _with_texts(inputs: Inputs, found: Measurements) -> Measurements:
+    """The measurements with the tokens that each neuron speaks for, and these and the documents' tokens as text."""
+    promoted = promoted_tokens(inputs.loaded.adapter, inputs.layer, inputs.counts.given)
+    read = {token for ids in inputs.corpus.documents["input_ids"] for token in ids}
+    tokens = token_texts(inputs.loaded.tokenizer, read.union(*(t.unique().tolist() for t in vars(promoted).values())))
+    return replace(found, tokens=tokens, promoted=promoted)
 
 
 def _measure_influence(inputs: Inputs, progress: Progress, shards: Shards, engine: Engine) -> Measurements:

@@ -35,7 +35,8 @@ def columns(results: Sequence[Result]) -> list[Column]:
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, (name, result) in enumerate(zip(_measured_as(results), results, strict=True)):
         setup = result.setup
-        same = (name, setup.model_hash, setup.corpus_hash, setup.layer, setup.n_pairs, setup.replicates, setup.alpha)
+        measured = (setup.model_hash, setup.corpus_hash, setup.counts_hash, setup.layer, setup.dtype, setup.n_pairs)
+        same = (name, *measured, setup.replicates, setup.alpha)
         groups.setdefault(same, []).append(i)
     names, found = labels(results), []
     times = Counter(name for name, *_ in groups)

@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..data.errors import InputError
+from ..data.regular import present
 from ..hypotheses.result import Verdict
 from .files import JSON_NAME, PROVENANCE_NAME, write_file
 from .numbers import count, printable
 
 NAME = "index.html"
+NEWEST = 200
+"""Of the folder's entries that are read: the page is made again after every run."""
+
 _REPORTS = ("report.html", "report.md")
 _LARGEST = 1 << 26
 """Bytes of a run's results that are read for its line."""
@@ -46,9 +51,10 @@ def write_index(folder: Path) -> Path:
     """
     from .html import environment
 
-    lines = [line for path in folder.iterdir() if (line := line_of(path)) is not None]
+    runs = sorted(folder.iterdir(), key=lambda path: path.lstat().st_mtime, reverse=True)[:NEWEST]
+    lines = [line for path in runs if (line := line_of(path)) is not None]
     lines.sort(key=lambda line: (line.started, line.folder), reverse=True)
-    page: str = environment().get_template("index.html.j2").render(lines=lines, count=count(len(lines)))
+    page: str = environment().get_template("index.html.j2").render(lines=lines, newest=count(NEWEST))
     write_file(folder / NAME, printable(page).encode())
     return folder / NAME
 
@@ -78,10 +84,10 @@ def line_of(run: Path) -> Line | None:
 def _read(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None: a page over many runs does not stop at one that is damaged."""
     try:
-        if path.stat().st_size > _LARGEST:
+        if not present(path) or path.stat().st_size > _LARGEST:
             return None
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (InputError, OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -14,8 +14,9 @@ TOKENS = 6
 
 NOTE = (
     "Influence: mean absolute change of the loss at a position when the neuron is ablated, in nats, over all "
-    "documents; its interval is over documents, for this neuron alone. Chosen: how many of the random halves of the "
-    "documents choose it; a neuron well under 100 % is there by the luck of these documents. Nothing is tested here."
+    "documents; its interval is over documents, for this neuron alone. These documents chose the neurons too, so the "
+    "largest values are a little too large. Chosen: share of the random halves of the documents that choose the "
+    "neuron; well under 100 %, it depends on which documents were read. Nothing is tested here."
 )
 
 LENS = (

@@ -19,7 +19,7 @@ def methods(result: Result) -> str:
     audit = (
         ""
         if s.audit_max_abs_error is None
-        else f"; {count(s.audit_entries)} of them, recomputed by full forward passes, differ by at most "
+        else f"; single changes that were recomputed by full forward passes differ by at most "
         f"{scientific(s.audit_max_abs_error)} nats"
     )
     rules = subject.joined([f"the {count(one.size)} {one.name} neurons ({one.rule})" for one in sets])
@@ -43,7 +43,7 @@ def methods(result: Result) -> str:
         f"A presence counts as supported if its adjusted p is below {p_cell(s.alpha)} and the estimate reaches the "
         f"margin, an absence only if the {percent(1 - 2 * s.alpha)} interval lies inside the margin.",
         f"The tests were run with neuronull {s.versions.get('neuronull', '')} (seed {s.seed}{_plan(result)}).",
-        "Options, hypotheses, margins and seeds were frozen before the model was measured." if _frozen(result) else "",
+        _frozen(result),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -60,9 +60,13 @@ def _plan(result: Result) -> str:
     return "" if found in ("", ABSENT) else f", plan {found[:SHORT_HASH]}"
 
 
-def _frozen(result: Result) -> bool:
-    plan = result.provenance.get("plan")
-    return isinstance(plan, dict) and bool(plan.get("frozen"))
+def _frozen(result: Result) -> str:
+    when = origin.frozen(result)
+    if not when:
+        return ""
+    return (
+        "The plan was not frozen before the run." if when == "no" else f"The plan was frozen before the run, at {when}."
+    )
 
 
 def _claim(claim: ClaimVerdict, result: Result) -> str:

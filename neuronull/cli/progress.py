@@ -28,24 +28,25 @@ _ROOM = 34
 class _Bar:
     """One stage as a bar."""
 
-    def __init__(self, bars: Bars, name: str, total: int) -> None:
-        self._bars, self._name, self._total = bars, name, total
+    def __init__(self, bars: Bars, name: str, total: int, unit: str = "steps") -> None:
+        self._bars, self._name, self._total, self._unit = bars, name, total, unit
         self._task = bars.add_task(name, total=max(total, 1))
         self._start = time.perf_counter()
 
-    def advance(self, steps: int = 1) -> None:
-        self._bars.advance(self._task, steps)
+        self._left = max(total, 1)
 
-    def advance_within(self) -> None:
-        """One step more, but never past the end: how many stages a part has is known about."""
-        task = self._bars.tasks[self._bars.task_ids.index(self._task)]
-        self._bars.advance(self._task, min(1, (task.total or 0) - task.completed))
+    def advance(self, steps: int = 1) -> None:
+        """So many steps more, but never past the end: how many stages a part has is known about."""
+        steps = min(steps, self._left)
+        self._left -= steps
+        self._bars.advance(self._task, steps)
 
     def done(self, *, told: bool = True) -> None:
         """Turn the bar into a line above the others: a run has more stages than a small terminal has rows."""
         self._bars.remove_task(self._task)
         if told:
-            self._bars.console.print(_line(self._name, self._total, self._start), highlight=False, style="dim")
+            line = _line(self._name, self._total, self._start, self._unit)
+            self._bars.console.print(line, highlight=False, style="dim")
 
 
 class BarProgress:
@@ -72,7 +73,7 @@ class BarProgress:
         if self._part is not None:
             yield
             return
-        self._part = _Bar(self._bars, name, stages)
+        self._part = _Bar(self._bars, name, stages, "stages")
         try:
             yield
             self._part.done()
@@ -85,7 +86,7 @@ class BarProgress:
         yield bar
         bar.done(told=self._part is None)  # not where it failed: its bar shows how far it came
         if self._part is not None:
-            self._part.advance_within()
+            self._part.advance()
 
 
 class LineProgress:

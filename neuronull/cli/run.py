@@ -35,7 +35,7 @@ def run(given: dict[str, Any], explicit: frozenset[str]) -> None:
     if layers:
         _run_each(given, explicit, layers)
         return
-    own = given["out"] is not None
+    own = bool(given["out"])
     given["out"] = Path(given["out"]) if own else default_directory(given["measurements"] or given["model"])
     try:
         with on_stderr() as progress:

@@ -241,9 +241,10 @@ def test_devices_share_the_items_out_and_find_the_same(size, given):
             found = list(each(items(7)))
         assert [float(value) for value, _ in found] == [float(value) for value, _ in expected]
     assert len(threads) >= 2
-    first, second = engine._views
-    assert first is loaded
-    assert second.model is not loaded.model
+    (copy,) = engine._copies
+    assert copy.model is not loaded.model
+    with engine.beside(replace(loaded), size) as again:
+        assert again.views[1] is copy, "the same model, loaded again, finds its copies there"
 
 
 def test_a_whole_measurement_on_two_copies_is_the_same_to_the_bit(tmp_path):

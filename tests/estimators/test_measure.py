@@ -239,6 +239,16 @@ def test_other_options(options: MeasureOptions, measured: Measurements, change: 
     assert found.manifest.audit.max_contract_share < 1
 
 
+def test_texts_are_kept_of_the_model_that_is_reported_alone(options: MeasureOptions, measured: Measurements):
+    """The control with weights drawn anew is told in its verdicts; nobody reads who its neurons are."""
+    read = {token for ids in measured.documents["input_ids"] for token in ids}
+    assert read <= set(measured.tokens["token"])
+    assert len(measured.promoted.raised) == NEURONS
+    control = measure(replace(options, random_init=True), cache=False)
+    assert control.tokens is None
+    assert control.promoted is None
+
+
 def test_progress_is_told(options: MeasureOptions):
     from contextlib import contextmanager
 

@@ -127,17 +127,27 @@ def test_page_begins_with_verdicts_and_ends_with_them(text):
 
 def test_what_decides_is_in_the_open_and_the_rest_is_folded():
     """The number of words that a reader meets is half of what it was before findings were folded (8,189)."""
-    text = html.render(sample_result().model_copy(update={"multiverse": None}))
-    opened = re.sub(r"<svg.*?</svg>|<style.*?</style>", " ", text, flags=re.S)
-    while "<details" in opened:  # innermost first
-        opened = re.sub(
-            r"<details[^>]*>\s*(<summary>.*?</summary>)(?:(?!<details).)*?</details>", r"\1", opened, flags=re.S
-        )
-    plain = re.sub(r"<[^>]+>", " ", opened)
+    plain = opened_words(html.render(sample_result().model_copy(update={"multiverse": None})))
     assert "By null model:" in plain
     assert "the larger p counts" in plain
     assert "Smallest detectable effect" not in plain
     assert len(plain.split()) < 8189 / 2
+
+
+def opened_words(page: str) -> str:
+    """What is read with every fold shut, without figures."""
+    opened = re.sub(r"<svg.*?</svg>|<style.*?</style>", " ", page, flags=re.S)
+    while "<details" in opened:  # innermost first
+        opened = re.sub(
+            r"<details[^>]*>\s*(<summary>.*?</summary>)(?:(?!<details).)*?</details>", r"\1", opened, flags=re.S
+        )
+    return " ".join(re.sub(r"<[^>]+>", " ", opened).split())
+
+
+def test_what_controls_leave_to_doubt_is_not_folded():
+    result = sample_result()
+    result.finding("clusters.within").notes = "a control casts doubt on this"
+    assert "A control casts doubt on this." in opened_words(html.render(result))
 
 
 def test_first_screen_says_what_was_found(text):

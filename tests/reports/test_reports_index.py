@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from sample_results import hostile_result, sample_result
 from test_reports_html import Page
 
+from neuronull.reports import index
 from neuronull.reports.files import write_results
 from neuronull.reports.index import line_of, write_index
 
@@ -40,6 +42,8 @@ def test_what_is_no_run_or_damaged_is_passed_over(tmp_path: Path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "results.json").write_text(text)
     run_in(tmp_path / ".partial", sample_result(), "x")
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "results.json")  # would wait for ever
     assert write_index(tmp_path).read_text().count("<article") == 1
     odd = tmp_path / "odd"
     odd.mkdir()
@@ -47,6 +51,16 @@ def test_what_is_no_run_or_damaged_is_passed_over(tmp_path: Path):
         json.dumps({"setup": {}, "claims": [1, {"verdict": "sure"}, {"verdict": "refuted"}]})
     )
     assert [verdict.value for *_, verdict in line_of(odd).claims] == ["refuted"]
+
+
+def test_only_the_newest_are_read(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(index, "NEWEST", 1)
+    for age, name in enumerate(("new", "old")):
+        run_in(tmp_path / name, sample_result(), "x")
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    page = write_index(tmp_path).read_text()
+    assert "new/report.html" in page
+    assert "old/report.html" not in page
 
 
 def test_foreign_text_is_escaped(tmp_path: Path):

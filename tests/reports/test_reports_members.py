@@ -54,6 +54,9 @@ def test_nothing_is_told_where_nothing_is_known(result):
     assert 'id="members"' not in html.render(without)
     assert "## Who" not in markdown.render(without)
     bare = result.members.neurons[0].model_copy(update={"influence": {}, "splits": None, "raised": [], "contexts": []})
+    unread = result.members.neurons[0].model_copy(update={"raised": [], "lowered": []})
+    page = html.render(result.model_copy(update={"members": result.members.model_copy(update={"neurons": [unread]})}))
+    assert "activation 4.25" in page, "contexts need no tokens that a neuron speaks for"
     few = result.members.model_copy(update={"neurons": [bare], "pairs": [], "heads": []})
     page = html.render(result.model_copy(update={"members": few}))
     assert "Examples of matched positions" not in page

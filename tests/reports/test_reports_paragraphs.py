@@ -25,12 +25,14 @@ def test_methods_name_model_text_sets_nulls_and_hashes(result):
         assert null.name in told
     assert f"{s.n_pairs:,} pairs" in told
     assert "the 26 plateau neurons" in told
-    assert "frozen" not in told
+    assert "The plan was not frozen before the run." in told
 
 
 def test_frozen_is_said_only_of_a_frozen_plan(result):
     plan = result.provenance["plan"] | {"frozen": {"sha256": "ab", "at": "2026"}}
-    assert "frozen before" in paragraphs.methods(result.model_copy(update={"provenance": {"plan": plan}}))
+    assert "frozen before the run, at 2026." in paragraphs.methods(
+        result.model_copy(update={"provenance": {"plan": plan}})
+    )
     assert "plan" not in paragraphs.methods(result.model_copy(update={"provenance": {}}))
 
 
