@@ -110,7 +110,12 @@ class RunResult:
         return draws.assign(row=row.str.strip()).set_index(["row", "replicate"])[["estimate", "statistic"]].to_xarray()
 
     def figures(self, folder: str | Path, suffix: str = "svg") -> list[Path]:
-        """Write every figure of the report into a folder (``svg``, ``pdf`` or ``png``), and return the paths.
+        """Write every figure of the report (``svg``, ``pdf`` or ``png``) and its numbers (``csv``) into a folder.
+
+        Returns
+        -------
+        list of Path
+            The figures' paths; the numbers of each lie beside it under the same name.
 
         Raises
         ------

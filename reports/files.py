@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
@@ -78,10 +78,15 @@ def result_csv(result: Result) -> str:
 
     Text that a spreadsheet would take for a formula has an apostrophe in front.
     """
+    return csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in _rows(result)))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV under a line of column names; no cell of text is a formula to a spreadsheet."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _no_formula(value) for name, value in row.items()} for row in _rows(result))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_no_formula(name) for name in columns])
+    writer.writerows([_no_formula(value) for value in row] for row in rows)
     return text.getvalue()
 
 

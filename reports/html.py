@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from ..hypotheses.result import Result
 from . import glossary, members, multiverse, null_tables, origin, paragraphs, references, set_effects, subject, tables
-from .figures.canvas import Drawing, to_svg
+from .figures.canvas import Drawing, as_file, to_svg
 from .figures.estimation import LEGEND
 from .finding_section import FindingSection, as_sentence, slug
 from .numbers import count, percent, printable, typeset
@@ -25,6 +26,9 @@ class InlineFigure:
 
     svg: Any
     caption: str
+    name: str
+    svg_link: str
+    csv_link: str
 
 
 @cache
@@ -114,9 +118,25 @@ def _tables(result: Result) -> dict[str, tables.Table]:
 
 def inline(drawings: Iterable[Drawing | None], key: str) -> list[InlineFigure]:
     """Drawings as SVG for the page; `key` keeps their ids apart."""
+    return [_inlined(d, f"{key}-{i}") for i, d in enumerate(drawings) if d is not None]
+
+
+def _inlined(drawing: Drawing, key: str) -> InlineFigure:
     from markupsafe import Markup
 
-    return [InlineFigure(Markup(to_svg(d, f"{key}-{i}")), d.caption) for i, d in enumerate(drawings) if d is not None]
+    picture, numbers = as_file(drawing, "svg"), drawing.values.csv().encode()
+    return InlineFigure(
+        Markup(to_svg(drawing, key)),
+        drawing.caption,
+        re.sub(r"[^A-Za-z0-9._-]+", "-", key),
+        _link("image/svg+xml", picture),
+        _link("text/csv;charset=utf-8", numbers),
+    )
+
+
+def _link(kind: str, content: bytes) -> str:
+    """A file inside the page, as an address: what is in it cannot end the attribute or be run."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _overview(result: Result) -> Drawing | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...hypotheses.result import Result, Role
 from .. import multiverse
+from ..files import write_file
 from . import balance, curves, estimation, forest, heads, networks, specification
 from .canvas import Drawing, save
 
@@ -38,7 +39,7 @@ def album(result: Result) -> dict[str, Drawing]:
 
 
 def save_album(result: Result, directory: Path | str, suffix: str = "pdf") -> list[Path]:
-    """Write every figure as ``NAME.suffix`` (pdf, svg or png) into a directory.
+    """Write every figure as ``NAME.suffix`` (pdf, svg or png) and its numbers as ``NAME.csv`` into a directory.
 
     Raises
     ------
@@ -46,4 +47,7 @@ def save_album(result: Result, directory: Path | str, suffix: str = "pdf") -> li
         If the directory cannot be written.
     """
     files = {re.sub(r"[^A-Za-z0-9._-]+", "-", name): drawing for name, drawing in album(result).items()}
-    return [save(drawing, Path(directory) / f"{name}.{suffix}") for name, drawing in files.items()]
+    written = [save(drawing, Path(directory) / f"{name}.{suffix}") for name, drawing in files.items()]
+    for name, drawing in files.items():
+        write_file(Path(directory) / f"{name}.csv", drawing.values.csv().encode())
+    return written

@@ -15,6 +15,7 @@ from .canvas import (
     VERMILLION,
     WIDTH,
     Drawing,
+    Values,
     in_house_style,
     new_figure,
     place,
@@ -35,6 +36,7 @@ def reach(balances: Iterable[Balance]) -> float:
 def love_plot(balance: Balance, half_width: float | None = None) -> Drawing:
     """Draw standardised mean differences, with the band of those that count as balanced; `half_width` from `reach`."""
     rows, row = balance.rows, 17.0
+    values = Values(("covariate", "standardised_difference"), rows)
     left = min(150.0, 12 + 5.4 * max((len(name) for name, _ in rows), default=1))
     figure = new_figure(40 + row * len(rows) + 16)
     axes = place(figure, left, 40, WIDTH - left - 14, row * len(rows))
@@ -77,4 +79,4 @@ def love_plot(balance: Balance, half_width: float | None = None) -> Drawing:
     plain_ticks(axes)
     told = "; ".join(f"{name.replace('_', ' ')} {fixed(value, 2, sign=True)}" for name, value in rows)
     caption = "Shaded: balanced, within .25 standard deviations. Square: beyond it; the match is imperfect there."
-    return Drawing(figure, caption, typeset(f"Standardised mean differences, {balance.label}: {told}."))
+    return Drawing(figure, caption, typeset(f"Standardised mean differences, {balance.label}: {told}."), values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from ..files import write_file
+from ..files import csv_text, write_file
 from ..numbers import number, printable, typeset
 
 if TYPE_CHECKING:
@@ -39,12 +39,25 @@ _R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
+class Values:
+    """The numbers that a figure shows, as a table; an empty cell (None) where there is none."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+
+    def csv(self) -> str:
+        """Return them as CSV, floats in full."""
+        return csv_text(self.columns, self.rows)
+
+
+@dataclass(frozen=True)
 class Drawing:
-    """A figure, what stands under it, and what a reader who cannot see it is told."""
+    """A figure, what stands under it, what a reader who cannot see it is told, and the numbers it shows."""
 
     figure: Figure
     caption: str
     alt: str
+    values: Values
 
 
 @contextmanager
@@ -174,14 +187,20 @@ def _themed(match: re.Match[str]) -> str:
 def save(drawing: Drawing, path: Path | str) -> Path:
     """Write one figure as PDF, SVG or PNG, by the file's ending; equal figures give equal bytes."""
     path = Path(path)
-    kind = path.suffix.lstrip(".").lower() or "pdf"
+    write_file(path, as_file(drawing, path.suffix.lstrip(".").lower() or "pdf"))
+    return path
+
+
+def as_file(drawing: Drawing, kind: str) -> bytes:
+    """Return one figure as the bytes of a file of its own: pdf, svg or png."""
     dates: dict[str, dict[str, str | None]] = {
         "pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None},
         "svg": {"Date": None},
     }
     stream = io.BytesIO()
-    with house_style():
+    with house_style(), warnings.catch_warnings():
+        # the reader's viewer has the letters that the measuring font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         drawing.figure.savefig(stream, format=kind, facecolor="white", dpi=200, metadata=dates.get(kind))
     content = stream.getvalue()
-    write_file(path, printable(content.decode()).encode() if kind == "svg" else content)
-    return path
+    return printable(content.decode()).encode() if kind == "svg" else content

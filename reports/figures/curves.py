@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from .canvas import (
     VERMILLION,
     WIDTH,
     Drawing,
+    Values,
     in_house_style,
     new_figure,
     place,
@@ -57,7 +59,16 @@ def influence_curves(curves: Sequence[Curve], head: str = "head") -> Drawing:
     intervals = " Tinted: 95 % interval of each neuron drawn." if any(curve.low for curve in curves) else ""
     # on a ground of its own: knots and bands may stand anywhere
     axes.legend(loc="upper right", handlelength=2.6, borderaxespad=0.2, frameon=True, framealpha=0.9, edgecolor="none")
-    return Drawing(figure, _caption(curves, head) + intervals, _alt(curves, head))
+    return Drawing(figure, _caption(curves, head) + intervals, _alt(curves, head), _values(curves))
+
+
+def _values(curves: Sequence[Curve]) -> Values:
+    rows = [
+        (c.label, rank, level, low, high)
+        for c in curves
+        for rank, level, low, high in zip_longest(c.rank, c.influence, c.low, c.high)
+    ]
+    return Values(("condition", "rank", "influence_nats", "low", "high"), rows)
 
 
 def _cycle(n: int) -> list[tuple[str, object]]:

@@ -21,6 +21,7 @@ from .canvas import (
     VERMILLION,
     WIDTH,
     Drawing,
+    Values,
     bare,
     in_house_style,
     new_figure,
@@ -68,7 +69,6 @@ def estimation(
     limits = _limits(rows)
     edges = np.linspace(*limits, _BINS + 1)
     shares = [_shares(r, edges) for r in nulls]
-    top = max((float(s.max()) for s in shares), default=1.0) * 1.08
     y = height - _TOP - _ESTIMATE
     axes = place(figure, _SIDE, y, WIDTH - 2 * _SIDE, _ESTIMATE)
     _draw_estimate(axes, main, limits)
@@ -78,10 +78,28 @@ def estimation(
         y -= _HEADER + _NULL
         axes = place(figure, _SIDE, y, WIDTH - 2 * _SIDE, _NULL)
         caveat = any(null.caveat for null in nulls_behind(row, known))
+        top = float(share.max()) * 1.08 or 1.0  # on its own scale: a narrow null would flatten the others
         _draw_null(axes, row, (share, edges, top), caveat)
     plain_ticks(axes)
     axes.set_xlabel(short(main.unit, 40))
-    return Drawing(figure, _caption(nulls, limits), alt_text(main, nulls))
+    return Drawing(figure, _caption(nulls, limits), alt_text(main, nulls), _values(main, nulls, shares, edges))
+
+
+def _values(
+    main: Finding, nulls: Sequence[Finding], shares: Sequence[NDArray[np.float64]], edges: NDArray[np.float64]
+) -> Values:
+    """The estimate with its intervals, then every null's histogram as drawn; draws.parquet has the draws."""
+    rows: list[tuple[str, str | None, float | None, float | None, float | None]] = [
+        ("estimate", main.null_model, None, None, main.estimate),
+        ("95 % interval", main.null_model, main.ci_low, main.ci_high, None),
+        ("verdict interval", main.null_model, main.verdict_low, main.verdict_high, None),
+        ("margin", None, None, None, main.margin),
+    ]
+    for row, share in zip(nulls, shares, strict=True):
+        rows.append(("observed", row.null_model, None, None, row.estimate))
+        bins = zip(edges[:-1], edges[1:], share, strict=True)
+        rows += [("share of draws", row.null_model, float(a), float(b), float(s)) for a, b, s in bins]
+    return Values(("part", "null_model", "low", "high", "value"), rows)
 
 
 def by_unit(rows: Sequence[Finding]) -> list[list[Finding]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...hypotheses.result import Finding, Result, Role, Verdict
+from ...hypotheses.result import Finding, Kind, Result, Role, Verdict
 from ..glossary import VERDICT_MARKS
 from ..numbers import finding_numbers, number, typeset
 from .canvas import (
@@ -19,6 +19,7 @@ from .canvas import (
     VERMILLION,
     WIDTH,
     Drawing,
+    Values,
     bare,
     in_house_style,
     new_figure,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _ROW, _SIDE = 31.0, 12.0
 _COLOURS = {Verdict.SUPPORTED: BLUE, Verdict.REFUTED: VERMILLION}
 """Of an interval by its verdict; any other is grey. The verdict stands beside it in words."""
+_HEADING = 0.75
+"""Height of a group's heading in the overview, in rows."""
 _FAR = 4.0
 """In margins; what lies beyond is cut with an arrow."""
 _WIDEST = 12.0
@@ -54,14 +57,25 @@ def overview(result: Result) -> Drawing | None:
     ]
     if not shown:
         return None
-    figure = new_figure(_ROW * len(shown) + 56)
-    axes = place(figure, _SIDE, 42, WIDTH - 2 * _SIDE, _ROW * len(shown) + 4)
+    groups = _groups(shown, result)
+    rows = len(shown) + _HEADING * len(groups)
+    figure = new_figure(_ROW * rows + 56)
+    axes = place(figure, _SIDE, 42, WIDTH - 2 * _SIDE, _ROW * rows + 4)
     low = max(-_FAR, min([-1.3, *(f.verdict_low / f.margin for f in shown if f.verdict_low is not None and f.margin)]))
     axes.set_xlim(low - 0.3, _FAR + 0.3)
-    axes.set_ylim(len(shown) - 0.35, -0.75)
-    for i, f in enumerate(shown):
-        _band(axes, i, 1.0, f.two_sided)
-        _overview_row(axes, f, i, result.hypothesis(f.hypothesis).title)
+    axes.set_ylim(rows - 0.35, -0.75)
+    y = 0.0
+    for heading, members in groups.items():
+        style: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axes.annotate(
+            short(heading, 58), (0, y), (0, 4), ha="left", va="center", fontsize=SMALL, color=MUTED, fontweight="bold",
+            **style,
+        )  # fmt: skip
+        y += _HEADING
+        for f in members:
+            _band(axes, y, 1.0, f.two_sided)
+            _overview_row(axes, f, y, result.hypothesis(f.hypothesis).title)
+            y += 1
     bare(axes)
     axes.set_xlabel("estimate, in multiples of the finding's margin")
     plain_ticks(axes)
@@ -70,10 +84,39 @@ def overview(result: Result) -> Drawing | None:
         "effect that would matter); blue: supported, orange: refuted. Shaded: smaller than the margin. Arrow: goes on "
         "beyond the axis, to the number beside the verdict."
     )
-    return Drawing(figure, caption, _overview_alt(shown, result))
+    ordered = [f for members in groups.values() for f in members]
+    return Drawing(figure, caption, _overview_alt(ordered, result), _overview_values(ordered, result))
 
 
-def _band(axes: Axes, i: int, margin: float | None, two_sided: bool) -> None:
+def _groups(shown: Sequence[Finding], result: Result) -> dict[str, list[Finding]]:
+    """Findings by the claim they belong to and by what it says; claims in their order, presence first."""
+    several = len({claim.paper for claim in result.claims}) > 1
+    groups: dict[str, list[Finding]] = {}
+    for kind in (Kind.PRESENCE, Kind.ABSENCE):
+        for f in shown:
+            if f.kind is kind:
+                of = next((c for c in result.claims if f.hypothesis in c.hypotheses), None)
+                name = "no claim" if of is None else f"claim {of.number}{f' of {of.paper}' if several else ''}"
+                groups.setdefault(f"{name}|{kind}", []).append(f)
+    claims = [f"claim {c.number}{f' of {c.paper}' if several else ''}" for c in result.claims]
+    order = {name: i for i, name in enumerate(claims)}
+    said = {Kind.PRESENCE: "said to be there", Kind.ABSENCE: "said to be absent"}
+    ranked = sorted(groups, key=lambda key: order.get(key.partition("|")[0], len(order)))
+    named = {key: key.partition("|") for key in ranked}
+    return {f"{name[:1].upper()}{name[1:]}: {said[Kind(kind)]}": groups[key] for key, (name, _, kind) in named.items()}
+
+
+def _overview_values(shown: Sequence[Finding], result: Result) -> Values:
+    columns = ("claim", "hypothesis", "title", "kind", "estimate", "low", "high", "margin", "unit", "verdict")
+    rows = [
+        (f.claim, f.hypothesis, result.hypothesis(f.hypothesis).title, f.kind, f.estimate, f.verdict_low,
+         f.verdict_high, f.margin, f.unit, f.verdict)
+        for f in shown
+    ]  # fmt: skip
+    return Values(columns, rows)
+
+
+def _band(axes: Axes, i: float, margin: float | None, two_sided: bool) -> None:
     """Shade one row's effects below its margin; its label stands clear above."""
     top, bottom = i - 0.22, i + 0.22
     if margin is not None:
@@ -84,7 +127,7 @@ def _band(axes: Axes, i: int, margin: float | None, two_sided: bool) -> None:
     axes.plot([0, 0], [top, bottom], color=LINE, linewidth=1, zorder=1)
 
 
-def _overview_row(axes: Axes, f: Finding, i: int, title: str) -> None:
+def _overview_row(axes: Axes, f: Finding, i: float, title: str) -> None:
     if not f.margin:
         return
     limits = axes.get_xlim()
@@ -181,7 +224,19 @@ def forest(labels: Sequence[str], findings: Sequence[Finding], pooled: Pooled | 
         "Dot: estimate; thick bar: verdict interval; thin bar with caps: 95 % interval; shaded: smaller than the "
         "margin." + ("" if whole else " Arrow: goes on beyond the axis."),
         typeset("; ".join(told) + "."),
+        _forest_values(rows, pooled),
     )
+
+
+def _forest_values(rows: Sequence[tuple[str, Finding]], pooled: Pooled | None) -> Values:
+    columns = ("run", "estimate", "verdict_low", "verdict_high", "ci_low", "ci_high", "margin", "verdict")
+    found: list[tuple[Any, ...]] = [
+        (label, f.estimate, f.verdict_low, f.verdict_high, f.ci_low, f.ci_high, f.margin, f.verdict)
+        for label, f in rows
+    ]
+    if pooled:
+        found.append((pooled.label, pooled.estimate, None, None, pooled.low, pooled.high, None, None))
+    return Values(columns, found)
 
 
 def _reach(f: Finding) -> tuple[float, float]:

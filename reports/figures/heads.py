@@ -19,6 +19,7 @@ from .canvas import (
     VERMILLION,
     WIDTH,
     Drawing,
+    Values,
     bare,
     in_house_style,
     new_figure,
@@ -111,7 +112,12 @@ def head_map(data: HeadMap, finding: Finding | None = None, sides: str = "") -> 
     axes.set_ylim(0, len(layers))
     _label(axes, layers, columns)
     _colour_bar(place(figure, left, 26, WIDTH - left - 20, 8), colours, scale, finding)
-    return Drawing(figure, _map_caption(heads, finding, sides), _alt(heads, finding))
+    return Drawing(figure, _map_caption(heads, finding, sides), _alt(heads, finding), _values(heads))
+
+
+def _values(heads: Sequence[Head]) -> Values:
+    rows = [(h.layer, h.head, h.name, h.value, h.low, h.high, h.reachable, h.note) for h in heads]
+    return Values(("layer", "head", "name", "log_ratio", "low", "high", "reachable", "note"), rows)
 
 
 def _colours() -> Colormap:
@@ -258,7 +264,7 @@ def head_intervals(data: HeadMap, finding: Finding | None = None) -> Drawing | N
     _draw_heads(axes, shown, finding)
     axes.set_xlabel("log ratio")
     plain_ticks(axes)
-    return Drawing(figure, _intervals_caption(judged, finding), _alt(shown, finding))
+    return Drawing(figure, _intervals_caption(judged, finding), _alt(shown, finding), _values(judged))
 
 
 def _draw_heads(axes: Axes, shown: Sequence[Head], finding: Finding | None) -> None:

@@ -17,6 +17,7 @@ from .canvas import (
     MUTED,
     SMALL,
     Drawing,
+    Values,
     bare,
     in_house_style,
     new_figure,
@@ -87,7 +88,14 @@ def _twin(graph: GraphTwin, strength: float | None, caption: str) -> Drawing:
     )
     if matrix:
         _draw_matrix(place(figure, 15, 12, _PANEL - 30, _PANEL - 30), graph, order, strength)
-    return Drawing(figure, caption, _alt(graph, shown))
+    return Drawing(figure, caption, _alt(graph, shown), _values(graph))
+
+
+def _values(graph: GraphTwin) -> Values:
+    """Every pair of the graph, drawn or not, with the community of each neuron."""
+    community = dict(zip(graph.nodes, graph.community, strict=False))
+    rows = [(i, j, r, community.get(i), community.get(j)) for i, j, r in graph.edges]
+    return Values(("neuron", "other", "weight", "community", "community_of_other"), rows)
 
 
 def strongest(graph: GraphTwin, most: int) -> list[tuple[int, int, float]]:

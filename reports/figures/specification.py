@@ -21,6 +21,7 @@ from .canvas import (
     VERMILLION,
     WIDTH,
     Drawing,
+    Values,
     in_house_style,
     new_figure,
     place,
@@ -74,7 +75,12 @@ def specification(multiverse: Multiverse, row: Finding) -> Drawing | None:
         _mark_own(estimates, dots, own, len(found))
     _legend(estimates, found)
     dots.set_xlabel(f"{count(len(found))} universes, smallest estimate first", labelpad=6, fontsize=SMALL)
-    return Drawing(figure, _caption(multiverse, found, row), _alt(multiverse, found, row))
+    return Drawing(figure, _caption(multiverse, found, row), _alt(multiverse, found, row), _values(varied, found))
+
+
+def _values(varied: Mapping[str, Sequence[str]], found: Sorted) -> Values:
+    rows = [(*(u.settings.get(name) for name in varied), u.own, value, o.verdict) for u, o, value in found]
+    return Values((*varied, "own", "estimate", "verdict"), rows)
 
 
 def _draw_curve(axes: Axes, found: Sorted, row: Finding, size: float) -> None:

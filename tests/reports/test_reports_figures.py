@@ -9,11 +9,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from sample_results import hostile_result, sample_result
 
-from neuronull.hypotheses.result import Balance, HeadMap, Role
+from neuronull.hypotheses.result import Balance, HeadMap, Kind, Role
 from neuronull.reports import multiverse
 from neuronull.reports.figures import balance, curves, estimation, forest, heads, networks, save, specification, to_svg
 from neuronull.reports.figures.album import save_album
-from neuronull.reports.figures.canvas import house_style
+from neuronull.reports.figures.canvas import Values, house_style
 from neuronull.reports.figures.estimation import by_unit
 
 
@@ -134,8 +134,44 @@ def test_foreign_text_is_drawn_not_parsed():
 
 def test_panels_of_one_finding_share_their_axis(drawn):
     limits = {axes.get_xlim() for axes in drawn["estimation clusters.within 0"].figure.axes}
-    heights = {axes.get_ylim() for axes in drawn["estimation clusters.within 0"].figure.axes[1:]}
-    assert len(limits) == len(heights) == 1
+    assert len(limits) == 1
+
+
+def test_a_narrow_null_does_not_flatten_the_others(drawn):
+    """Every density fills its own panel."""
+    drawing = drawn["estimation clusters.within 0"]
+    panels = drawing.figure.axes[1:]
+    assert len(panels) > 1
+    tops = [row for row in drawing.values.rows if row[0] == "share of draws"]
+    for axes, null in zip(panels, dict.fromkeys(row[1] for row in tops), strict=True):
+        assert axes.get_ylim()[1] == pytest.approx(1.08 * max(row[4] for row in tops if row[1] == null))
+
+
+def test_the_overview_is_grouped_by_claim_and_by_what_it_says():
+    result = sample_result()
+    axes = forest.overview(result).figure.axes[0]
+    placed = {text.get_text(): text.xy[1] for text in axes.texts}
+    headings = [text for text in placed if text.startswith(("Claim", "No claim"))]
+    assert headings == sorted(headings, key=placed.__getitem__)
+    for f in result.findings:
+        title = result.hypothesis(f.hypothesis).title
+        if f.role is Role.PRIMARY and title in placed:
+            over = max((h for h in headings if placed[h] < placed[title]), key=placed.__getitem__)
+            claim = next((f"laim {c.number}" for c in result.claims if f.hypothesis in c.hypotheses), "o claim")
+            absent = "absent" if f.kind is Kind.ABSENCE else "there"
+            assert claim in over
+            assert over.endswith(absent)
+
+
+def test_values_are_what_is_drawn(drawn):
+    for name, drawing in drawn.items():
+        assert drawing.values.rows, name
+        assert {len(row) for row in drawing.values.rows} == {len(drawing.values.columns)}, name
+        assert drawing.values.csv().count("\n") >= len(drawing.values.rows) + 1
+
+
+def test_no_cell_of_a_figure_s_numbers_is_a_formula():
+    assert Values(("a", "=b"), [("=1+1", -2.0)]).csv() == "a,'=b\n'=1+1,-2.0\n"
 
 
 def test_a_two_way_row_is_not_drawn_twice():
@@ -168,13 +204,15 @@ def test_head_maps_of_real_sizes(layers, per_layer):
 def test_an_album_holds_every_figure(tmp_path):
     names = {p.name for p in save_album(sample_result(replicates=99), tmp_path)}
     assert {"overview.pdf", "curves.pdf", "head-map.pdf", "graph-3.pdf", "finding-clusters.within.pdf"} <= names
-    assert all(p.read_bytes().startswith(b"%PDF") for p in tmp_path.iterdir())
+    assert all(p.read_bytes().startswith(b"%PDF") for p in tmp_path.glob("*.pdf"))
+    assert {p.stem for p in tmp_path.glob("*.csv")} == {p.stem for p in tmp_path.glob("*.pdf")}
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_an_album_of_foreign_text_is_valid(tmp_path):
     written = save_album(hostile_result(), tmp_path, "svg")
-    assert len(set(written)) == len(written) == len(list(tmp_path.iterdir()))
+    assert len(set(written)) == len(written)
+    assert set(tmp_path.iterdir()) == {*written, *(path.with_suffix(".csv") for path in written)}
     for path in written:
         ElementTree.parse(path)
 

@@ -1,8 +1,11 @@
 """The page: standalone, escaped, structured; no browser needed here (see test_reports_chromium.py)."""
 
+import base64
+import csv
 import itertools
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from sample_results import hostile_result, sample_result
@@ -175,9 +178,32 @@ def test_foreign_text_makes_no_tag_and_no_attribute(hostile, page):
     assert seen.wrong == []
     assert {tag for tag, _ in seen.tags} <= {tag for tag, _ in page.tags}
     assert not [a for _, attrs in seen.tags for a in attrs if a.startswith("on")]
-    assert not [a for a in seen.all("a") if not a["href"].startswith(("#", "https://arxiv.org/"))]
+    files = [a for a in seen.all("a") if "download" in a]
+    assert all(
+        a["href"].startswith(("data:text/csv;charset=utf-8;base64,", "data:image/svg+xml;base64,")) for a in files
+    )
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+\.(csv|svg)", a["download"]) for a in files)
+    others = [a for a in seen.all("a") if a not in files]
+    assert not [a for a in others if not a["href"].startswith(("#", "https://arxiv.org/"))]
     assert "49 " not in re.sub(r"<[^>]*>", "", hostile.split("</header>")[0])
     assert not re.search("[\x00\x1b]", hostile)
+
+
+def test_every_figure_has_its_numbers_and_its_picture_beside_it(page):
+    names = [a["download"] for a in page.all("a") if "download" in a]
+    assert len(names) == len(set(names)) == 2 * len([s for s in page.all("svg") if s.get("role") == "img"])
+    links = {
+        a["download"]: base64.b64decode(a["href"].partition("base64,")[2]) for a in page.all("a") if "download" in a
+    }
+    for name, content in links.items():
+        if name.endswith(".svg"):
+            assert ElementTree.fromstring(content).tag.endswith("svg")
+        else:
+            assert len(content.decode().splitlines()) > 1, name
+    overview = list(csv.DictReader(links["overview-0.csv"].decode().splitlines()))
+    told = {row["hypothesis"]: float(row["estimate"]) for row in overview}
+    primary = {f.hypothesis: f.estimate for f in sample_result().findings if f.role is Role.PRIMARY}
+    assert told == {name: primary[name] for name in told}
 
 
 def test_notebook_tables_are_escaped():
