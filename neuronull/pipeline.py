@@ -329,10 +329,12 @@ class _Run:
         control = RANDOM_INIT_DOCUMENTS if self.choice.random_weights else 0
         try:
             # two documents: `run --estimate` takes more time and is nearer
-            told = in_a_line(estimate_of(inputs, heads, control, self.timed, self.timed.seconds, ROUNDS[:1]))
+            found = estimate_of(inputs, heads, control, self.timed, self.timed.seconds, ROUNDS[:1])
         except InputError as error:
-            told = f"what it will take cannot be said: {error.what}"
-        self.timed.say(told)
+            self.timed.say(f"what it will take cannot be said: {error.what}")
+            return
+        self.timed.say(in_a_line(found))
+        self.timed.expects(found.total)
 
     def _checkpoints(self) -> Mapping[int, Measurements]:
         """The same at every step of the training that the model keeps, each measured when a hypothesis asks for it."""

@@ -42,6 +42,12 @@ class Timed:
         if say is not None:
             say(self._prefix + text)
 
+    def expects(self, seconds: float) -> None:
+        """Tell how long all that comes now will take, where the progress has a way to show it."""
+        expects = getattr(self._progress, "expects", None)
+        if expects is not None:
+            expects(seconds)
+
     def part(self, name: str, stages: int) -> AbstractContextManager[Any]:
         """A part of `stages` stages."""
         return part(self._progress, self._prefix + name, stages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +37,7 @@ def calibrate(
     jobs: o.Workers = 1,
     measurements: Measured = None,
     out: Out = "neuronull-calibration",
+    as_json: Annotated[bool, o.option("--json", None, o.OUTPUT, "Print the rows as JSON.")] = False,
 ) -> None:
     """Measure how often each test cries wolf, what it can see, and whether its intervals cover.
 
@@ -68,15 +70,18 @@ def calibrate(
     head = _provenance(ids, scenario, datasets) | {"chunks_left": left}
     record.write_record(folder / "calibration.json", [*rows, *claims], head)
     figure.draw(rows, folder / "calibration.png")
-    if rows:
+    if as_json:
+        typer.echo(json.dumps({"record": str(folder / "calibration.json"), "rows": rows, "claims": claims}, indent=1))
+    if rows and not as_json:
         _print(rows)
-    if claims:
+    if claims and not as_json:
         _print_claims(claims)
     if measurements is not None:
         plasmode.leave_record(directory, rows, head)
     if left:
         typer.echo(f"stopped with {left:,} chunks to go; the same command goes on from here", err=True)
-    typer.echo(str(folder / "calibration.json"))
+    if not as_json:
+        typer.echo(str(folder / "calibration.json"))
 
 
 def _provenance(ids: list[str] | None, scenario: list[str] | None, datasets: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -28,8 +29,10 @@ _ROOM = 34
 class _Bar:
     """One stage as a bar."""
 
-    def __init__(self, bars: Bars, name: str, total: int, unit: str = "steps") -> None:
-        self._bars, self._name, self._total, self._unit = bars, name, total, unit
+    def __init__(
+        self, bars: Bars, name: str, total: int, unit: str = "steps", then: Callable[[], None] | None = None
+    ) -> None:
+        self._bars, self._name, self._total, self._unit, self._then = bars, name, total, unit, then
         self._task = bars.add_task(name, total=max(total, 1))
         self._start = time.perf_counter()
 
@@ -40,6 +43,8 @@ class _Bar:
         steps = min(steps, self._left)
         self._left -= steps
         self._bars.advance(self._task, steps)
+        if self._then is not None:
+            self._then()
 
     def done(self, *, told: bool = True) -> None:
         """Turn the bar into a line above the others: a run has more stages than a small terminal has rows."""
@@ -58,6 +63,7 @@ class BarProgress:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._part: _Bar | None = None
+        self._whole: tuple[TaskID, float, float] | None = None
 
     def stage(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """A stage of `total` steps."""
@@ -66,6 +72,22 @@ class BarProgress:
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         self._bars.console.print(text, highlight=False, markup=False)
+
+    def expects(self, seconds: float) -> None:
+        """Show a bar for all that takes about so many seconds from now, until they are over."""
+        task = self._bars.add_task("all measuring, in seconds", total=max(1, round(seconds)))
+        self._whole = task, time.perf_counter(), seconds
+
+    def _time_goes_on(self) -> None:
+        if self._whole is None:
+            return
+        task, start, seconds = self._whole
+        gone = time.perf_counter() - start
+        if gone < seconds:
+            self._bars.update(task, completed=int(gone))
+            return
+        self._bars.remove_task(task)  # it takes longer than was said: better no number than a wrong one
+        self._whole = None
 
     @contextmanager
     def part(self, name: str, stages: int) -> Iterator[None]:
@@ -82,7 +104,7 @@ class BarProgress:
 
     @contextmanager
     def _stage(self, name: str, total: int) -> Iterator[Stage]:
-        bar = _Bar(self._bars, _short(name), total)
+        bar = _Bar(self._bars, _short(name), total, then=self._time_goes_on)
         yield bar
         bar.done(told=self._part is None)  # not where it failed: its bar shows how far it came
         if self._part is not None:

@@ -66,11 +66,18 @@ def overview(result: Result) -> Drawing | None:
     axes.set_ylim(rows - 0.35, -0.75)
     y = 0.0
     for heading, members in groups.items():
-        style: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         axes.annotate(
-            short(heading, 58), (0, y), (0, 4), ha="left", va="center", fontsize=SMALL, color=MUTED, fontweight="bold",
-            **style,
-        )  # fmt: skip
+            short(heading, 66),
+            (0, y),
+            (0, 4),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="left",
+            va="center",
+            fontsize=SMALL,
+            fontweight="bold",
+            color=MUTED,
+        )
         y += _HEADING
         for f in members:
             _band(axes, y, 1.0, f.two_sided)
@@ -82,28 +89,24 @@ def overview(result: Result) -> Drawing | None:
     caption = (
         "Every deciding finding with its verdict interval, each in multiples of its own margin (1 = the smallest "
         "effect that would matter); blue: supported, orange: refuted. Shaded: smaller than the margin. Arrow: goes on "
-        "beyond the axis, to the number beside the verdict."
+        "beyond the axis, to the number beside the verdict. Presence: the claim says that something is "
+        "there; absence: that it is not."
     )
     ordered = [f for members in groups.values() for f in members]
     return Drawing(figure, caption, _overview_alt(ordered, result), _overview_values(ordered, result))
 
 
 def _groups(shown: Sequence[Finding], result: Result) -> dict[str, list[Finding]]:
-    """Findings by the claim they belong to and by what it says; claims in their order, presence first."""
-    several = len({claim.paper for claim in result.claims}) > 1
+    """Findings by claim and by what it says, under their heading; claims in their order, presence first."""
+    of = {h: claim for claim in reversed(result.claims) for h in claim.hypotheses}
     groups: dict[str, list[Finding]] = {}
-    for kind in (Kind.PRESENCE, Kind.ABSENCE):
-        for f in shown:
-            if f.kind is kind:
-                of = next((c for c in result.claims if f.hypothesis in c.hypotheses), None)
-                name = "no claim" if of is None else f"claim {of.number}{f' of {of.paper}' if several else ''}"
-                groups.setdefault(f"{name}|{kind}", []).append(f)
-    claims = [f"claim {c.number}{f' of {c.paper}' if several else ''}" for c in result.claims]
-    order = {name: i for i, name in enumerate(claims)}
-    said = {Kind.PRESENCE: "said to be there", Kind.ABSENCE: "said to be absent"}
-    ranked = sorted(groups, key=lambda key: order.get(key.partition("|")[0], len(order)))
-    named = {key: key.partition("|") for key in ranked}
-    return {f"{name[:1].upper()}{name[1:]}: {said[Kind(kind)]}": groups[key] for key, (name, _, kind) in named.items()}
+    for claim in (*result.claims, None):
+        for kind in (Kind.PRESENCE, Kind.ABSENCE):
+            heading = f"Claim {claim.number} ({kind}): {claim.title}" if claim else f"Of no claim ({kind})"
+            members = [f for f in shown if f.kind is kind and of.get(f.hypothesis) is claim]
+            if members:
+                groups.setdefault(heading, []).extend(members)
+    return groups
 
 
 def _overview_values(shown: Sequence[Finding], result: Result) -> Values:

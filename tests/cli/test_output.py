@@ -207,6 +207,28 @@ def test_bars_of_a_part_fit_80_columns_and_never_pass_the_end():
     assert not any("2/1" in line for line in lines)
 
 
+def test_what_all_of_it_will_take_has_a_bar_until_its_time_is_over(monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr("neuronull.cli.progress.time.perf_counter", lambda: clock[0])
+    screen = io.StringIO()
+    with Bars(*columns(), console=Console(file=screen, force_terminal=True, width=80)) as bars:
+        progress = Timed(BarProgress(bars))
+        progress.expects(100)
+        with progress.stage("a stage of a name that is quite long", 200) as stage:
+            clock[0] = 40
+            stage.advance(100)
+            assert [task.completed for task in bars.tasks if task.total == 100] == [40]
+            bars.refresh()
+            clock[0] = 101
+            stage.advance(50)
+            assert not [task for task in bars.tasks if task.total == 100]
+            stage.advance(50)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
+    assert any("all measuring" in line and "40/100" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    Timed(Silent()).expects(1)  # a progress of one's own need not know of it
+
+
 def test_a_progress_without_parts_is_told_of_stages_alone():
     with part(Silent(), "tests", 3):
         pass

@@ -114,6 +114,9 @@ def test_what_each_cell_will_take(cli, tmp_path: Path, monkeypatch: pytest.Monke
     assert ran.out.splitlines()[0] == "   0  replicates 99, documents 40: about 10 min, 2.0 GiB memory, 1.00 GiB disk"
     assert ran.out.splitlines()[1] == "   1  replicates 99, documents 30: too few"
     assert asked == [40, 30]  # cells that are measured alike share an estimate
+    rows = json.loads(cli("sweep", str(tmp_path / "grid.toml"), "--estimate", "--json").out)
+    assert [row["cell"] for row in rows] == [0, 1, 2, 3]
+    assert (rows[0]["seconds"], rows[0]["memory_bytes"], rows[1]["why_not"]) == (600, 2**31, "too few")
 
 
 def test_a_sweep_goes_on_and_tells_all(cli, folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -122,6 +125,8 @@ def test_a_sweep_goes_on_and_tells_all(cli, folder: Path, monkeypatch: pytest.Mo
         OK,
         ["   0  measurements one, seed 0", "   1  measurements one, seed 1", "   2  measurements two, seed 0"],
     )
+    rows = json.loads(cli("sweep", "grid.toml", "--list", "--json").out)
+    assert [(row["cell"], row["label"], row["done"]) for row in rows][1] == (1, "measurements one, seed 1", False)
     whole, started = pipeline.run, []
 
     def stops(request: pipeline.Request, progress: Any) -> Any:
@@ -144,6 +149,10 @@ def test_a_sweep_goes_on_and_tells_all(cli, folder: Path, monkeypatch: pytest.Mo
         "grid/sweep.parquet",
         "grid/report.html",
     ]
+    rows = json.loads(cli("sweep", "grid.toml", "--json").out)
+    assert all(row["done_before"] and not row["failed"] and row["why"] == "" for row in rows)
+    found = nn.load(folder / rows[1]["folder"]).result.claims
+    assert rows[1]["claims"] == [{"paper": c.paper, "claim": c.number, "verdict": c.verdict.value} for c in found]
     table = pd.read_parquet("grid/sweep.parquet")
     assert list(table.columns[:3]) == ["cell", "grid_measurements", "grid_seed"]
     assert table.groupby("cell")["grid_seed"].first().tolist() == ["0", "1", "0"]

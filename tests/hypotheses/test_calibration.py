@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -275,7 +276,10 @@ def test_the_command_writes_summary_figure_and_journal(tiny, tmp_path, capsys):
     assert head["command"] == "neuronull calibrate tails.weights --scenario tiny --datasets 3"
     assert [row["datasets"] for row in rows] == [3]
     before = (out / "journal.jsonl").read_bytes()
-    assert main(words) == 0
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["record"] == str(out / "calibration.json")
+    assert [(row["hypothesis"], row["datasets"]) for row in told["rows"]] == [("tails.weights", 3)]
     assert (out / "journal.jsonl").read_bytes() == before
 
 
