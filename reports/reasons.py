@@ -77,6 +77,10 @@ def said(finding: Finding, card: HypothesisCard | None = None) -> str:
     if finding.verdict_low is not None and finding.verdict_low > 0:
         # the interval lies above 0 though p is large: "no difference" would be too much, "a difference" too
         return f"It was not shown that {card.plus}; {limit}."
+    if finding.verdict_high is not None and finding.verdict_high < 0:
+        if finding.two_sided:
+            return f"It was not shown that {card.minus}; {limit}."
+        return f"The estimate points the other way: {card.minus}; {limit}."
     return f"{_capital(card.none)}; {limit}."
 
 

@@ -42,9 +42,7 @@ for number, text in enumerate(json.load(open(sys.argv[1]))):
     exec(compile(text, f"block {number}", "exec"), shown)
 """
 
-SKIPPED = {
-    "own-model-family.md": "its Cohere class is a sketch of one family; tests/estimators/test_families.py runs such"
-}
+SKIPPED = {"own-model-family.md": "its class needs a model of that family; tests/data/test_adapters.py runs it on one"}
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,8 @@ def test_no_sentence_says_what_its_numbers_do_not(kind, two_sided, interval, p, 
     assert says_minus <= ((significant and two_sided and not side) or high <= -MARGIN), "the opposite, likewise"
     assert says_none <= (not significant and inside), "that there is none, though p is small or the interval wide"
     assert not (says_none and low > 0 and not doubt), "that there is none, though the interval lies above 0"
+    assert not (says_none and high < 0 and not doubt), "that there is none, though the interval lies below 0"
+    assert ("points the other way: " + MINUS in told) <= (high < 0), "that it points elsewhere, though it may not"
     assert ("is excluded" in told) <= (inside and not doubt), "that something is excluded which is not"
     if row.verdict is Verdict.UNDETERMINED:
         assert any(words in told for words in ("cannot", "perhaps")), "a verdict that was not reached"
