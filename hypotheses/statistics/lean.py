@@ -84,8 +84,9 @@ class BoundLean(BoundCrossed):
         if not self.with_rivals:
             return ""
         value, se = self.reading(lambda means, choice: regimes.selectivity(means, choice[0]))
-        if value + self._reach * se >= MARGIN:
-            return f"the plain lean, relation and all, may reach {plain_number(value + self._reach * se, 2)}"
+        most = value + self._reach * se
+        if most >= MARGIN:
+            return f"the plain lean, from which the power relation is not taken off, may reach {plain_number(most, 2)}"
         return ""
 
     @property
