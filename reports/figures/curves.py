@@ -16,6 +16,7 @@ from .canvas import (
     GREEN,
     INK,
     MUTED,
+    PAPER,
     PURPLE,
     SMALL,
     VERMILLION,
@@ -58,7 +59,15 @@ def influence_curves(curves: Sequence[Curve], head: str = "head") -> Drawing:
     plain_ticks(axes, y=True)
     intervals = " Tinted: 95 % interval of each neuron drawn." if any(curve.low for curve in curves) else ""
     # on a ground of its own: knots and bands may stand anywhere
-    axes.legend(loc="upper right", handlelength=2.6, borderaxespad=0.2, frameon=True, framealpha=0.9, edgecolor="none")
+    axes.legend(
+        loc="upper right",
+        handlelength=2.6,
+        borderaxespad=0.2,
+        frameon=True,
+        framealpha=0.9,
+        facecolor=PAPER,
+        edgecolor="none",
+    )
     return Drawing(figure, _caption(curves, head) + intervals, _alt(curves, head), _values(curves))
 
 

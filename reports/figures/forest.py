@@ -67,7 +67,7 @@ def overview(result: Result) -> Drawing | None:
     y = 0.0
     for heading, members in groups.items():
         axes.annotate(
-            short(heading, 66),
+            short(heading, 61),
             (0, y),
             (0, 4),
             xycoords=("axes fraction", "data"),

@@ -85,6 +85,12 @@ def test_no_text_is_clipped_or_covered(drawn):
     assert not wrong
 
 
+def test_no_ground_stays_white_on_a_dark_page(drawn):
+    """What is filled is filled with a colour that the page's theme can change; white under light text hides it."""
+    for name, drawing in drawn.items():
+        assert not re.search(r"fill: (#ffffff|white)", to_svg(drawing, "k")), name
+
+
 def test_svg_is_valid_and_self_contained(drawn):
     for name, drawing in drawn.items():
         svg = to_svg(drawing, "key")
@@ -161,7 +167,7 @@ def test_the_overview_is_grouped_by_claim_and_by_what_it_says():
             over = max((h for h in headings if placed[h] < placed[title]), key=placed.__getitem__)
             claim = next((c for c in result.claims if f.hypothesis in c.hypotheses), None)
             named = f"Claim {claim.number} ({f.kind}): {claim.title}" if claim else f"Of no claim ({f.kind})"
-            assert over == short(named, 66)
+            assert over == short(named, 61)
 
 
 def test_values_are_what_is_drawn(drawn):
