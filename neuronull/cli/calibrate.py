@@ -70,18 +70,18 @@ def calibrate(
     head = _provenance(ids, scenario, datasets) | {"chunks_left": left}
     record.write_record(folder / "calibration.json", [*rows, *claims], head)
     figure.draw(rows, folder / "calibration.png")
-    if as_json:
-        typer.echo(json.dumps({"record": str(folder / "calibration.json"), "rows": rows, "claims": claims}, indent=1))
-    if rows and not as_json:
-        _print(rows)
-    if claims and not as_json:
-        _print_claims(claims)
     if measurements is not None:
         plasmode.leave_record(directory, rows, head)
     if left:
         typer.echo(f"stopped with {left:,} chunks to go; the same command goes on from here", err=True)
-    if not as_json:
-        typer.echo(str(folder / "calibration.json"))
+    if as_json:
+        typer.echo(json.dumps({"record": str(folder / "calibration.json"), "rows": rows, "claims": claims}, indent=1))
+        return
+    if rows:
+        _print(rows)
+    if claims:
+        _print_claims(claims)
+    typer.echo(str(folder / "calibration.json"))
 
 
 def _provenance(ids: list[str] | None, scenario: list[str] | None, datasets: int) -> dict[str, Any]:

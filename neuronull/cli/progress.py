@@ -35,7 +35,6 @@ class _Bar:
         self._bars, self._name, self._total, self._unit, self._then = bars, name, total, unit, then
         self._task = bars.add_task(name, total=max(total, 1))
         self._start = time.perf_counter()
-
         self._left = max(total, 1)
 
     def advance(self, steps: int = 1) -> None:

@@ -66,18 +66,7 @@ def overview(result: Result) -> Drawing | None:
     axes.set_ylim(rows - 0.35, -0.75)
     y = 0.0
     for heading, members in groups.items():
-        axes.annotate(
-            short(heading, 61),
-            (0, y),
-            (0, 4),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="left",
-            va="center",
-            fontsize=SMALL,
-            fontweight="bold",
-            color=MUTED,
-        )
+        _label(axes, y, short(heading, 61), shift=(0, 0), fontweight="bold", color=MUTED)
         y += _HEADING
         for f in members:
             _band(axes, y, 1.0, f.two_sided)
@@ -148,26 +137,23 @@ def _overview_row(axes: Axes, f: Finding, i: float, title: str) -> None:
     mark = VERDICT_MARKS.get(f.verdict, "") if f.verdict else ""
     cut = [number(end, 2) for end, beyond in ((low, low < limits[0]), (high, high > limits[1])) if beyond]
     reaches = f"(to {' and '.join(cut)}) " if cut else ""
+    weight = "bold" if f.verdict is not Verdict.UNDETERMINED else "normal"
+    _label(axes, i, short(title, 52 - len(reaches)), shift=(3, 7))
+    _label(axes, i, f"{typeset(reaches)}{f.verdict} {mark}", shift=(-3, 7), right=True, fontweight=weight)
+
+
+def _label(axes: Axes, y: float, text: str, *, shift: tuple[float, float], right: bool = False, **style: Any) -> None:
+    """Text at the left or right end of a row, `shift` points from (end, y)."""
     axes.annotate(
-        short(title, 52 - len(reaches)),
-        (0, i),
-        (3, 7),
+        text,
+        (1 if right else 0, y),
+        shift,
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
-        ha="left",
+        ha="right" if right else "left",
         va="bottom",
         fontsize=SMALL,
-    )
-    axes.annotate(
-        f"{typeset(reaches)}{f.verdict} {mark}",
-        (1, i),
-        (-3, 7),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=SMALL,
-        fontweight="bold" if f.verdict is not Verdict.UNDETERMINED else "normal",
+        **style,
     )
 
 
@@ -275,11 +261,5 @@ def _arrows(axes: Axes, y: float, reach: tuple[float, float], colour: str) -> No
 
 
 def _row_label(axes: Axes, i: int, left: str, right: str) -> None:
-    style: dict[str, Any] = {
-        "xycoords": ("axes fraction", "data"),
-        "textcoords": "offset points",
-        "va": "bottom",
-        "fontsize": SMALL,
-    }
-    axes.annotate(short(left, 28), (0, i), (3, 8), ha="left", **style)
-    axes.annotate(typeset(right), (1, i), (-3, 8), ha="right", **style)
+    _label(axes, i, short(left, 28), shift=(3, 8))
+    _label(axes, i, typeset(right), shift=(-3, 8), right=True)
